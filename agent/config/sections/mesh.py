@@ -1,0 +1,52 @@
+"""Versions, tracing, what is done with unknown hosts."""
+
+from typing import Annotated, Literal
+
+from agent.config.declare import Section, about
+
+
+class Deprecated(Section):
+    """When a version was deprecated and when it goes away."""
+
+    since: Annotated[str, about("Date, as 2026-11-01 or an RFC 3339 time. Empty: unsaid.")] = ""
+    sunset: Annotated[str, about("Date after which it may be gone, written the same way. Empty: unsaid.")] = ""
+    link: Annotated[str, about("Where the successor is described.")] = ""
+
+
+class Versions(Section):
+    """API versions of this service. Without `serves` its paths are left alone."""
+
+    serves: Annotated[tuple[str, ...], about("Versions that this instance serves, such as v1 or v2.1.")] = ()
+    default: Annotated[str, about("Version of a request that names none. Empty: the newest.")] = ""
+    deprecated: Annotated[dict[str, Deprecated], about("Deprecated versions.")] = {}
+    strip_prefix: Annotated[bool, about("Remove /api/vN for a service that does not know it.")] = False
+    policy: Annotated[
+        Literal["compatible", "latest"],
+        about("What a caller's sidecar does when no instance fits: 404 with what exists, or the newest.", live=True),
+    ] = "compatible"
+
+
+class Outbound(Section):
+    """Requests that leave the service."""
+
+    policy: Annotated[
+        Literal["allow_any", "registry_only"],
+        about("Hosts outside the mesh: forwarded, or answered 502. A convenience, not a security control."),
+    ] = "allow_any"
+
+
+class Tracing(Section):
+    """Spans of sampled requests."""
+
+    endpoint: Annotated[
+        str,
+        about("OTLP/HTTP endpoint, such as http://127.0.0.1:4318. Empty: no spans.", aliases=("OTEL_EXPORTER_OTLP_ENDPOINT",)),
+    ] = ""
+    sample: Annotated[
+        float,
+        about("Share of requests that start a sampled trace; a caller's decision is kept. Full sampling halves Envoy's throughput.", ge=0, le=1),
+    ] = 0.1
+    operation: Annotated[str, about("Name of the spans. Empty: the service's name.")] = ""
+    carry: Annotated[
+        bool, about("Give the service started by `run -- CMD` the hook that carries trace context and request id through it.")
+    ] = True

@@ -1,0 +1,42 @@
+"""Envoy and its listeners."""
+
+from typing import Annotated
+
+from agent.config.declare import Section, about
+
+LISTEN = r"^.+:[0-9]{1,5}$"
+
+
+class Proxy(Section):
+    """Envoy: its binary and its listeners."""
+
+    envoy: Annotated[
+        str, about("Path of the Envoy binary. Empty: from PATH, else from Pillion's cache.")
+    ] = ""
+    inbound: Annotated[
+        str,
+        about("Where callers reach the service; registered in Consul. Port 0: a free one, kept.", pattern=LISTEN),
+    ] = "0.0.0.0:15006"
+    outbound: Annotated[
+        str, about("The service's HTTP_PROXY. Port 0: a free one, kept.", pattern=LISTEN)
+    ] = "127.0.0.1:15001"
+    concurrency: Annotated[int, about("Envoy's worker threads.", ge=1)] = 2
+    drain_time: Annotated[
+        float,
+        about("How long a stop lets requests in flight end after the inbound stops taking new connections.", unit="s", ge=0),
+    ] = 10.0
+    heap_limit: Annotated[
+        int, about("Bytes of heap beyond which Envoy sheds load; 0 turns it off.", unit="B", ge=0)
+    ] = 512 * 1024 * 1024
+    assets_dir: Annotated[
+        str, about("Folder whose files replace Pillion's own Envoy fragments of the same name. Empty: none.")
+    ] = ""
+    access_log: Annotated[bool, about("Write one JSON line a request to standard output.")] = False
+
+
+class Gateway(Section):
+    """The gateway: one address in front of all services."""
+
+    listen: Annotated[
+        str, about("Where `pillion gateway` listens. Port 0: a free one, kept.", pattern=LISTEN)
+    ] = "0.0.0.0:10000"

@@ -1,0 +1,49 @@
+"""KV for the service, the agent's own API, logs, process."""
+
+from typing import Annotated, Literal
+
+from agent.config.declare import Section, about
+from agent.config.sections.proxy import LISTEN
+
+
+class Store(Section):
+    """Configuration from Consul KV below config/SERVICE/ and config/_shared/, delivered to the service."""
+
+    environment: Annotated[bool, about("Give it to the service started by `run -- CMD` as environment.")] = True
+    file: Annotated[str, about("File to write it to, replaced atomically. Empty: none.")] = ""
+    format: Annotated[Literal["dotenv", "json", "yaml"], about("Form of that file.")] = "dotenv"
+    action: Annotated[
+        Literal["none", "signal", "restart"],
+        about("What follows a change: nothing, `signal` to the service, or a restart of it (both only with `run -- CMD`)."),
+    ] = "none"
+    signal: Annotated[Literal["HUP", "USR1", "USR2"], about("Signal of the action `signal`; gunicorn reloads on HUP.")] = "HUP"
+
+
+class Admin(Section):
+    """The agent's own API."""
+
+    listen: Annotated[
+        str, about("API, status, metrics, KV for the service. Port 0: a free one, kept.", pattern=LISTEN)
+    ] = "127.0.0.1:15020"
+    health: Annotated[
+        str, about("Only /healthz and /readyz, for probes. Port 0: a free one, kept. Empty: off.", pattern=r"^(.+:[0-9]{1,5})?$")
+    ] = "0.0.0.0:15021"
+    metrics: Annotated[
+        str, about("Only /metrics, for Prometheus. Port 0: a free one, kept. Empty: off.", pattern=r"^(.+:[0-9]{1,5})?$")
+    ] = ""
+
+
+class Log(Section):
+    """The agent's log, on standard error."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], about("Least severe level that is written.")] = "info"
+    format: Annotated[Literal["auto", "json", "console"], about("auto: console on a terminal, else JSON lines.")] = "auto"
+
+
+class State(Section):
+    """What the agent keeps on disk."""
+
+    dir: Annotated[
+        str,
+        about("Folder of sockets, chosen ports and the last good snapshot; one agent each. Empty: below the user's state folder, by service and port."),
+    ] = ""

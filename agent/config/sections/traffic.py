@@ -1,0 +1,61 @@
+"""How requests to upstreams are treated: defaults for all, and what one upstream changes."""
+
+from typing import Annotated, Literal
+
+from agent.config.declare import Section, about
+
+
+class Traffic(Section):
+    """Timeouts, retries, circuit breaking and balancing towards upstreams. All of it can be overridden live from KV."""
+
+    connect_timeout: Annotated[float, about("Time to open a connection.", unit="s", gt=0, live=True)] = 1.0
+    idle_timeout: Annotated[
+        float, about("A stream on which nothing moves for this long is ended. 0: never.", unit="s", ge=0, live=True)
+    ] = 300.0
+    timeout: Annotated[
+        float,
+        about("Whole time of a request with its retries. 0: none (SSE and long polls need that).", unit="s", ge=0, live=True),
+    ] = 0.0
+    per_try_timeout: Annotated[
+        float, about("Time of one try; at most `timeout` where that is set. 0: none.", unit="s", ge=0, live=True)
+    ] = 0.0
+    retries: Annotated[
+        int, about("Further tries of a request that may be repeated. 0: none.", ge=0, le=10, live=True)
+    ] = 2
+    max_connections: Annotated[int, about("Connections to one upstream.", ge=1, live=True)] = 1024
+    max_pending: Annotated[int, about("Requests that wait for a connection.", ge=1, live=True)] = 1024
+    max_requests: Annotated[int, about("Requests in flight.", ge=1, live=True)] = 1024
+    ejection_failures: Annotated[
+        int, about("5xx answers or gateway failures in a row that eject an instance. 0: never.", ge=0, live=True)
+    ] = 5
+    ejection_time: Annotated[float, about("How long an ejected instance rests.", unit="s", gt=0, live=True)] = 30.0
+    balance: Annotated[
+        Literal["least_request", "round_robin", "ring_hash"],
+        about("Load balancing; ring_hash needs `hash_header`.", live=True),
+    ] = "least_request"
+    hash_header: Annotated[str, about("Request header that ring_hash hashes.", live=True)] = ""
+
+
+class Path(Section):
+    """What requests below one path prefix change."""
+
+    prefix: Annotated[str, about("Path prefix.", pattern="^/")]
+    timeout: Annotated[float | None, about("As `traffic.timeout`.", unit="s")] = None
+    per_try_timeout: Annotated[float | None, about("As `traffic.per_try_timeout`.", unit="s")] = None
+    retries: Annotated[int | None, about("As `traffic.retries`.")] = None
+
+
+class Upstream(Section):
+    """What one upstream changes of `traffic`, and its explicit port."""
+
+    port: Annotated[
+        int,
+        about("A local port for clients that ignore HTTP_PROXY. 0: a free one, kept. -1: none.", ge=-1, le=65535),
+    ] = -1
+    version: Annotated[
+        str, about("API version that requests to this upstream get when they name none.", pattern=r"^(v?[0-9]+(\.[0-9]+)?)?$")
+    ] = ""
+    traffic: Annotated[
+        dict[str, str | int | float], about("Settings of `traffic` with other values for this upstream.")
+    ] = {}
+    paths: Annotated[tuple[Path, ...], about("What single path prefixes change.")] = ()

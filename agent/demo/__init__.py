@@ -1,0 +1,5 @@
+"""`pillion demo`: obtains real servers, starts them and the sample services, and walks through the capabilities.
+
+``components`` is the one table of what is obtained and how; ``backing`` starts and stops the servers, for the demo and for
+the tests. The sample services and the go.mod files come from ``compose/`` and are found as package data.
+"""

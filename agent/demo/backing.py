@@ -1,0 +1,193 @@
+"""Consul, NATS, PostgreSQL and Jaeger on free local ports, each as a class with start, stop and kill."""
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import yaml
+
+from agent.demo import components
+from agent.demo.process import Process
+from agent.runtime.errors import Permanent
+
+
+def free_port() -> int:
+    """A port on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def http_ok(url: str, timeout: float = 1.0) -> bool:
+    """Whether a GET of the URL answers 2xx."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as response:
+            return bool(200 <= response.status < 300)
+    except (OSError, urllib.error.URLError, ValueError):
+        return False
+
+
+def tcp_ok(port: int) -> bool:
+    """Whether something accepts connections on the local port."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def binary(name: str) -> str:
+    """The component's binary; raises Permanent when it was not obtained yet."""
+    path = components.find(name)
+    if path is None:
+        raise Permanent(f"{name} was not obtained yet: run `pillion demo --obtain` first")
+    return str(path)
+
+
+class Consul(Process):
+    """A single Consul server in development mode: in memory, so a restart is a restart with empty data."""
+
+    def __init__(self, folder: Path, http: int | None = None, dns: int | None = None) -> None:
+        self.http = http or free_port()
+        self.dns = dns or free_port()
+        self.url = f"http://127.0.0.1:{self.http}"
+        ports = {"http": self.http, "dns": self.dns, "server": free_port(), "serf_lan": free_port()}
+        options = {
+            "ports": {**ports, "serf_wan": -1, "grpc": -1, "grpc_tls": -1},
+            "bind_addr": "127.0.0.1", "client_addr": "127.0.0.1", "log_level": "warn", "disable_update_check": True,
+            "dns_config": {"allow_stale": False},
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "consul.json"
+        file.write_text(json.dumps(options))
+        argv = [binary("consul"), "agent", "-dev", f"-config-file={file}"]
+        super().__init__("Consul", argv, folder / "consul.log", answers=self._leads)
+
+    def _leads(self) -> bool:
+        return http_ok(f"{self.url}/v1/catalog/nodes") and http_ok(f"{self.url}/v1/agent/self") and self._has_leader()
+
+    def _has_leader(self) -> bool:
+        with urllib.request.urlopen(f"{self.url}/v1/status/leader", timeout=1) as response:
+            return bool(json.load(response))
+
+
+class Nats(Process):
+    """A NATS server with JetStream; its store survives stop and start."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        folder.mkdir(parents=True, exist_ok=True)
+        argv = [binary("nats-server"), "-js", "-sd", str(folder / "store"), "-a", "127.0.0.1", "-p", str(self.port)]
+        super().__init__("NATS", argv, folder / "nats.log", answers=lambda: tcp_ok(self.port))
+
+
+class Jaeger(Process):
+    """Jaeger with its in-memory store: OTLP over HTTP in, query API out."""
+
+    def __init__(self, folder: Path, otlp: int | None = None, query: int | None = None) -> None:
+        self.otlp = otlp or free_port()
+        self.query = query or free_port()
+        self.endpoint = f"http://127.0.0.1:{self.otlp}"
+        self.url = f"http://127.0.0.1:{self.query}"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "jaeger.yaml"
+        file.write_text(yaml.safe_dump(_jaeger(self.otlp, self.query, free_port())))
+        argv = [binary("jaeger"), "--config", str(file)]
+        super().__init__("Jaeger", argv, folder / "jaeger.log", answers=self._answers_both)
+
+    def _answers_both(self) -> bool:
+        return http_ok(f"{self.url}/api/services") and tcp_ok(self.otlp)
+
+
+def _jaeger(otlp: int, query: int, grpc: int) -> dict[str, object]:
+    return {
+        "service": {
+            "extensions": ["jaeger_storage", "jaeger_query"],
+            "pipelines": {"traces": {"receivers": ["otlp"], "processors": ["batch"], "exporters": ["jaeger_storage_exporter"]}},
+            "telemetry": {"logs": {"level": "warn"}, "metrics": {"level": "none"}},
+        },
+        "extensions": {
+            "jaeger_query": {
+                "storage": {"traces": "memory"},
+                "http": {"endpoint": f"127.0.0.1:{query}"},
+                "grpc": {"endpoint": f"127.0.0.1:{grpc}"},
+            },
+            "jaeger_storage": {"backends": {"memory": {"memory": {"max_traces": 50000}}}},
+        },
+        "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{otlp}"}}}},
+        "processors": {"batch": {"timeout": "200ms"}},
+        "exporters": {"jaeger_storage_exporter": {"trace_storage": "memory"}},
+    }
+
+
+class Postgres(Process):
+    """A PostgreSQL cluster of its own in ``folder``; never run as root, which PostgreSQL refuses.
+
+    ``url`` is the superuser's connection to the database ``postgres``; a local trust set-up for demo and tests only.
+    """
+
+    def __init__(self, folder: Path, port: int | None = None, settings: dict[str, str] | None = None) -> None:
+        self.port = port or free_port()
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        self.data = folder / "data"
+        self._bin = postgres_bin()
+        user = _unprivileged()
+        folder.mkdir(parents=True, exist_ok=True)
+        if user is not None:
+            os.chown(folder, user, user)
+        if not (self.data / "PG_VERSION").exists():
+            self._initdb(user)
+        options = {
+            "listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": "", "max_connections": "200",
+            "max_prepared_transactions": "20", **(settings or {}),
+        }
+        argv = [str(self._bin / "postgres"), "-D", str(self.data)]
+        for key, value in options.items():
+            argv += ["-c", f"{key}={value}"]
+        super().__init__("PostgreSQL", argv, folder.parent / f"{folder.name}.log", user=user, answers=self._accepts)
+
+    def stop(self, within: float = 20.0, sign: signal.Signals = signal.SIGINT) -> int | None:
+        """Fast shutdown: sessions are ended, what was committed is on disk."""
+        return super().stop(within, sign)
+
+    def _initdb(self, user: int | None) -> None:
+        argv = [str(self._bin / "initdb"), "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+        made = subprocess.run(argv, user=user, group=user, capture_output=True, check=False, text=True, cwd="/")
+        if made.returncode != 0:
+            raise Permanent(f"initdb failed: {made.stderr.strip()}")
+
+    def _accepts(self) -> bool:
+        argv = [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
+        return subprocess.run(argv, check=False, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"}).returncode == 0
+
+
+def postgres_bin() -> Path:
+    """The newest installed PostgreSQL's folder of programs; raises Permanent when there is none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("postgres")
+    if on_path:
+        return Path(on_path).resolve().parent
+    raise Permanent("PostgreSQL's server programs were not found: install postgresql, or run `pillion demo --obtain`")
+
+
+def _unprivileged() -> int | None:
+    """The user id to drop to when running as root, else None."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name).pw_uid
+        except KeyError:
+            continue
+    raise Permanent("running as root, and neither the user postgres nor nobody exists to run PostgreSQL as")

@@ -1,0 +1,70 @@
+"""One server process: started when it answers, ended by its id, its output kept in a file."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from agent.runtime.errors import Permanent
+
+
+class Process:
+    """A server that was started from here and is ended from here. Synchronous: used by tests, and by the demo in a thread."""
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        log: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        user: int | None = None,
+        answers: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.name = name
+        self.argv = list(argv)
+        self.log = log
+        self._env = env
+        self._user = user
+        self._answers = answers
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The running process's id, None when it does not run."""
+        return self._child.pid if self._child and self._child.poll() is None else None
+
+    def start(self, within: float = 30.0) -> None:
+        """Start and wait until the server answers; raises Permanent with the end of its log when it does not."""
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env, user=self._user, group=self._user,
+                extra_groups=None if self._user is None else [], start_new_session=True,
+            )
+        deadline = time.monotonic() + within
+        while not self._answers():
+            if self._child.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                tail = self.log.read_text(errors="replace")[-2000:]
+                raise Permanent(f"{self.name} did not start; its log {self.log} ends with:\n{tail}")
+            time.sleep(0.05)
+
+    def stop(self, within: float = 20.0, sign: signal.Signals = signal.SIGTERM) -> int | None:
+        """End it in order, by force after ``within`` seconds; the exit status, None when it was never started."""
+        if self._child is None:
+            return None
+        if self._child.poll() is None:
+            self._child.send_signal(sign)
+            try:
+                self._child.wait(within)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self._child.returncode
+
+    def kill(self) -> None:
+        """End it at once with SIGKILL."""
+        if self._child is not None and self._child.poll() is None:
+            os.kill(self._child.pid, signal.SIGKILL)
+            self._child.wait()

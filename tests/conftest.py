@@ -1,0 +1,63 @@
+"""Real servers for all tests; each is started once for a session and ended with it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.demo import backing
+
+
+@pytest.fixture(scope="session")
+def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the servers' users can enter."""
+    folder = tmp_path_factory.mktemp("servers")
+    for parent in (folder, *folder.parents[:3]):
+        if parent.is_relative_to("/tmp"):
+            parent.chmod(0o755) if parent != Path("/tmp") else None
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_consul(server_folder: Path) -> Iterator[backing.Consul]:
+    """A Consul for tests that neither stop it nor count what is in it."""
+    server = backing.Consul(server_folder / "consul")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_consul(tmp_path: Path) -> Iterator[backing.Consul]:
+    """A Consul that a test may stop, kill and restart (a restart is empty)."""
+    server = backing.Consul(tmp_path / "consul")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_nats(server_folder: Path) -> Iterator[backing.Nats]:
+    """A NATS for tests that do not stop it; take streams of your own."""
+    server = backing.Nats(server_folder / "nats")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_postgres(server_folder: Path) -> Iterator[backing.Postgres]:
+    """A PostgreSQL for tests that do not stop it; take a database of your own."""
+    server = backing.Postgres(server_folder / "postgres", settings={"fsync": "off"})
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_jaeger(server_folder: Path) -> Iterator[backing.Jaeger]:
+    """A Jaeger for tests that look for traces of their own."""
+    server = backing.Jaeger(server_folder / "jaeger")
+    server.start()
+    yield server
+    server.stop()
