@@ -1,5 +1,7 @@
 """Real servers for all tests; each is started once for a session and ended with it."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,15 @@ def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if parent.is_relative_to("/tmp"):
             parent.chmod(0o755) if parent != Path("/tmp") else None
     return folder
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder with a short path: a unix socket's path has at most 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="pillion-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,30 @@
+"""Ports 0 become real ones, once."""
+
+from agent.config.bound import bound, ports
+from agent.config.sections.proxy import Proxy
+from agent.config.sections.traffic import Upstream
+from agent.config.settings import Settings
+
+
+def test_only_ports_that_are_zero_are_chosen() -> None:
+    asked: list[tuple[str, str, int]] = []
+
+    def keep(name: str, host: str, port: int) -> int:
+        asked.append((name, host, port))
+        return port or 20000 + len(asked)
+
+    settings = Settings(proxy=Proxy(inbound="127.0.0.1:0"), upstreams={"orders": Upstream(port=0), "stock": Upstream()})
+    result = bound(settings, keep)
+    assert result.proxy.inbound == "127.0.0.1:20001"
+    assert result.proxy.outbound == settings.proxy.outbound
+    assert result.upstreams["orders"].port > 20000
+    assert result.upstreams["stock"].port == -1
+    assert ("inbound", "127.0.0.1", 0) in asked
+    assert result.service.port > 0
+    assert bound(result, lambda _name, _host, port: port) == result
+
+
+def test_what_is_off_has_no_port() -> None:
+    settings = bound(Settings(), lambda _name, _host, port: port or 20000)
+    assert "metrics" not in ports(settings)
+    assert ports(settings)["inbound"] == 15006
