@@ -1,11 +1,12 @@
 """One whole configuration of an Envoy, as plain data in Envoy's JSON form."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-import hashlib
-import json
+import msgspec
 
 Resource = dict[str, Any]
 """One xDS resource in protobuf's JSON form, without its ``@type``."""
@@ -24,9 +25,8 @@ class Snapshot:
     routes: Mapping[str, Resource] = field(default_factory=dict)
     """``envoy.config.route.v3.RouteConfiguration``"""
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """The snapshot's name: equal contents have equal hashes, over processes and time."""
-        parts = [self.clusters, self.endpoints, self.listeners, self.routes]
-        text = json.dumps([dict(part) for part in parts], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        parts = [dict(part) for part in (self.clusters, self.endpoints, self.listeners, self.routes)]
+        return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()[:16]

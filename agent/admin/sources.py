@@ -1,0 +1,41 @@
+"""What the API shows and calls, given by wiring."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from agent.model.catalog import Catalog
+from agent.model.registration import Registration, ServiceHealth, Verdict
+from agent.model.revision import Revision
+from agent.runtime.health import Board
+from agent.runtime.latest import Latest
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Cells and callables; None where the agent has no such part (a gateway has no service)."""
+
+    facts: Mapping[str, str]
+    """Who this agent is: ``service``, ``instance``, ``version``, ``pid``; shown as they are."""
+    board: Board
+    collectors: CollectorRegistry
+    """The agent's own metrics."""
+    ready: Callable[[], tuple[bool, tuple[str, ...]]]
+    """Whether the instance is to get traffic, and if not, each reason as a sentence."""
+    revision: Latest[Revision]
+    catalog: Latest[Catalog]
+    ports: Mapping[str, str] = field(default_factory=dict)
+    """What is bound, as ``host:port`` by name: ``inbound``, ``outbound``, an upstream's explicit port, …"""
+    registration: Latest[Registration] | None = None
+    service: Latest[ServiceHealth] | None = None
+    verdict: Latest[Verdict] | None = None
+    store: Latest[Any] | None = None
+    """Configuration for the service from the registry's KV."""
+    outbox: Callable[[], Awaitable[object]] | None = None
+    """The relay's state as something msgspec can encode."""
+    envoy_metrics: Callable[[], Awaitable[str]] | None = None
+    """Envoy's statistics in Prometheus' text form; raises Transient while it does not answer."""
+    drain: Callable[[], Awaitable[bool]] | None = None
+    """Drain the inbound and wait; whether all requests in flight ended in time. Raises Transient."""
