@@ -1,0 +1,16 @@
+"""The carry hook, as it runs inside a service. Standard library only; only relative imports; Python 3.8 to
+3.14.
+
+``hook`` watches imports and patches a module when the service imports it: what the service does not use is
+never loaded. ``wsgi`` and ``asgi`` note the incoming headers in ``context``; ``http_client``, ``httpcore``
+and ``aiohttp`` add them to requests towards the mesh (``mesh``) where the caller set none; ``threads`` and
+``greenlets`` hand the context on; ``psycopg`` adds the trace to writing statements.
+
+Variables: ``PILLION_CARRY`` = ``off`` (nothing at all), ``debug`` (faults are printed on stderr);
+``PILLION_CARRY_PORTS``: local ports that lead into the mesh; ``PILLION_CARRY_SQL`` = ``on``, ``sampled``
+(only sampled traces), ``off``.
+
+Not covered: pycurl, gRPC, asyncpg (a unique text defeats its statement cache), work put on a queue for a
+thread that is not an executor's, ``gevent.Greenlet(…).start()`` (an immutable type; ``gevent.spawn`` and
+pools are), servers not named in ``hook`` that run something else than Flask or Django.
+"""
