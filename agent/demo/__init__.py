@@ -1,5 +1,8 @@
-"""`pillion demo`: obtains real servers, starts them and the sample services, and walks through the capabilities.
+"""`pillion demo`: obtains real servers, starts them and the sample services, and walks through the
+capabilities.
 
-``components`` is the one table of what is obtained and how; ``backing`` starts and stops the servers, for the demo and for
-the tests. The sample services and the go.mod files come from ``compose/`` and are found as package data.
+``components`` is the one table of what is obtained, ``obtain`` and ``build`` obtain it, ``backing`` starts
+and stops the servers, for the demo and for the tests. ``stage`` puts the whole system up, ``walk`` tries each
+capability on real traffic. The sample services and the go.mod files come from ``compose/`` and are found as
+package data.
 """

@@ -3,7 +3,6 @@
 import json
 import os
 import pwd
-import shutil
 import signal
 import socket
 import subprocess
@@ -48,7 +47,9 @@ def binary(name: str) -> str:
     """The component's binary; raises Permanent when it was not obtained yet."""
     path = components.find(name)
     if path is None:
-        raise Permanent(f"{name} was not obtained yet: run `pillion demo --obtain` first")
+        raise Permanent(
+            f"{components.COMPONENTS[name].title} was not obtained yet: run `pillion demo --obtain` first"
+        )
     return str(path)
 
 
@@ -62,7 +63,10 @@ class Consul(Process):
         ports = {"http": self.http, "dns": self.dns, "server": free_port(), "serf_lan": free_port()}
         options = {
             "ports": {**ports, "serf_wan": -1, "grpc": -1, "grpc_tls": -1},
-            "bind_addr": "127.0.0.1", "client_addr": "127.0.0.1", "log_level": "warn", "disable_update_check": True,
+            "bind_addr": "127.0.0.1",
+            "client_addr": "127.0.0.1",
+            "log_level": "warn",
+            "disable_update_check": True,
             "dns_config": {"allow_stale": False},
         }
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +76,11 @@ class Consul(Process):
         super().__init__("Consul", argv, folder / "consul.log", answers=self._leads)
 
     def _leads(self) -> bool:
-        return http_ok(f"{self.url}/v1/catalog/nodes") and http_ok(f"{self.url}/v1/agent/self") and self._has_leader()
+        return (
+            http_ok(f"{self.url}/v1/catalog/nodes")
+            and http_ok(f"{self.url}/v1/agent/self")
+            and self._has_leader()
+        )
 
     def _has_leader(self) -> bool:
         with urllib.request.urlopen(f"{self.url}/v1/status/leader", timeout=1) as response:
@@ -86,7 +94,16 @@ class Nats(Process):
         self.port = port or free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         folder.mkdir(parents=True, exist_ok=True)
-        argv = [binary("nats-server"), "-js", "-sd", str(folder / "store"), "-a", "127.0.0.1", "-p", str(self.port)]
+        argv = [
+            binary("nats-server"),
+            "-js",
+            "-sd",
+            str(folder / "store"),
+            "-a",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+        ]
         super().__init__("NATS", argv, folder / "nats.log", answers=lambda: tcp_ok(self.port))
 
 
@@ -112,7 +129,13 @@ def _jaeger(otlp: int, query: int, grpc: int) -> dict[str, object]:
     return {
         "service": {
             "extensions": ["jaeger_storage", "jaeger_query"],
-            "pipelines": {"traces": {"receivers": ["otlp"], "processors": ["batch"], "exporters": ["jaeger_storage_exporter"]}},
+            "pipelines": {
+                "traces": {
+                    "receivers": ["otlp"],
+                    "processors": ["batch"],
+                    "exporters": ["jaeger_storage_exporter"],
+                }
+            },
             "telemetry": {"logs": {"level": "warn"}, "metrics": {"level": "none"}},
         },
         "extensions": {
@@ -132,7 +155,8 @@ def _jaeger(otlp: int, query: int, grpc: int) -> dict[str, object]:
 class Postgres(Process):
     """A PostgreSQL cluster of its own in ``folder``; never run as root, which PostgreSQL refuses.
 
-    ``url`` is the superuser's connection to the database ``postgres``; a local trust set-up for demo and tests only.
+    ``url`` is the superuser's connection to the database ``postgres``; everybody on this machine is trusted,
+    which is for demo and tests only.
     """
 
     def __init__(self, folder: Path, port: int | None = None, settings: dict[str, str] | None = None) -> None:
@@ -147,38 +171,61 @@ class Postgres(Process):
         if not (self.data / "PG_VERSION").exists():
             self._initdb(user)
         options = {
-            "listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": "", "max_connections": "200",
-            "max_prepared_transactions": "20", **(settings or {}),
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "max_connections": "200",
+            "max_prepared_transactions": "20",
+            **(settings or {}),
         }
         argv = [str(self._bin / "postgres"), "-D", str(self.data)]
         for key, value in options.items():
             argv += ["-c", f"{key}={value}"]
-        super().__init__("PostgreSQL", argv, folder.parent / f"{folder.name}.log", user=user, answers=self._accepts)
+        super().__init__(
+            "PostgreSQL", argv, folder.parent / f"{folder.name}.log", user=user, answers=self._accepts
+        )
 
     def stop(self, within: float = 20.0, sign: signal.Signals = signal.SIGINT) -> int | None:
         """Fast shutdown: sessions are ended, what was committed is on disk."""
         return super().stop(within, sign)
 
     def _initdb(self, user: int | None) -> None:
-        argv = [str(self._bin / "initdb"), "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
-        made = subprocess.run(argv, user=user, group=user, capture_output=True, check=False, text=True, cwd="/")
+        argv = [
+            str(self._bin / "initdb"),
+            "-D",
+            str(self.data),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "-N",
+        ]
+        made = subprocess.run(
+            argv, user=user, group=user, capture_output=True, check=False, text=True, cwd="/"
+        )
         if made.returncode != 0:
             raise Permanent(f"initdb failed: {made.stderr.strip()}")
 
     def _accepts(self) -> bool:
-        argv = [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
+        argv = [
+            str(self._bin / "pg_isready"),
+            "-q",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-U",
+            "postgres",
+        ]
         return subprocess.run(argv, check=False, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"}).returncode == 0
 
 
 def postgres_bin() -> Path:
-    """The newest installed PostgreSQL's folder of programs; raises Permanent when there is none."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
-    if found:
-        return found[-1].parent
-    on_path = shutil.which("postgres")
-    if on_path:
-        return Path(on_path).resolve().parent
-    raise Permanent("PostgreSQL's server programs were not found: install postgresql, or run `pillion demo --obtain`")
+    """The folder of PostgreSQL's programs; raises Permanent when it was not obtained yet."""
+    return Path(binary("postgres")).resolve().parent
 
 
 def _unprivileged() -> int | None:

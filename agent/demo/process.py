@@ -1,8 +1,10 @@
 """One server process: started when it answers, ended by its id, its output kept in a file."""
 
+import ctypes
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ from agent.runtime.errors import Permanent
 
 
 class Process:
-    """A server that was started from here and is ended from here. Synchronous: used by tests, and by the demo in a thread."""
+    """A server that is started and ended from here. Synchronous, for the demo and for tests."""
 
     def __init__(
         self,
@@ -37,22 +39,32 @@ class Process:
         return self._child.pid if self._child and self._child.poll() is None else None
 
     def start(self, within: float = 30.0) -> None:
-        """Start and wait until the server answers; raises Permanent with the end of its log when it does not."""
+        """Start and wait until the server answers; raises Permanent with its log's end when it does not."""
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
-                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env, user=self._user, group=self._user,
-                extra_groups=None if self._user is None else [], start_new_session=True,
-            )
-        deadline = time.monotonic() + within
-        while not self._answers():
-            if self._child.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                tail = self.log.read_text(errors="replace")[-2000:]
-                raise Permanent(f"{self.name} did not start; its log {self.log} ends with:\n{tail}")
-            time.sleep(0.05)
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._env,
+                user=self._user,
+                group=self._user,
+                extra_groups=None if self._user is None else [],
+                start_new_session=True,
+                preexec_fn=_die_with_parent if threading.current_thread() is threading.main_thread() else
+                None, ) deadline = time.monotonic() + within while not self._answered(): if self._child.poll()
+                is not None or time.monotonic() > deadline: self.kill() tail =
+                self.log.read_text(errors="replace")[-2000:] raise Permanent(f"{self.name} did not start; its
+                log {self.log} ends with:\n{tail}") time.sleep(0.05)
+
+    def _answered(self) -> bool:
+        try:
+            return self._answers()
+        except OSError:
+            return False
 
     def stop(self, within: float = 20.0, sign: signal.Signals = signal.SIGTERM) -> int | None:
-        """End it in order, by force after ``within`` seconds; the exit status, None when it was never started."""
+        """End it in order, by force after ``within`` seconds; the exit status, None if never started."""
         if self._child is None:
             return None
         if self._child.poll() is None:
@@ -68,3 +80,10 @@ class Process:
         if self._child is not None and self._child.poll() is None:
             os.kill(self._child.pid, signal.SIGKILL)
             self._child.wait()
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the thread that started us is gone, so that even a killed parent leaves
+    nothing.
+    """
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
