@@ -31,8 +31,7 @@ CAUSES = (
     ),
     (
         r"from versions: none",
-        "PyPI could not be reached or has no build for this machine: look at the network and the proxy settings, "
-        "or put the program on PATH yourself",
+        "PyPI could not be reached or has no build for this machine: put the program on PATH yourself",
     ),
     (r"No matching distribution", "there is no build for this machine: put the program on PATH yourself"),
     (r"signal: killed", "the compiler was killed, as happens when memory runs out: it needs about 4 GB"),

@@ -51,11 +51,15 @@ class Process:
                 group=self._user,
                 extra_groups=None if self._user is None else [],
                 start_new_session=True,
-                preexec_fn=_die_with_parent if threading.current_thread() is threading.main_thread() else
-                None, ) deadline = time.monotonic() + within while not self._answered(): if self._child.poll()
-                is not None or time.monotonic() > deadline: self.kill() tail =
-                self.log.read_text(errors="replace")[-2000:] raise Permanent(f"{self.name} did not start; its
-                log {self.log} ends with:\n{tail}") time.sleep(0.05)
+                preexec_fn=_die_with_parent if _in_main_thread() else None,
+            )
+        deadline = time.monotonic() + within
+        while not self._answered():
+            if self._child.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                tail = self.log.read_text(errors="replace")[-2000:]
+                raise Permanent(f"{self.name} did not start; its log {self.log} ends with:\n{tail}")
+            time.sleep(0.05)
 
     def _answered(self) -> bool:
         try:
@@ -82,8 +86,11 @@ class Process:
             self._child.wait()
 
 
+def _in_main_thread() -> bool:
+    """The kernel's signal follows the end of the *thread* that started the child: only the main one lives long enough."""
+    return threading.current_thread() is threading.main_thread()
+
+
 def _die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the thread that started us is gone, so that even a killed parent leaves
-    nothing.
-    """
+    """Ask the kernel for SIGTERM when our starter is gone, so that even a killed one leaves nothing behind."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
