@@ -1,14 +1,15 @@
 """One server process: started when it answers, ended by its id, its output kept in a file."""
 
-import ctypes
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from agent.demo import bound
 from agent.runtime.errors import Permanent
 
 
@@ -42,16 +43,12 @@ class Process:
         """Start and wait until the server answers; raises Permanent with its log's end when it does not."""
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
-                self.argv,
+                self._bound(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=self._env,
-                user=self._user,
-                group=self._user,
-                extra_groups=None if self._user is None else [],
                 start_new_session=True,
-                preexec_fn=_die_with_parent if _in_main_thread() else None,
             )
         deadline = time.monotonic() + within
         while not self._answered():
@@ -60,6 +57,16 @@ class Process:
                 tail = self.log.read_text(errors="replace")[-2000:]
                 raise Permanent(f"{self.name} did not start; its log {self.log} ends with:\n{tail}")
             time.sleep(0.05)
+
+    def _bound(self) -> list[str]:
+        """The command that ends with us even when we are killed.
+
+        The kernel looks at the *thread* that starts it, and only the main one surely lives as long as we do.
+        """
+        main = threading.current_thread() is threading.main_thread()
+        parent = str(os.getpid()) if main else "-"
+        user = "-" if self._user is None else str(self._user)
+        return [sys.executable, "-I", "-S", bound.__file__, parent, user, *self.argv]
 
     def _answered(self) -> bool:
         try:
@@ -84,13 +91,3 @@ class Process:
         if self._child is not None and self._child.poll() is None:
             os.kill(self._child.pid, signal.SIGKILL)
             self._child.wait()
-
-
-def _in_main_thread() -> bool:
-    """The kernel's signal follows the end of the *thread* that started the child: only the main one lives long enough."""
-    return threading.current_thread() is threading.main_thread()
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when our starter is gone, so that even a killed one leaves nothing behind."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
