@@ -10,9 +10,10 @@ Ready = Callable[[], None]
 class Component(Protocol):
     """A named, eternal task.
 
-    An implementer guarantees: ``run`` calls ``ready`` when it truly serves and then runs until it is cancelled;
-    on cancellation it cleans up within ``stop_budget`` seconds and lets the cancellation pass through.
-    Returning or raising by itself is a crash: it ends the agent. Transient errors never leave ``run``.
+    An implementer guarantees: ``run`` calls ``ready`` when it truly serves and then runs until it is
+    cancelled; on cancellation it cleans up within ``stop_budget`` seconds and lets the cancellation pass
+    through. Returning or raising by itself is a crash: it ends the agent. Transient errors never leave
+    ``run``.
     """
 
     @property

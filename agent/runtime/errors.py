@@ -1,11 +1,11 @@
-"""The three kinds of failure. A driver's error is translated into one of them once, where the driver is called."""
+"""The three kinds of failure. A driver's error is translated into one of them where the driver is called."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 class PillionError(Exception):
-    """Base of all errors that Pillion raises itself; its text is fit for an operator and free of secrets and payloads."""
+    """Base of all errors that Pillion raises itself; its text is for an operator and free of secrets and payloads."""
 
 
 class Transient(PillionError):

@@ -10,7 +10,8 @@ T = TypeVar("T")
 class Latest(Generic[T]):
     """The newest value of one piece of state.
 
-    State travels between components in these cells only. The writer calls ``set``; an equal value is no change.
+    State travels between components in these cells only. The writer calls ``set``; an equal value is no
+    change.
     """
 
     def __init__(self, value: T) -> None:
