@@ -1,0 +1,126 @@
+"""What an instance publishes of itself in Consul's meta, and how readers take it back.
+
+Both directions are here.
+"""
+
+import datetime as dt
+import json
+import re
+from collections.abc import Mapping
+
+from agent.model.version import Deprecation, Offer, Version
+
+VERSIONS = "pillion-versions"
+"""Versions served, separated by commas."""
+DEFAULT = "pillion-default"
+"""Version of a request that names none."""
+DEPRECATED = "pillion-deprecated"
+"""JSON: version → [since, sunset, link], times in seconds since the epoch or null."""
+STRIP = "pillion-strip"
+"""``1`` when the sidecar removes ``/api/vN``."""
+ROUTES = "pillion-routes"
+"""Path prefixes for the gateway, separated by spaces."""
+ZONE = "pillion-zone"
+HASH = "pillion-hash"
+"""Of the whole definition, see ``definition``."""
+PREFIX = "pillion-"
+"""All keys with this prefix belong to Pillion."""
+
+ROUTE = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2}|\{version\}){0,255}")
+ZONE_NAME = re.compile(r"[A-Za-z0-9._-]{1,63}")
+LINK = re.compile(r"(?:(?:https?:/)?/[A-Za-z0-9._~:/?#@!$&'()*+,;=-]*)?")
+"""An absolute or rooted reference, or none."""
+MOST_VERSIONS = 32
+MOST_ROUTES = 32
+
+
+def offer(text: Mapping[str, str]) -> Offer:
+    """The versions that a meta speaks of. Raises ValueError with a clause that says what is malformed."""
+    serves = _versions(text.get(VERSIONS, ""))
+    default = Version.parse(text[DEFAULT]) if text.get(DEFAULT) else None
+    if default is not None and default not in serves:
+        raise ValueError(f"has the default version {default}, which it does not serve")
+    return Offer(serves, default, _deprecated(text.get(DEPRECATED, "")), text.get(STRIP) == "1")
+
+
+def written(offered: Offer) -> dict[str, str]:
+    """The meta that ``offer`` reads back as the same value."""
+    meta = {}
+    if offered.serves:
+        meta[VERSIONS] = ",".join(str(version) for version in offered.serves)
+    if offered.default is not None:
+        meta[DEFAULT] = str(offered.default)
+    if offered.deprecated:
+        table = {
+            str(key): [value.since, value.sunset, value.link] for key, value in offered.deprecated.items()
+        }
+        meta[DEPRECATED] = json.dumps(table, separators=(",", ":"), sort_keys=True)
+    if offered.strip_prefix:
+        meta[STRIP] = "1"
+    return meta
+
+
+def routes(text: Mapping[str, str]) -> tuple[str, ...]:
+    """The path prefixes of a meta. Raises ValueError."""
+    found = tuple(text.get(ROUTES, "").split())
+    if len(found) > MOST_ROUTES:
+        raise ValueError(f"has {len(found)} routes, more than {MOST_ROUTES}")
+    for route in found:
+        if not ROUTE.fullmatch(route):
+            raise ValueError(f"has the malformed route {route[:80]!r}")
+    return found
+
+
+def zone(text: Mapping[str, str]) -> str:
+    """The zone of a meta, empty for none. Raises ValueError."""
+    found = text.get(ZONE, "")
+    if found and not ZONE_NAME.fullmatch(found):
+        raise ValueError(f"has the malformed zone {found[:80]!r}")
+    return found
+
+
+def moment(text: str) -> int | None:
+    """A date or an RFC 3339 time as seconds since the epoch, None for an empty text. Raises ValueError.
+
+    A date without a time is its first second in UTC.
+    """
+    if not text:
+        return None
+    found = dt.datetime.fromisoformat(text)
+    return int((found if found.tzinfo else found.replace(tzinfo=dt.UTC)).timestamp())
+
+
+def _versions(text: str) -> tuple[Version, ...]:
+    parts = text.split(",") if text else []
+    if len(parts) > MOST_VERSIONS:
+        raise ValueError(f"has {len(parts)} versions, more than {MOST_VERSIONS}")
+    return tuple(sorted({Version.parse(part) for part in parts}))
+
+
+def _deprecated(text: str) -> dict[Version, Deprecation]:
+    if not text:
+        return {}
+    try:
+        table = json.loads(text)
+        return {Version.parse(key): _deprecation(*value) for key, value in table.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise ValueError("has a malformed list of deprecated versions") from None
+
+
+def _deprecation(since: object, sunset: object, link: object) -> Deprecation:
+    return Deprecation(_seconds(since), _seconds(sunset), _link(link))
+
+
+def _seconds(value: object) -> int | None:
+    # Beyond the year 9999 no HTTP date can say it.
+    if value is not None and (type(value) is not int or not 0 <= value < 253402300800):
+        raise ValueError
+    return value
+
+
+def _link(value: object) -> str:
+    # It ends in a response header that Envoy writes: no % (Envoy's own substitutions) and nothing that ends
+    # a reference.
+    if not isinstance(value, str) or not LINK.fullmatch(value):
+        raise ValueError
+    return value

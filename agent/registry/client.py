@@ -1,0 +1,183 @@
+"""A thin typed client: the questions that Pillion asks Consul, each with a deadline, its errors
+translated."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import Any
+
+import consul.base
+from consul.callback import CB
+
+from agent.config.sections.registry import Registry
+from agent.registry.endpoint import Endpoint, local_address
+from agent.registry.token import Token
+from agent.registry.transport import Transport
+from agent.runtime.errors import PillionError, Transient
+
+Row = Mapping[str, Any]
+"""One unchecked JSON object from Consul."""
+
+DEADLINE = 5.0
+"""Seconds for an answer that does not block."""
+
+
+@contextlib.asynccontextmanager
+async def connect(settings: Registry, connections: int = 0) -> AsyncIterator["Client"]:
+    """A client for the time of the context; nothing is sent yet. Raises Misconfigured, Permanent for a bad
+    CA file.
+
+    Registration and reading each get a client of their own, so that neither waits for the other's
+    connections.
+    """
+    transport = Transport(Endpoint.parse(settings.address), Token(settings), settings.ca_cert, connections)
+    try:
+        yield Client(transport)
+    finally:
+        await transport.close()
+
+
+class Client:
+    """Every method raises Transient (away, busy, answer not understood) or Permanent (refused).
+
+    ``index`` and ``wait`` make a read a blocking query as Consul's documentation describes it: with an index
+    above 0 the answer comes when something changed or after ``wait`` seconds.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        # The host is unused: the transport knows where to go. Given all the same, else py-consul looks into
+        # the environment; and the token is emptied afterwards because the environment overrides the
+        # argument.
+        self._consul = consul.base.Consul(host="127.0.0.1", port=0, scheme="http", verify=False)
+        self._consul.http = transport
+        self._consul.token = None
+        self._transport = transport
+        self._breaks = 0
+
+    @property
+    def breaks(self) -> int:
+        """How often Consul failed to answer:
+
+        a reader that sees the same number twice missed nothing between.
+        """
+        return self._breaks
+
+    @property
+    def where(self) -> str:
+        """Consul's address, for texts."""
+        return str(self._transport.endpoint)
+
+    def broken(self) -> None:
+        """Note that what was read before may be gone: an index went backwards."""
+        self._breaks += 1
+
+    async def local_address(self) -> str:
+        """The local IP address of connections to Consul."""
+        return await local_address(self._transport.endpoint)
+
+    async def agent_address(self) -> str:
+        """The address under which Consul's own agent is a member of its cluster."""
+        found = await self._ask(self._consul.agent.self())
+        address = _object(_object(found).get("Member")).get("Addr")
+        return address if isinstance(address, str) else ""
+
+    async def service(self, instance: str) -> Row | None:
+        """What Consul's agent has registered under the id, None when nothing."""
+        found = await self._ask(self._consul.agent.service_definition(instance))
+        return None if found is None else _object(found)
+
+    async def register(self, definition: Mapping[str, Any]) -> None:
+        """Register or replace; ``definition`` in Consul's JSON form, see ``definition.build``."""
+        await self._ask(
+            self._consul.agent.service.register(
+                definition["Name"],
+                service_id=definition["ID"],
+                address=definition["Address"],
+                port=definition["Port"],
+                tags=definition["Tags"],
+                meta=definition["Meta"],
+                check=definition["Check"],
+                replace_existing_checks=True,
+            )
+        )
+
+    async def deregister(self, instance: str) -> bool:
+        """Remove the instance; False when Consul did not know it."""
+        return bool(await self._ask(self._consul.agent.service.deregister(instance)))
+
+    async def tell(self, check: str, passing: bool, note: str) -> bool:
+        """Feed the TTL check; False when Consul does not know it (any more)."""
+        report = self._consul.agent.check.ttl_pass if passing else self._consul.agent.check.ttl_fail
+        return bool(await self._ask(report(check, notes=note)))
+
+    async def instances(self, service: str, index: int = 0, wait: float = 0) -> tuple[int, list[Any]]:
+        """All instances of a service with their checks, whatever their state."""
+        return await self._read(self._consul.health.service(service, index=index, wait=_wait(wait)), wait)
+
+    async def services(self, index: int = 0, wait: float = 0) -> tuple[int, list[str]]:
+        """The names of all registered services."""
+        new, found = await self._indexed(self._consul.catalog.services(index=index, wait=_wait(wait)), wait)
+        return new, sorted(_object(found))
+
+    async def checks(self, index: int = 0, wait: float = 0) -> tuple[int, list[Any]]:
+        """All checks of the datacentre in any state."""
+        return await self._read(self._consul.health.state("any", index=index, wait=_wait(wait)), wait)
+
+    async def values(self, prefix: str, index: int = 0, wait: float = 0) -> tuple[int, list[Any]]:
+        """All keys that begin with the prefix, each with its ``Value`` as bytes or None."""
+        asked = self._consul.kv.get(prefix, recurse=True, index=index, wait=_wait(wait))
+        new, found = await self._indexed(asked, wait)
+        return new, [] if found is None else _rows(found)
+
+    async def identity(self) -> str:
+        """What names the datastore behind Consul: its trust domain, made anew with an empty store; empty
+        when unknown.
+
+        Source: Consul's documentation of the CA roots (the trust domain is derived from the cluster's id). A
+        cluster with Connect switched off has none. Never raises.
+        """
+        with contextlib.suppress(PillionError):
+            async with asyncio.timeout(DEADLINE):
+                found = await self._consul.http.get(CB.json(), "/v1/connect/ca/roots")
+            domain = _object(found).get("TrustDomain")
+            return domain if isinstance(domain, str) else ""
+        return ""
+
+    async def _read(self, asked: Awaitable[Any], wait: float) -> tuple[int, list[Any]]:
+        new, found = await self._indexed(asked, wait)
+        return new, _rows(found)
+
+    async def _indexed(self, asked: Awaitable[Any], wait: float) -> tuple[int, Any]:
+        # Consul adds up to a sixteenth to the wait, so that not all readers come back at once.
+        index, found = await self._ask(asked, DEADLINE + wait * 17 / 16)
+        try:
+            return int(index), found
+        except (TypeError, ValueError) as error:
+            raise Transient(f"Consul {self.where} answered without a usable index") from error
+
+    async def _ask(self, asked: Awaitable[Any], within: float = DEADLINE) -> Any:
+        try:
+            async with asyncio.timeout(within):
+                return await asked
+        except TimeoutError as error:
+            self._breaks += 1
+            raise Transient(f"Consul {self.where} did not answer within {within:.0f} s") from error
+        except Transient:
+            self._breaks += 1
+            raise
+
+
+def _wait(seconds: float) -> str:
+    return f"{seconds * 1000:.0f}ms"
+
+
+def _object(value: Any) -> Row:
+    if not isinstance(value, dict):
+        raise Transient("Consul answered with something other than an object: is this its HTTP port?")
+    return value
+
+
+def _rows(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise Transient("Consul answered with something other than a list: is this its HTTP port?")
+    return value

@@ -1,0 +1,128 @@
+"""Consul's health entries, written by anyone → values that are safe to give to Envoy. Pure; never raises."""
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.model.address import Address
+from agent.model.catalog import Instance
+from agent.registry import advertise
+
+LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+"""One DNS label in lower case: the only names that callers can use."""
+_HOST = re.compile(
+    r"(?=.{1,253}\Z)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*"
+)
+_NUMERIC = re.compile(r"[0-9.]+")
+RESERVED = frozenset({"localhost", "consul"})
+"""Names that are never an upstream, whoever registers them."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An entry that was left out."""
+
+    who: str
+    """The instance as far as it can be named, fit for a log."""
+    reason: str
+    """A clause: ``has the port 0``."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one answer says about a service."""
+
+    passing: tuple[Instance, ...] = ()
+    """Ordered by id; one for an address."""
+    present: frozenset[str] = frozenset()
+    """Ids of all instances that Consul knows, whatever their state or shape."""
+    routes: tuple[str, ...] = ()
+    """Of all instances, passing or not: a critical service keeps its paths at the gateway."""
+    skipped: tuple[Skipped, ...] = ()
+
+
+def usable(name: object) -> bool:
+    """Whether a registered name can be an upstream's."""
+    return isinstance(name, str) and bool(LABEL.fullmatch(name)) and name not in RESERVED
+
+
+def reading(service: str, rows: Sequence[object]) -> Reading:
+    """Sort the entries of one service into instances and what was skipped."""
+    passing: dict[Address, Instance] = {}
+    present: set[str] = set()
+    routes: set[str] = set()
+    skipped: list[Skipped] = []
+    for row in sorted(rows, key=_name):
+        present.add(_name(row))
+        try:
+            instance, paths, passes = _entry(service, _mapping(row))
+        except ValueError as error:
+            skipped.append(Skipped(_shown(_name(row)), str(error)))
+            continue
+        routes.update(paths)
+        if passes:
+            passing.setdefault(instance.address, instance)
+    return Reading(tuple(passing.values()), frozenset(present), tuple(sorted(routes)), tuple(skipped))
+
+
+def _entry(service: str, row: Mapping[str, object]) -> tuple[Instance, tuple[str, ...], bool]:
+    body, node = _mapping(row.get("Service")), _mapping(row.get("Node"))
+    identity = body.get("ID")
+    if not isinstance(identity, str) or not 0 < len(identity) <= 255 or not identity.isprintable():
+        raise ValueError("has no usable id")
+    if body.get("Service") != service:
+        raise ValueError("is registered under another name")
+    if body.get("Kind"):
+        raise ValueError("is a proxy or gateway of Consul's own mesh, not a service")
+    address = Address(_host(body.get("Address") or node.get("Address")), _port(body.get("Port")))
+    meta = {key: value for key, value in _mapping(body.get("Meta") or {}).items() if isinstance(value, str)}
+    instance = Instance(identity, address, advertise.offer(meta), advertise.zone(meta))
+    return instance, advertise.routes(meta), _passes(row.get("Checks"))
+
+
+def _passes(checks: object) -> bool:
+    """An instance without any check is well, as in Consul."""
+    if checks is None:
+        return True
+    if not isinstance(checks, list):
+        raise ValueError("has malformed checks")  # noqa: TRY004 - one kind of error for all that is malformed
+    return all(_mapping(check).get("Status") == "passing" for check in checks)
+
+
+def _host(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("has no address")  # noqa: TRY004
+    try:
+        found = ipaddress.ip_address(value)
+    except ValueError:
+        # Digits and dots that are no address would be read as one by some resolvers.
+        if not _HOST.fullmatch(value) or _NUMERIC.fullmatch(value):
+            raise ValueError(f"has the address {_shown(value)!r}") from None
+        return value.lower()
+    if found.is_unspecified or found.is_multicast or "%" in value:
+        raise ValueError(f"has the address {_shown(value)!r}, which nobody can call")
+    return str(found)
+
+
+def _port(value: object) -> int:
+    if type(value) is not int or not 0 < value <= 65535:
+        raise ValueError(f"has the port {_shown(str(value))}")
+    return value
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError("is not a health entry")  # noqa: TRY004
+    return value
+
+
+def _name(row: object) -> str:
+    """The instance's id, empty when there is none to be read."""
+    body = row.get("Service") if isinstance(row, dict) else None
+    identity = body.get("ID") if isinstance(body, dict) else None
+    return identity if isinstance(identity, str) else ""
+
+
+def _shown(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text[:80])

@@ -1,0 +1,162 @@
+"""Settings → what Consul is told of this instance. Pure."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.config.sections.mesh import Versions
+from agent.config.settings import Settings
+from agent.model.address import Address
+from agent.model.version import Deprecation, Offer, Version
+from agent.registry import advertise
+from agent.runtime.errors import Misconfigured, Problem
+
+MOST_PAIRS, LONGEST_KEY, LONGEST_VALUE = 64, 128, 512
+"""Consul's limits of a service's meta."""
+
+_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One instance as it should be registered."""
+
+    instance: str
+    """The service's id: the same over restarts."""
+    check: str
+    """The id of its check."""
+    body: Mapping[str, Any]
+    """Consul's JSON form; the check's ``Status`` is what the instance starts with."""
+
+
+def instance_id(service: str, host: str, port: int) -> str:
+    """``<service>-<host>-<inbound port>`` with what no URL path likes replaced."""
+    return f"{service}-{re.sub(r'[^A-Za-z0-9.-]', '-', host)}-{port}"
+
+
+def build(settings: Settings, host: str, address: str) -> Definition:
+    """The definition of the instance on ``host`` whose inbound callers reach at ``address``.
+
+    The inbound port must have been bound before (``config.bound``). Raises Misconfigured, see ``problems``.
+    """
+    if wrong := problems(settings):
+        raise Misconfigured(wrong)
+    service, registry = settings.service, settings.registry
+    port = Address.parse(settings.proxy.inbound).port
+    instance = instance_id(service.name, host, port)
+    check = {
+        "CheckID": f"service:{instance}",
+        "Name": "Pillion: the service and its Envoy",
+        "TTL": f"{registry.ttl:g}s",
+        "DeregisterCriticalServiceAfter": f"{registry.deregister_after:g}s",
+        "Status": "critical",
+    }
+    body: dict[str, Any] = {
+        "ID": instance,
+        "Name": service.name,
+        "Address": address,
+        "Port": port,
+        "Tags": list(service.tags),
+        "Meta": published(settings),
+        "Check": check,
+    }
+    body["Meta"][advertise.HASH] = _hash(body)
+    return Definition(instance, check["CheckID"], body)
+
+
+def published(settings: Settings) -> dict[str, str]:
+    """The meta without its hash. Raises ValueError for values that ``problems`` names."""
+    meta = dict(settings.service.meta)
+    meta |= advertise.written(_offer(settings.versions))
+    if settings.service.routes:
+        meta[advertise.ROUTES] = " ".join(settings.service.routes)
+    if settings.service.zone:
+        meta[advertise.ZONE] = settings.service.zone
+    return meta
+
+
+def problems(settings: Settings) -> list[Problem]:
+    """What of these settings Consul can't hold or readers would refuse."""
+    found = [
+        Problem(f"service.meta.{key}", wrong, allowed)
+        for key, value in settings.service.meta.items()
+        for wrong, allowed in _wrong(key, value)
+    ]
+    if not settings.service.name:
+        found.append(Problem("service.name", "is empty", "one DNS label in lower case, such as orders"))
+    try:
+        meta = published(settings)
+        advertise.offer(meta)
+        advertise.routes(meta)
+        advertise.zone(meta)
+    except ValueError as error:
+        return [*found, Problem("service or versions", f"can't be registered: {error}")]
+    found += [
+        Problem(_SETTING[key], f"takes {len(value)} characters in Consul", f"at most {LONGEST_VALUE}")
+        for key, value in meta.items()
+        if key.startswith(advertise.PREFIX) and key in _SETTING and len(value) > LONGEST_VALUE
+    ]
+    if len(meta) >= MOST_PAIRS:
+        found.append(
+            Problem(
+                "service.meta", f"makes {len(meta) + 1} pairs", f"at most {MOST_PAIRS} with Pillion's own"
+            )
+        )
+    return found
+
+
+def differences(body: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, ...]:
+    """The fields of ours that differ in what Consul has registered;
+
+    what others added to the meta is left alone.
+    """
+    pairs = {"name": ("Name", "Service"), "address": ("Address", "Address"), "port": ("Port", "Port")}
+    differ = [name for name, (ours, theirs) in pairs.items() if body[ours] != found.get(theirs)]
+    tags, meta = found.get("Tags"), found.get("Meta")
+    if body["Tags"] != (tags or []):
+        differ.append("tags")
+    meta = meta if isinstance(meta, Mapping) else {}
+    ours = {key for key in meta if isinstance(key, str) and key.startswith(advertise.PREFIX)} | set(
+        body["Meta"]
+    )
+    if any(body["Meta"].get(key) != meta.get(key) for key in ours):
+        differ.append("meta")
+    return tuple(differ)
+
+
+_SETTING = {
+    advertise.VERSIONS: "versions.serves",
+    advertise.DEPRECATED: "versions.deprecated",
+    advertise.ROUTES: "service.routes",
+}
+
+
+def _offer(versions: Versions) -> Offer:
+    serves = tuple(sorted({Version.parse(text) for text in versions.serves}))
+    deprecated = {
+        Version.parse(text): Deprecation(
+            advertise.moment(item.since), advertise.moment(item.sunset), item.link
+        )
+        for text, item in versions.deprecated.items()
+    }
+    default = Version.parse(versions.default) if versions.default else None
+    return Offer(serves, default, deprecated, versions.strip_prefix)
+
+
+def _wrong(key: str, value: str) -> list[tuple[str, str]]:
+    wrong = []
+    if not _KEY.fullmatch(key) or len(key) > LONGEST_KEY:
+        wrong.append(("is not a key that Consul takes", f"letters, digits, _ and -, at most {LONGEST_KEY}"))
+    if key.startswith((advertise.PREFIX, "consul-")):
+        wrong.append(("has a reserved prefix", "a key without pillion- or consul- in front"))
+    if len(value) > LONGEST_VALUE:
+        wrong.append((f"has {len(value)} characters", f"at most {LONGEST_VALUE}"))
+    return wrong
+
+
+def _hash(body: Mapping[str, Any]) -> str:
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,183 @@
+"""Keeps this instance registered as it should be and feeds its TTL check."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable
+
+import structlog
+
+from agent.config.settings import Settings
+from agent.model.address import Address
+from agent.model.registration import Registration, Verdict
+from agent.registry import definition
+from agent.registry.client import Client
+from agent.registry.endpoint import is_loopback, is_wildcard
+from agent.registry.metrics import Metrics
+from agent.runtime.backoff import Backoff
+from agent.runtime.component import Ready
+from agent.runtime.errors import Misconfigured, PillionError
+from agent.runtime.health import Health
+from agent.runtime.latest import Latest
+
+log = structlog.get_logger(__name__)
+
+LOOPBACK = "127.0.0.1"
+DEREGISTER = 3.0
+"""Seconds that a deregistration may take when the instance leaves."""
+
+
+class Registrar:
+    """Compares, repairs, feeds; never gives up and never waits for Consul to be ready.
+
+    Until the gate has decided for the first time (``verdicts.version`` 0) nothing is told: an agent that
+    restarts beside a well service leaves the check as it is. When the instance leaves, it is deregistered;
+    when only the agent ends, the registration stays, and the TTL speaks for itself.
+    """
+
+    name = "registrar"
+    stop_budget = DEREGISTER + 1.0
+
+    def __init__(
+        self,
+        client: Client,
+        settings: Settings,
+        host: str,
+        *,
+        verdicts: Latest[Verdict],
+        registration: Latest[Registration],
+        leaving: Latest[bool],
+        health: Health,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``settings`` were bound; ``host`` names this machine or pod and is part of the instance's id."""
+        self._client = client
+        self._settings = settings
+        self._host = host
+        self._verdicts = verdicts
+        self._registration = registration
+        self._leaving = leaving
+        self._health = health
+        self._metrics = metrics
+        self._clock = clock
+        self._backoff = Backoff(0.2, 3.0)
+        self._look = 0.0
+        """When to compare the registration again, in seconds of the clock."""
+        self._registered_once = False
+
+    async def run(self, ready: Ready) -> None:
+        """Turn after turn, until cancelled."""
+        ready()
+        try:
+            while True:
+                seen = self._verdicts.version
+                pause = await self.turn()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._verdicts.changed(seen)
+        except asyncio.CancelledError:
+            if self._leaving.value:
+                await self._deregister()
+            self._health.stopped()
+            raise
+
+    async def turn(self) -> float:
+        """Look at the registration if it is time, feed the check; the seconds until the next turn is due."""
+        try:
+            if self._clock() >= self._look:
+                await self._reconcile()
+            if not await self._tell():
+                log.warning("registration.lost", reason="Consul does not know the check")
+                await self._reconcile()
+                await self._tell()
+        except PillionError as error:
+            self._troubled(error)
+            return self._backoff.next()
+        self._backoff.reset()
+        self._health.ok()
+        self._registration.set(Registration(True, self._registration.value.told))
+        self._metrics.registered.set(1)
+        return max(min(self._settings.registry.ttl / 3, self._look - self._clock()), 0.05)
+
+    async def _reconcile(self) -> None:
+        desired = definition.build(self._settings, self._host, await self._address())
+        found = await self._client.service(desired.instance)
+        reason = "" if found is None else ", ".join(definition.differences(desired.body, found))
+        if found is None:
+            self._registration.set(Registration(problem="Consul does not know this instance"))
+            reason = "lost" if self._registered_once else "new"
+        if reason:
+            await self._register(desired, reason)
+        self._registered_once = True
+        interval = self._settings.registry.reconcile_interval
+        self._look = self._clock() + random.uniform(0.8, 1.0) * interval  # noqa: S311 - not for secrets
+
+    async def _register(self, desired: definition.Definition, reason: str) -> None:
+        # Consul keeps the status of a check that it still has. One that it lost comes back as the gate sees
+        # it, so that a Consul that lost its data brings no well instance to critical.
+        status = "passing" if self._verdicts.value.passing else "critical"
+        await self._client.register({**desired.body, "Check": {**desired.body["Check"], "Status": status}})
+        self._metrics.repairs.labels(reason if reason in {"new", "lost"} else "changed").inc()
+        event = "registration.created" if reason == "new" else "registration.repaired"
+        log.info(event, instance=desired.instance, reason=reason, address=desired.body["Address"])
+
+    async def _tell(self) -> bool:
+        """Feed the check with the newest verdict; False when Consul does not know the check."""
+        if self._verdicts.version == 0:
+            return True
+        verdict = self._verdicts.value
+        check = f"service:{self._instance}"
+        known = await self._client.tell(check, verdict.passing, verdict.note)
+        self._metrics.updates.labels("told" if known else "unknown").inc()
+        before = self._registration.value
+        told = verdict if known else None
+        self._registration.set(Registration(before.registered and known, told, before.problem))
+        if known:
+            self._metrics.passing.set(int(verdict.passing))
+        return known
+
+    @property
+    def _instance(self) -> str:
+        port = Address.parse(self._settings.proxy.inbound).port
+        return definition.instance_id(self._settings.service.name, self._host, port)
+
+    async def _address(self) -> str:
+        """Where callers reach the inbound; see the setting ``service.address``."""
+        if self._settings.service.address:
+            return self._settings.service.address
+        bound = Address.parse(self._settings.proxy.inbound).host
+        if not is_wildcard(bound):
+            return bound  # it listens nowhere else
+        local = await self._client.local_address()
+        if not is_loopback(local):
+            return local
+        return await self._client.agent_address() or LOOPBACK
+
+    def _troubled(self, error: PillionError) -> None:
+        self._metrics.failures.labels("registration").inc()
+        self._metrics.registered.set(0)
+        before = self._registration.value
+        if before.problem != str(error):
+            log.warning("registration.failed", error=str(error))
+        self._registration.set(Registration(before.registered, before.told, str(error)))
+        what = (
+            "the settings can't be registered"
+            if isinstance(error, Misconfigured)
+            else "not registered or not fed"
+        )
+        self._health.degraded(f"{what}: {error}")
+
+    async def _deregister(self) -> None:
+        try:
+            async with asyncio.timeout(DEREGISTER):
+                await self._client.deregister(self._instance)
+        except (PillionError, TimeoutError) as error:
+            log.warning(
+                "registration.left_behind", instance=self._instance, error=str(error) or "no answer in time"
+            )
+            return
+        self._registration.set(Registration())
+        self._metrics.registered.set(0)
+        log.info("registration.removed", instance=self._instance)
