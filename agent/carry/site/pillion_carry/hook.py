@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PATCHES = {
     "gunicorn.workers.base": "wsgi",
+    "gunicorn.workers.gasgi": "wsgi",
     "werkzeug.serving": "wsgi",
     "wsgiref.simple_server": "wsgi",
     "waitress.server": "wsgi",

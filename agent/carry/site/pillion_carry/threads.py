@@ -43,20 +43,22 @@ def _lend(thread: Any, carried: context.Carried) -> bool:
     try:
         if "run" in thread.__dict__ or thread.ident is not None:
             return False
-        run = thread.run
-
-        def carrying() -> None:
-            context.put(carried)
-            try:
-                run()
-            finally:
-                thread.__dict__.pop("run", None)  # else thread and function keep each other alive
-
-        thread.run = carrying
+        thread.run = _lent(thread, thread.run, carried)
         return True
     except Exception:
         faults.note()
         return False
+
+
+def _lent(thread: Any, run: Callable[[], Any], carried: context.Carried) -> Callable[[], Any]:
+    def lent() -> None:
+        context.put(carried)
+        try:
+            run()
+        finally:
+            thread.__dict__.pop("run", None)  # else thread and function keep each other alive
+
+    return lent
 
 
 def _submitting(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,9 +77,13 @@ def _submitting(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _given(args: tuple[Any, ...], carried: context.Carried) -> tuple[Any, ...]:
     """The arguments of a submit, its function carrying; the executor is the first of them."""
-    if len(args) < 2 or not callable(args[1]):
+    try:
+        if len(args) < 2 or not callable(args[1]):
+            return args
+        return (args[0], carrying(args[1], carried.kept()), *args[2:])
+    except Exception:
+        faults.note()
         return args
-    return (args[0], carrying(args[1], carried.kept()), *args[2:])
 
 
 def carrying(function: Callable[..., Any], carried: context.Carried) -> Callable[..., Any]:

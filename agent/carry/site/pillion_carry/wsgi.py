@@ -24,6 +24,7 @@ PRESENCE = ("x-pillion-carry", "1")
 SERVERS = {
     # module: class, method after which the class holds the application, attribute that holds it
     "gunicorn.workers.base": ("Worker", "load_wsgi", "wsgi"),
+    "gunicorn.workers.gasgi": ("ASGIWorker", "load_wsgi", "asgi"),
     "werkzeug.serving": ("BaseWSGIServer", "__init__", "app"),
     "wsgiref.simple_server": ("WSGIServer", "set_app", "application"),
     "waitress.server": ("BaseWSGIServer", "__init__", "application"),
@@ -46,7 +47,9 @@ def _taking(original: Callable[..., Any], attribute: str) -> Callable[..., Any]:
         result = original(self, *args, **kwargs)
         try:
             application = getattr(self, attribute, None)
-            if "tornado" not in type(self).__module__:  # that worker tells applications apart by their type
+            if (
+                application is not None and "tornado" not in type(self).__module__
+            ):  # that worker tells applications apart by their type
                 setattr(self, attribute, wrapped(application))
         except Exception:
             faults.note()

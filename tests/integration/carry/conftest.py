@@ -1,0 +1,95 @@
+"""Services as real processes, with the hook switched on as `pillion run` does it."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent import carry
+from agent.demo.backing import free_port, tcp_ok
+from agent.demo.process import Process
+from tests.integration.carry.recorder import Recorder, recording
+
+HERE = Path(__file__).parent
+SERVERS = {
+    "sync": ["gunicorn", "-k", "sync"],
+    "gthread": ["gunicorn", "-k", "gthread", "--threads", "16"],
+    "gevent": ["gunicorn", "-k", "gevent"],
+    "flask run": ["flask", "--app", "application", "run"],
+    "wsgiref": ["reference"],
+}
+
+
+class Service(Process):
+    """One service process on a free port."""
+
+    def __init__(self, server: str, folder: Path, env: dict[str, str], module: str = "application") -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        program, *options = SERVERS.get(server, ["gunicorn", "-k", server])
+        argv = [sys.executable, "-m", program, *options]
+        if program == "gunicorn":
+            argv += [
+                "--bind",
+                f"127.0.0.1:{self.port}",
+                "--chdir",
+                str(HERE),
+                "--no-control-socket",
+                f"{module}:app",
+            ]
+        elif program == "flask":
+            argv += ["--port", str(self.port)]
+        else:
+            argv += [str(self.port)]
+        super().__init__(
+            server, argv, folder / "service.log", env={"PATH": os.environ["PATH"], **env}, answers=self._up
+        )
+
+    def _up(self) -> bool:
+        return tcp_ok(self.port)
+
+
+def surroundings(recorder: Recorder, ports: tuple[int, ...] = (), behind: Path = HERE) -> dict[str, str]:
+    """The environment of a service; the folder ``behind`` comes right after the hook's own."""
+    env = {
+        "PYTHONPATH": f"{behind}:{HERE}",
+        "http_proxy": recorder.url,
+        "no_proxy": "127.0.0.1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**env, **carry.environment(env, ports), "PILLION_CARRY": "debug"}
+
+
+@pytest.fixture(scope="module")
+def recorder() -> Iterator[Recorder]:
+    """The proxy of all services of a module; take targets of your own."""
+    with recording() as running:
+        yield running
+
+
+Start = Callable[..., Service]
+
+
+@pytest.fixture(scope="module")
+def start(recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Start services that end with the module."""
+    started: list[Service] = []
+
+    def one(server: str = "sync", module: str = "application", behind: Path = HERE, **env: str) -> Service:
+        surrounding = {**surroundings(recorder, (recorder.server_port,), behind), **env}
+        service = Service(server, tmp_path_factory.mktemp("service"), surrounding, module)
+        started.append(service)
+        service.start()
+        return service
+
+    yield one
+    for service in started:
+        service.stop()
+
+
+@pytest.fixture(scope="module", params=list(SERVERS))
+def service(request: pytest.FixtureRequest, start: Start) -> Service:
+    """The Flask application below each kind of server."""
+    return start(request.param)
