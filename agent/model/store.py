@@ -23,7 +23,7 @@ class Store:
     entries: Mapping[str, Entry] = field(default_factory=dict)
     """By key below the folder, such as ``feature/limit``."""
     index: int = 0
-    """Consul's index of the newest change that was read; 0 before the first answer or values from disk."""
+    """The highest index of its entries, 0 when there are none; compare it for equality only."""
 
     def get(self, key: str) -> tuple[int, bytes | None]:
         """The key's index and value; ``(0, None)`` for a key that does not exist.

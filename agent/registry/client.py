@@ -129,6 +129,14 @@ class Client:
         new, found = await self._indexed(asked, wait)
         return new, [] if found is None else _rows(found)
 
+    async def value(self, key: str, index: int = 0, wait: float = 0) -> tuple[int, bytes | None]:
+        """One key's value, None when there is no such key."""
+        new, found = await self._indexed(self._consul.kv.get(key, index=index, wait=_wait(wait)), wait)
+        if found is None:
+            return new, None
+        value = _object(found).get("Value")
+        return new, value if isinstance(value, bytes) else b""
+
     async def identity(self) -> str:
         """What names the datastore behind Consul: its trust domain, made anew with an empty store; empty
         when unknown.

@@ -1,0 +1,82 @@
+"""What stays of a service when Consul forgets it. Pure.
+
+The question is whether an instance that Consul no longer names has left or was lost. It has *left* when two
+answers follow each other without a break, or when the datastore behind both is the same: an instance that
+stops in order, is deregistered or dies while Consul watches disappears at once. It was *lost* when Consul
+failed to answer in between and the datastore is not known to be the same one: Consul came back empty. Lost
+instances stay in use, marked stale, until each is seen again; together they stay at most ``keep_last``
+seconds, and ``SETTLE`` seconds once any of the service's instances passes again, because those that still
+live have registered by then.
+"""
+
+from dataclasses import dataclass, replace
+
+from agent.model.catalog import Instance, Service
+from agent.registry.decode import Reading
+
+SETTLE = 30.0
+"""Seconds: three times the interval at which an agent looks at its registration."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of one service."""
+
+    name: str
+    passing: tuple[Instance, ...] = ()
+    """Of the last answer."""
+    lost: tuple[Instance, ...] = ()
+    """Passing when Consul lost its data, not seen since."""
+    lost_at: float = 0.0
+    """Seconds of the watcher's clock; without meaning where nothing is lost."""
+    back_at: float | None = None
+    """When an instance passed again after the loss."""
+    routes: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """No instance to call."""
+        return not self.passing and not self.lost
+
+    def service(self) -> Service:
+        """As callers get it."""
+        taken = {instance.address for instance in self.passing}
+        kept = tuple(instance for instance in self.lost if instance.address not in taken)
+        instances = sorted((*self.passing, *kept), key=lambda instance: (instance.id, instance.address))
+        return Service(self.name, tuple(instances), self.routes, stale=bool(self.lost))
+
+
+def missing(before: Known, reading: Reading) -> bool:
+    """Whether the answer lacks an instance that passed:
+
+    only then does it matter whether Consul lost its data.
+    """
+    return any(instance.id not in reading.present for instance in before.passing)
+
+
+def fold(before: Known, reading: Reading, *, lost_data: bool, keep_last: float, now: float) -> Known:
+    """Take in an answer; ``lost_data`` says that what it lacks was lost, not gone."""
+    lost, lost_at, back_at = before.lost, before.lost_at, before.back_at
+    if lost_data:
+        lost, lost_at, back_at = (*before.lost, *before.passing), now, None
+    lost = tuple(instance for instance in lost if instance.id not in reading.present)
+    if lost and reading.passing and back_at is None:
+        back_at = now
+    # A service that is back says itself which paths it wants; a lost one is still asked for by its old ones.
+    routes = reading.routes if reading.present or not lost else before.routes
+    return expired(
+        Known(before.name, reading.passing, lost, lost_at, back_at, routes), keep_last=keep_last, now=now
+    )
+
+
+def expired(known: Known, *, keep_last: float, now: float) -> Known:
+    """The same without lost instances whose time is over."""
+    if not known.lost or now < until(known, keep_last):
+        return known
+    return replace(known, lost=(), lost_at=0.0, back_at=None)
+
+
+def until(known: Known, keep_last: float) -> float:
+    """When what is lost ends."""
+    end = known.lost_at + keep_last
+    return end if known.back_at is None else min(end, known.back_at + SETTLE)

@@ -1,0 +1,323 @@
+"""Follows the wanted services in Consul and keeps the catalogue of whom this agent may call."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from agent.model.catalog import Catalog
+from agent.registry import blocking, decode, fold, remembered, selection
+from agent.registry.client import Client
+from agent.registry.metrics import Metrics
+from agent.runtime.backoff import Backoff
+from agent.runtime.component import Ready
+from agent.runtime.errors import PillionError
+from agent.runtime.files import write_atomically
+from agent.runtime.health import Health
+from agent.runtime.latest import Latest
+
+log = structlog.get_logger(__name__)
+
+QUERIES = 5
+"""Connections to Consul at a time; with the configuration store's three an agent takes eight."""
+READS = QUERIES - 2
+"""Short reads at a time beside the two queries that wake them."""
+REREAD = 30.0
+"""Seconds after which everything is read again: instances without a check wake nobody."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """When a service was last read."""
+
+    breaks: int
+    """``Client.breaks`` then; -1 for what came from disk."""
+    identity: str
+    """The datastore's name then, empty when unknown."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The checks as they were last read, and when all services were."""
+
+    marks: selection.Marks = field(default_factory=dict)
+    at: float = float("-inf")
+    breaks: int = -1
+
+
+class Watcher:
+    """Ready at once, with the catalogue that an earlier run left on disk or an empty one.
+
+    Few services are followed by a blocking query each. Beyond ``QUERIES`` two queries over everything wake
+    short reads of what changed, because a Consul agent takes 200 connections from one address.
+    """
+
+    name = "watcher"
+    stop_budget = 2.0
+
+    def __init__(
+        self,
+        client: Client,
+        wanted: frozenset[str] | None,
+        catalog: Latest[Catalog],
+        file: Path | None,
+        *,
+        keep_last: float,
+        health: Health,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``wanted`` None: every registered service, at most 100.
+
+        ``file``: where the catalogue outlives the agent.
+        """
+        self._client = client
+        self._wanted = wanted
+        self._catalog = catalog
+        self._file = file
+        self._keep_last = keep_last
+        self._health = health
+        self._metrics = metrics
+        self._clock = clock
+        self._selection = Latest(selection.Selection(tuple(sorted(wanted or ()))))
+        self._listed: frozenset[str] | None = None
+        self._known: dict[str, fold.Known] = {}
+        self._stamps: dict[str, Stamp] = {}
+        self._identity = Stamp(-1, "")
+        self._trouble: dict[str, str] = {}
+        self._skipped: dict[str, tuple[decode.Skipped, ...]] = {}
+        self._whole = Whole()
+        self._due: set[str] = set()
+        self._is_due = asyncio.Event()
+
+    async def run(self, ready: Ready) -> None:
+        """Follow until cancelled."""
+        self._restore()
+        self._publish()
+        ready()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._expire(), name="watcher:expire")
+                group.create_task(self._keep(), name="watcher:keep")
+                await self._follow_all(group)
+        finally:
+            self._health.stopped()
+
+    async def _follow_all(self, group: asyncio.TaskGroup) -> None:
+        running: dict[str, asyncio.Task[None]] = {}
+        async for chosen in self._selection.values():
+            plan = self._plan(chosen.names)
+            for key in running.keys() - plan.keys():
+                running.pop(key).cancel()
+                self._trouble.pop(key, None)
+            for key in plan.keys() - running.keys():
+                running[key] = group.create_task(plan[key](), name=f"watcher:{key}")
+            self._report()
+
+    def _plan(self, names: tuple[str, ...]) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        everything = {"*services": self._follow_services} if self._wanted is None else {}
+        if len(names) + len(everything) <= QUERIES:
+            return {**everything, **{name: partial(self._follow, name) for name in names}}
+        return {"*services": self._follow_services, "*checks": self._follow_checks, "*reads": self._read_due}
+
+    async def _follow(self, name: str) -> None:
+        ask, seen = partial(self._client.instances, name), partial(self.observe, name)
+        await blocking.follow(self._client, ask, seen, partial(self._failed, name))
+
+    async def _follow_services(self) -> None:
+        await blocking.follow(
+            self._client, self._client.services, self._see_services, partial(self._failed, "*services")
+        )
+
+    async def _see_services(self, names: list[str]) -> None:
+        self._succeeded("*services")
+        if self._wanted is None:
+            self._listed = frozenset(filter(decode.usable, names))
+            self._select()
+            self._publish()
+        self._want(self._selection.value.names)
+
+    async def _follow_checks(self) -> None:
+        self._whole = Whole()
+        await blocking.follow(
+            self._client, self._client.checks, self._see_checks, partial(self._failed, "*checks")
+        )
+
+    async def _see_checks(self, rows: list[Any]) -> None:
+        self._succeeded("*checks")
+        before, marks = self._whole, selection.marks(rows)
+        names = self._selection.value.names
+        if self._client.breaks != before.breaks or self._clock() - before.at >= REREAD:
+            self._whole = Whole(marks, self._clock(), self._client.breaks)
+            self._want(names)
+        else:
+            self._whole = Whole(marks, before.at, before.breaks)
+            self._want(selection.changed(before.marks, marks, names))
+
+    async def _read_due(self) -> None:
+        backoff = Backoff(0.2, 3.0)
+        while True:
+            await self._is_due.wait()
+            self._is_due.clear()
+            names, self._due = self._due, set()
+            limit = asyncio.Semaphore(READS)
+            results = await asyncio.gather(*(self._read(name, limit) for name in sorted(names)))
+            if all(results):
+                backoff.reset()
+                self._succeeded("*reads")
+                await asyncio.sleep(blocking.PAUSE)
+            else:
+                await asyncio.sleep(backoff.next())
+
+    async def _read(self, name: str, limit: asyncio.Semaphore) -> bool:
+        async with limit:
+            try:
+                _, rows = await self._client.instances(name)
+            except PillionError as error:
+                self._failed("*reads", error)
+                self._want((name,))
+                return False
+        await self.observe(name, rows)
+        return True
+
+    def _want(self, names: tuple[str, ...]) -> None:
+        self._due.update(names)
+        if names:
+            self._is_due.set()
+
+    async def observe(self, name: str, rows: list[Any]) -> None:
+        """Take in Consul's answer about one service."""
+        reading = decode.reading(name, rows)
+        self._succeeded(name)
+        self._note_skipped(name, reading.skipped)
+        before = self._known.get(name, fold.Known(name))
+        breaks, stamp = self._client.breaks, self._stamps.get(name, Stamp(-1, ""))
+        identity = stamp.identity
+        if stamp.breaks != breaks or not identity:
+            identity = await self._read_identity(breaks)
+        same = stamp.breaks == breaks or (bool(identity) and identity == stamp.identity)
+        lost = not same and fold.missing(before, reading)
+        if lost:
+            log.warning("catalog.lost", service=name, instances=len(before.passing))
+        self._stamps[name] = Stamp(breaks, identity)
+        now = self._clock()
+        self._known[name] = fold.fold(before, reading, lost_data=lost, keep_last=self._keep_last, now=now)
+        self._select()
+        self._publish()
+
+    async def _read_identity(self, breaks: int) -> str:
+        if self._identity.breaks != breaks or not self._identity.identity:
+            self._identity = Stamp(breaks, await self._client.identity())
+        return self._identity.identity
+
+    def _select(self) -> None:
+        """Choose anew which services to follow, where every registered one is wanted."""
+        if self._listed is None:
+            return
+        held = frozenset(name for name, known in self._known.items() if not known.empty)
+        self._selection.set(selection.choose(self._selection.value.names, self._listed, held))
+        for name in self._known.keys() - set(self._selection.value.names):
+            del self._known[name]
+            self._stamps.pop(name, None)
+            self._skipped.pop(name, None)
+
+    def _publish(self) -> None:
+        chosen = self._selection.value
+        services = {name: self._known.get(name, fold.Known(name)).service() for name in chosen.names}
+        self._catalog.set(Catalog(services, chosen.left_out))
+        self._metrics.services.set(len(services))
+        self._metrics.instances.set(sum(len(service.instances) for service in services.values()))
+        self._metrics.stale.set(sum(service.stale for service in services.values()))
+        self._metrics.left_out.set(len(chosen.left_out))
+        self._report()
+
+    async def _expire(self) -> None:
+        while True:
+            version = self._catalog.version
+            ends = [fold.until(known, self._keep_last) for known in self._known.values() if known.lost]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(min(ends) - self._clock(), 0.0) if ends else None):
+                    await self._catalog.changed(version)
+            now = self._clock()
+            for name, known in self._known.items():
+                self._known[name] = fold.expired(known, keep_last=self._keep_last, now=now)
+            self._select()
+            self._publish()
+
+    def _restore(self) -> None:
+        if self._file is None:
+            return
+        found = remembered.load(self._file)
+        for name, reading in found.services.items():
+            if self._wanted is None or name in self._wanted:
+                self._known[name] = fold.Known(name, reading.passing, routes=reading.routes)
+                self._stamps[name] = Stamp(-1, found.identity)
+        if self._wanted is None:
+            self._selection.set(selection.choose((), frozenset(self._known), frozenset()))
+
+    async def _keep(self) -> None:
+        """Write each newer catalogue to disk, at most once a second, and the last one when cancelled."""
+        if self._file is None:
+            return
+        kept = self._catalog.version
+        try:
+            while True:
+                await self._catalog.changed(kept)
+                kept = self._catalog.version
+                await asyncio.to_thread(self._write, self._file)
+                await asyncio.sleep(1.0)
+        finally:
+            if kept != self._catalog.version:
+                self._write(self._file)
+
+    def _write(self, file: Path) -> None:
+        # What was lost must be taken for lost by the next run too, so it is kept under no name.
+        services = self._catalog.value.services.values()
+        identity = "" if any(service.stale for service in services) else self._identity.identity
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, remembered.encode(services, identity))
+        except OSError as error:
+            log.warning("catalog.not_kept", path=str(file), error=str(error))
+
+    def _note_skipped(self, name: str, skipped: tuple[decode.Skipped, ...]) -> None:
+        if skipped == self._skipped.get(name, ()):
+            return
+        self._skipped[name] = skipped
+        for entry in skipped:
+            self._metrics.skipped.inc()
+            log.warning("catalog.entry_skipped", service=name, instance=entry.who, reason=entry.reason)
+
+    def _failed(self, subject: str, error: PillionError) -> None:
+        self._metrics.failures.labels("catalog").inc()
+        if not self._trouble:
+            log.warning("catalog.unreadable", error=str(error))
+        self._trouble[subject] = str(error)
+        self._report()
+
+    def _succeeded(self, subject: str) -> None:
+        if self._trouble.pop(subject, None) is not None and not self._trouble:
+            log.info("catalog.readable")
+        self._report()
+
+    def _report(self) -> None:
+        stale = [name for name, service in self._catalog.value.services.items() if service.stale]
+        left_out = self._selection.value.left_out
+        if self._trouble:
+            why = next(iter(self._trouble.values()))
+            self._health.degraded(f"the last known catalogue is in use: {why}")
+        elif left_out:
+            self._health.degraded(
+                f"{len(left_out)} services beyond the limit of {selection.MOST} are left out, such as "
+                f"{', '.join(left_out[:5])}: name the ones that are needed in `upstreams`"
+            )
+        elif stale:
+            self._health.degraded(f"Consul lost {', '.join(stale[:5])}; the last known instances are in use")
+        else:
+            self._health.ok()
