@@ -1,1 +1,70 @@
-"""To be written."""
+"""The commands, a module each. Only here is printed, exited, ``os.environ`` read, a signal handled.
+
+A command's module is imported when that command is called for (or its help), so that one does not pay for all.
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping
+
+import click
+
+from agent.cli.errors import ended
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("agent.cli.run:command", "Run the agent beside a service, and start the service too."),
+    "agent": ("agent.cli.agent:command", ""),
+    "gateway": ("agent.cli.gateway:command", "One address in front of all services."),
+    "demo": ("agent.cli.demo:command", "A whole small system on this machine, on real servers."),
+    "status": ("agent.cli.status:command", "What a running agent says of itself."),
+    "config": ("agent.cli.config:command", "The settings: show, check, schema."),
+    "envoy": ("agent.cli.envoy:command", "What Envoy would be given: render, validate, bootstrap."),
+    "outbox": ("agent.cli.outbox:command", "The outbox in the service's database: init, sql, status."),
+    "wait": ("agent.cli.wait:command", "Wait until the agent is ready."),
+    "drain": ("agent.cli.drain:command", "Take the instance out of traffic before it stops."),
+}
+"""Name, where the command is, what the list of commands says of it; without words it is not listed."""
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The listed names, in the order of the table."""
+        return [name for name, (_, words) in COMMANDS.items() if words]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands from the table, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.command(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.option("--debug", is_flag=True, help="Show the trace of an error.")
+@click.version_option(package_name="pillion", prog_name="pillion")
+def group(debug: bool) -> None:
+    """An agent beside each service: Envoy, Consul, events, traces and API versions without a line in the service.
+
+    \b
+    Start here:
+      pillion demo                                        see everything work on this machine
+      pillion run --service-name orders -- flask run      run your own service in the mesh
+      pillion run --help                                  every setting, its default and meaning
+    """
+
+
+def main() -> None:
+    """The console script ``pillion``."""
+    arguments = sys.argv[1:]
+    sys.exit(ended(group, arguments))

@@ -49,7 +49,11 @@ def ports(settings: Settings) -> dict[str, int]:
         if (listen := getattr(getattr(settings, section), field))
     }
     found["service"] = settings.service.port
-    found |= {f"upstream.{name}": upstream.port for name, upstream in settings.upstreams.items() if upstream.port > 0}
+    found |= {
+        f"upstream.{name}": upstream.port
+        for name, upstream in settings.upstreams.items()
+        if upstream.port > 0
+    }
     return found
 
 

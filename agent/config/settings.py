@@ -13,8 +13,17 @@ from agent.config.sections.service import Service
 from agent.config.sections.store import Admin, Log, State, Store
 from agent.config.sections.traffic import Traffic, Upstream
 
+UpstreamName = Annotated[
+    str,
+    about(
+        "Service.",
+        pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|\*)$",
+        form="a service's name (a to z, 0 to 9 and -, at most 63) or *",
+    ),
+]
 
-class Settings(Section):
+
+class Settings(Section, frozen=True):
     """Everything that an agent can be told. The file ``pillion.yaml`` has this shape."""
 
     service: Service = Service()
@@ -23,8 +32,11 @@ class Settings(Section):
     gateway: Gateway = Gateway()
     traffic: Traffic = Traffic()
     upstreams: Annotated[
-        dict[str, Upstream],
-        about("Services that this one calls, each with what it changes; a list of names will do. `*`: every registered service (at most 100)."),
+        dict[UpstreamName, Upstream],
+        about(
+            "Services that this one calls, each with what it changes; a list of names will do. `*`: every registered service (at most 100).",
+            names=True,
+        ),
     ] = msgspec.field(default_factory=lambda: {"*": Upstream()})
     outbound: Outbound = Outbound()
     versions: Versions = Versions()

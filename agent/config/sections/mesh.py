@@ -4,29 +4,46 @@ from typing import Annotated, Literal
 
 from agent.config.declare import Section, about
 
+VERSION = r"v?(0|[1-9][0-9]{0,3})(\.(0|[1-9][0-9]{0,3}))?"
+FORM = "a version such as v2 or v2.1"
 
-class Deprecated(Section):
+VersionName = Annotated[str, about("Version.", pattern=f"^{VERSION}$", form=FORM)]
+
+
+class Deprecated(Section, frozen=True):
     """When a version was deprecated and when it goes away."""
 
     since: Annotated[str, about("Date, as 2026-11-01 or an RFC 3339 time. Empty: unsaid.")] = ""
-    sunset: Annotated[str, about("Date after which it may be gone, written the same way. Empty: unsaid.")] = ""
+    sunset: Annotated[str, about("Date after which it may be gone, written the same way. Empty: unsaid.")] = (
+        ""
+    )
     link: Annotated[str, about("Where the successor is described.")] = ""
 
 
-class Versions(Section):
+class Versions(Section, frozen=True):
     """API versions of this service. Without `serves` its paths are left alone."""
 
-    serves: Annotated[tuple[str, ...], about("Versions that this instance serves, such as v1 or v2.1.")] = ()
-    default: Annotated[str, about("Version of a request that names none. Empty: the newest.")] = ""
-    deprecated: Annotated[dict[str, Deprecated], about("Deprecated versions.")] = {}
+    serves: Annotated[
+        tuple[VersionName, ...], about("Versions that this instance serves, such as v1 or v2.1.")
+    ] = ()
+    default: Annotated[
+        str,
+        about(
+            "Version of a request that names none. Empty: the newest.", pattern=f"^({VERSION})?$", form=FORM
+        ),
+    ] = ""
+    deprecated: Annotated[dict[VersionName, Deprecated], about("Deprecated versions.")] = {}
     strip_prefix: Annotated[bool, about("Remove /api/vN for a service that does not know it.")] = False
     policy: Annotated[
         Literal["compatible", "latest"],
-        about("What a caller's sidecar does when no instance fits: 404 with what exists, or the newest.", live=True),
+        about(
+            "What a caller's sidecar does when no instance fits: 404 with what exists, or the newest.",
+            live=True,
+        ),
     ] = "compatible"
 
 
-class Outbound(Section):
+class Outbound(Section, frozen=True):
     """Requests that leave the service."""
 
     policy: Annotated[
@@ -35,18 +52,28 @@ class Outbound(Section):
     ] = "allow_any"
 
 
-class Tracing(Section):
+class Tracing(Section, frozen=True):
     """Spans of sampled requests."""
 
     endpoint: Annotated[
         str,
-        about("OTLP/HTTP endpoint, such as http://127.0.0.1:4318. Empty: no spans.", aliases=("OTEL_EXPORTER_OTLP_ENDPOINT",)),
+        about(
+            "OTLP/HTTP endpoint, such as http://127.0.0.1:4318. Empty: no spans.",
+            aliases=("OTEL_EXPORTER_OTLP_ENDPOINT",),
+        ),
     ] = ""
     sample: Annotated[
         float,
-        about("Share of requests that start a sampled trace; a caller's decision is kept. Full sampling halves Envoy's throughput.", ge=0, le=1),
+        about(
+            "Share of requests that start a sampled trace; a caller's decision is kept. Full sampling halves Envoy's throughput.",
+            ge=0,
+            le=1,
+        ),
     ] = 0.1
     operation: Annotated[str, about("Name of the spans. Empty: the service's name.")] = ""
     carry: Annotated[
-        bool, about("Give the service started by `run -- CMD` the hook that carries trace context and request id through it.")
+        bool,
+        about(
+            "Give the service started by `run -- CMD` the hook that carries trace context and request id through it."
+        ),
     ] = True

@@ -4,24 +4,46 @@ from typing import Annotated, Literal
 
 from agent.config.declare import Section, about
 
+TABLE = r"^[^\s.\"]{1,63}(\.[^\s.\"]{1,63})?$"
 
-class Table(Section):
+ColumnField = Annotated[
+    str,
+    about(
+        "Field of an event.",
+        pattern="^(id|aggregatetype|key|type|payload|traceparent)$",
+        form="id, aggregatetype, key, type, payload or traceparent",
+    ),
+]
+Operation = Annotated[
+    str, about("Operation.", pattern="^(insert|update|delete)$", form="insert, update or delete")
+]
+
+
+class Table(Section, frozen=True):
     """An outbox table that the service writes itself."""
 
-    table: Annotated[str, about("Table, as NAME or SCHEMA.NAME.", min_length=1)]
+    table: Annotated[str, about("Table, as NAME or SCHEMA.NAME.", pattern=TABLE, form="NAME or SCHEMA.NAME")]
     preset: Annotated[Literal["pillion", "debezium"], about("Names of its columns.")] = "pillion"
     columns: Annotated[
-        dict[str, str], about("Column of each field where it differs from the preset: id, aggregatetype, key, type, payload, traceparent.")
+        dict[ColumnField, str],
+        about(
+            "Column of each field where it differs from the preset: id, aggregatetype, key, type, payload, traceparent."
+        ),
     ] = {}
-    topic: Annotated[str, about("Subject. Empty: {service}.{table}, with the debezium preset outbox.event.{aggregatetype}.")] = ""
+    topic: Annotated[
+        str,
+        about("Subject. Empty: {service}.{table}, with the debezium preset outbox.event.{aggregatetype}."),
+    ] = ""
 
 
-class Changes(Section):
+class Changes(Section, frozen=True):
     """A table whose changes become events without the service writing any."""
 
-    table: Annotated[str, about("Table, as NAME or SCHEMA.NAME.", min_length=1)]
+    table: Annotated[str, about("Table, as NAME or SCHEMA.NAME.", pattern=TABLE, form="NAME or SCHEMA.NAME")]
     key: Annotated[tuple[str, ...], about("Columns of the event's key. Empty: the primary key.")] = ()
-    operations: Annotated[tuple[Literal["insert", "update", "delete"], ...], about("Which changes become events.")] = (
+    operations: Annotated[
+        tuple[Literal["insert", "update", "delete"], ...], about("Which changes become events.")
+    ] = (
         "insert",
         "update",
         "delete",
@@ -29,35 +51,49 @@ class Changes(Section):
     include: Annotated[tuple[str, ...], about("Columns in the event. Empty: all.")] = ()
     exclude: Annotated[tuple[str, ...], about("Columns left out.")] = ()
     mask: Annotated[tuple[str, ...], about("Columns whose values are replaced by ***.")] = ()
-    types: Annotated[dict[str, str], about("Event type per operation. Absent: <table>.created, .updated, .deleted.")] = {}
+    types: Annotated[
+        dict[Operation, str], about("Event type per operation. Absent: <table>.created, .updated, .deleted.")
+    ] = {}
     topic: Annotated[str, about("Subject. Empty: {service}.{table}.")] = ""
     on_error: Annotated[
-        Literal["fail", "record"], about("When an event can't be made: fail the service's write, or record the failure and go on.")
+        Literal["fail", "record"],
+        about("When an event can't be made: fail the service's write, or record the failure and go on."),
     ] = "fail"
 
 
-class Broker(Section):
+class Broker(Section, frozen=True):
     """Where events go."""
 
-    url: Annotated[str, about("Broker, such as nats://127.0.0.1:4222; may hold credentials.", secret=True)] = ""
+    url: Annotated[
+        str, about("Broker, such as nats://127.0.0.1:4222; may hold credentials.", secret=True)
+    ] = ""
     url_file: Annotated[str, about("File that holds the URL.")] = ""
     stream: Annotated[str, about("JetStream stream. Empty: the service's name.")] = ""
     create: Annotated[bool, about("Create a missing stream.")] = False
     timeout: Annotated[float, about("How long an acknowledgement may take.", unit="s", gt=0)] = 5.0
 
 
-class Outbox(Section):
+class Outbox(Section, frozen=True):
     """Rows of the service's PostgreSQL become events on a broker. Without tables and changes it is off."""
 
     database: Annotated[
         str, about("The service's database, postgresql://…; may hold a password.", secret=True)
     ] = ""
     database_file: Annotated[str, about("File that holds the database's URL.")] = ""
-    schema: Annotated[str, about("Schema of Pillion's own tables.", pattern="^[a-z_][a-z0-9_]{0,62}$")] = "pillion"
+    schema: Annotated[
+        str,
+        about(
+            "Schema of Pillion's own tables.",
+            pattern="^[a-z_][a-z0-9_]{0,62}$",
+            form="a to z, 0 to 9 and _, at most 63",
+        ),
+    ] = "pillion"
     tables: Annotated[tuple[Table, ...], about("Outbox tables that the service writes.")] = ()
     changes: Annotated[tuple[Changes, ...], about("Tables whose changes become events.")] = ()
     broker: Broker = Broker()
-    lease: Annotated[float, about("A relay whose beat stands still for this long loses its feeds.", unit="s", ge=1)] = 10.0
+    lease: Annotated[
+        float, about("A relay whose beat stands still for this long loses its feeds.", unit="s", ge=1)
+    ] = 10.0
     page: Annotated[int, about("Rows read at once.", ge=10, le=10000)] = 1000
     retention: Annotated[
         float, about("How long published rows of Pillion's own table are kept. 0: for ever.", unit="s", ge=0)

@@ -7,23 +7,31 @@ from agent.config.declare import Section, about
 LISTEN = r"^.+:[0-9]{1,5}$"
 
 
-class Proxy(Section):
+class Proxy(Section, frozen=True):
     """Envoy: its binary and its listeners."""
 
-    envoy: Annotated[
-        str, about("Path of the Envoy binary. Empty: from PATH, else from Pillion's cache.")
-    ] = ""
+    envoy: Annotated[str, about("Path of the Envoy binary. Empty: from PATH, else from Pillion's cache.")] = (
+        ""
+    )
     inbound: Annotated[
         str,
-        about("Where callers reach the service; registered in Consul. Port 0: a free one, kept.", pattern=LISTEN),
+        about(
+            "Where callers reach the service; registered in Consul. Port 0: a free one, kept.",
+            pattern=LISTEN,
+            form="ADDRESS:PORT",
+        ),
     ] = "0.0.0.0:15006"
     outbound: Annotated[
-        str, about("The service's HTTP_PROXY. Port 0: a free one, kept.", pattern=LISTEN)
+        str, about("The service's HTTP_PROXY. Port 0: a free one, kept.", pattern=LISTEN, form="ADDRESS:PORT")
     ] = "127.0.0.1:15001"
-    concurrency: Annotated[int, about("Envoy's worker threads.", ge=1)] = 2
+    concurrency: Annotated[int, about("Envoy's worker threads.", ge=1, le=256)] = 2
     drain_time: Annotated[
         float,
-        about("How long a stop lets requests in flight end after the inbound stops taking new connections.", unit="s", ge=0),
+        about(
+            "How long a stop lets requests in flight end after the inbound stops taking new connections.",
+            unit="s",
+            ge=0,
+        ),
     ] = 10.0
     heap_limit: Annotated[
         int, about("Bytes of heap beyond which Envoy sheds load; 0 turns it off.", unit="B", ge=0)
@@ -34,9 +42,12 @@ class Proxy(Section):
     access_log: Annotated[bool, about("Write one JSON line a request to standard output.")] = False
 
 
-class Gateway(Section):
+class Gateway(Section, frozen=True):
     """The gateway: one address in front of all services."""
 
     listen: Annotated[
-        str, about("Where `pillion gateway` listens. Port 0: a free one, kept.", pattern=LISTEN)
+        str,
+        about(
+            "Where `pillion gateway` listens. Port 0: a free one, kept.", pattern=LISTEN, form="ADDRESS:PORT"
+        ),
     ] = "0.0.0.0:10000"

@@ -5,32 +5,48 @@ from typing import Annotated
 from agent.config.declare import Section, about
 
 
-class Registry(Section):
+class Registry(Section, frozen=True):
     """Consul: where this instance is registered and others are found."""
 
     address: Annotated[
         str, about("Consul agent's HTTP address, as URL or HOST:PORT.", aliases=("CONSUL_HTTP_ADDR",))
     ] = "http://127.0.0.1:8500"
     token: Annotated[str, about("ACL token.", secret=True, aliases=("CONSUL_HTTP_TOKEN",))] = ""
-    token_file: Annotated[str, about("File that holds the ACL token.", aliases=("CONSUL_HTTP_TOKEN_FILE",))] = ""
+    token_file: Annotated[
+        str, about("File that holds the ACL token.", aliases=("CONSUL_HTTP_TOKEN_FILE",))
+    ] = ""
     ca_cert: Annotated[
         str,
-        about("File with the CA certificate of an https address. Empty: the system's.", aliases=("CONSUL_CACERT",)),
+        about(
+            "File with the CA certificate of an https address. Empty: the system's.",
+            aliases=("CONSUL_CACERT",),
+        ),
     ] = ""
     ttl: Annotated[
         float, about("TTL of the check that the agent feeds; fed three times as often.", unit="s", ge=1)
     ] = 10.0
     deregister_after: Annotated[
-        float, about("Consul removes an instance that was critical for this long; at least a minute.", unit="s", ge=60)
+        float,
+        about(
+            "Consul removes an instance that was critical for this long; at least a minute.", unit="s", ge=60
+        ),
     ] = 60.0
     reconcile_interval: Annotated[
         float, about("Time between two looks at the registration when nothing happens.", unit="s", ge=1)
     ] = 10.0
     keep_last: Annotated[
         float,
-        about("How long the last known instances stay in use when Consul loses a service. 0: not at all.", unit="s", ge=0),
+        about(
+            "How long the last known instances stay in use when Consul loses a service. 0: not at all.",
+            unit="s",
+            ge=0,
+        ),
     ] = 600.0
     spread: Annotated[
         float,
-        about("How long a stop waits after turning critical, for callers to hear of it. 0: not at all.", unit="s", ge=0),
+        about(
+            "How long a stop waits after turning critical, for callers to hear of it. 0: not at all.",
+            unit="s",
+            ge=0,
+        ),
     ] = 2.0

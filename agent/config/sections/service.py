@@ -8,7 +8,14 @@ LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 """One DNS label in lower case: what a service may be called."""
 
 
-class Service(Section):
+HOST = r"^[A-Za-z0-9:._%-]+$"
+"""An IP address or a host name, as far as a pattern can tell."""
+
+MetaKey = Annotated[str, about("Key.", pattern="^[A-Za-z0-9_-]{1,128}$", form="letters, digits, - and _")]
+MetaValue = Annotated[str, about("Value; Consul takes 512 bytes.", max_length=512)]
+
+
+class Service(Section, frozen=True):
     """The service beside this agent."""
 
     name: Annotated[
@@ -16,10 +23,13 @@ class Service(Section):
         about(
             "Name under which the service is registered and called; one DNS label in lower case.",
             pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$",
+            form="one DNS label: a to z, 0 to 9 and -, at most 63",
             aliases=("OTEL_SERVICE_NAME",),
         ),
     ] = ""
-    host: Annotated[str, about("Address at which the service listens.")] = "127.0.0.1"
+    host: Annotated[
+        str, about("Address at which the service listens.", pattern=HOST, form="an IP address or a host name")
+    ] = "127.0.0.1"
     port: Annotated[
         int,
         about(
@@ -31,13 +41,24 @@ class Service(Section):
     address: Annotated[
         str,
         about(
-            "Address that callers are told. Empty: the local address of the connection to Consul; if that is loopback, the Consul agent's own."
+            "Address that callers are told. Empty: the local address of the connection to Consul; if that is loopback, the Consul agent's own.",
+            pattern=r"^([A-Za-z0-9:._%-]+)?$",
+            form="an IP address or a host name",
+        ),
+    ] = ""
+    version: Annotated[
+        str,
+        about(
+            "Version of the service's software, told in responses as X-Service-Version. Empty: not told.",
+            pattern=r"^[!-~]{0,64}$",
         ),
     ] = ""
     health_path: Annotated[
         str,
         about(
-            "Path that answers 2xx or 3xx while the service is well. Empty: a TCP connect is enough.", pattern="^(/.*)?$"
+            "Path that answers 2xx or 3xx while the service is well. Empty: a TCP connect is enough.",
+            pattern=r"^(/[^\s]*)?$",
+            form="a path that starts with /",
         ),
     ] = ""
     health_interval: Annotated[float, about("Time between two health checks.", unit="s", gt=0)] = 2.0
@@ -45,7 +66,10 @@ class Service(Section):
     health_failures: Annotated[int, about("Failed checks in a row that make the service critical.", ge=1)] = 3
     zone: Annotated[str, about("Zone of this instance; callers prefer their own. Empty: none.")] = ""
     tags: Annotated[tuple[str, ...], about("Consul tags.")] = ()
-    meta: Annotated[dict[str, str], about("Consul meta, beside what Pillion publishes itself.")] = {}
+    meta: Annotated[
+        dict[MetaKey, MetaValue],
+        about("Consul meta, beside what Pillion publishes itself; at most 48 pairs.", max_length=48),
+    ] = {}
     routes: Annotated[
         tuple[str, ...],
         about(

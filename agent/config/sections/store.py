@@ -6,44 +6,71 @@ from agent.config.declare import Section, about
 from agent.config.sections.proxy import LISTEN
 
 
-class Store(Section):
+class Store(Section, frozen=True):
     """Configuration from Consul KV below config/SERVICE/ and config/_shared/, delivered to the service."""
 
-    environment: Annotated[bool, about("Give it to the service started by `run -- CMD` as environment.")] = True
+    environment: Annotated[bool, about("Give it to the service started by `run -- CMD` as environment.")] = (
+        True
+    )
     file: Annotated[str, about("File to write it to, replaced atomically. Empty: none.")] = ""
     format: Annotated[Literal["dotenv", "json", "yaml"], about("Form of that file.")] = "dotenv"
     action: Annotated[
         Literal["none", "signal", "restart"],
-        about("What follows a change: nothing, `signal` to the service, or a restart of it (both only with `run -- CMD`)."),
+        about(
+            "What follows a change: nothing, `signal` to the service, or a restart of it (both only with `run -- CMD`)."
+        ),
     ] = "none"
-    signal: Annotated[Literal["HUP", "USR1", "USR2"], about("Signal of the action `signal`; gunicorn reloads on HUP.")] = "HUP"
+    signal: Annotated[
+        Literal["HUP", "USR1", "USR2"], about("Signal of the action `signal`; gunicorn reloads on HUP.")
+    ] = "HUP"
 
 
-class Admin(Section):
+class Admin(Section, frozen=True):
     """The agent's own API."""
 
     listen: Annotated[
-        str, about("API, status, metrics, KV for the service. Port 0: a free one, kept.", pattern=LISTEN)
+        str,
+        about(
+            "API, status, metrics, KV for the service. Port 0: a free one, kept.",
+            pattern=LISTEN,
+            form="ADDRESS:PORT",
+        ),
     ] = "127.0.0.1:15020"
     health: Annotated[
-        str, about("Only /healthz and /readyz, for probes. Port 0: a free one, kept. Empty: off.", pattern=r"^(.+:[0-9]{1,5})?$")
+        str,
+        about(
+            "Only /healthz and /readyz, for probes. Port 0: a free one, kept. Empty: off.",
+            pattern=r"^(.+:[0-9]{1,5})?$",
+            form="ADDRESS:PORT, or empty",
+        ),
     ] = "0.0.0.0:15021"
     metrics: Annotated[
-        str, about("Only /metrics, for Prometheus. Port 0: a free one, kept. Empty: off.", pattern=r"^(.+:[0-9]{1,5})?$")
+        str,
+        about(
+            "Only /metrics, for Prometheus. Port 0: a free one, kept. Empty: off.",
+            pattern=r"^(.+:[0-9]{1,5})?$",
+            form="ADDRESS:PORT, or empty",
+        ),
     ] = ""
 
 
-class Log(Section):
+class Log(Section, frozen=True):
     """The agent's log, on standard error."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], about("Least severe level that is written.")] = "info"
-    format: Annotated[Literal["auto", "json", "console"], about("auto: console on a terminal, else JSON lines.")] = "auto"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], about("Least severe level that is written.")
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "json", "console"], about("auto: console on a terminal, else JSON lines.")
+    ] = "auto"
 
 
-class State(Section):
+class State(Section, frozen=True):
     """What the agent keeps on disk."""
 
     dir: Annotated[
         str,
-        about("Folder of sockets, chosen ports and the last good snapshot; one agent each. Empty: below the user's state folder, by service and port."),
+        about(
+            "Folder of sockets, chosen ports and the last good snapshot; one agent each. Empty: below the user's state folder, by service and port."
+        ),
     ] = ""

@@ -5,19 +5,26 @@ from typing import Annotated, Literal
 from agent.config.declare import Section, about
 
 
-class Traffic(Section):
+class Traffic(Section, frozen=True):
     """Timeouts, retries, circuit breaking and balancing towards upstreams. All of it can be overridden live from KV."""
 
     connect_timeout: Annotated[float, about("Time to open a connection.", unit="s", gt=0, live=True)] = 1.0
     idle_timeout: Annotated[
-        float, about("A stream on which nothing moves for this long is ended. 0: never.", unit="s", ge=0, live=True)
+        float,
+        about("A stream on which nothing moves for this long is ended. 0: never.", unit="s", ge=0, live=True),
     ] = 300.0
     timeout: Annotated[
         float,
-        about("Whole time of a request with its retries. 0: none (SSE and long polls need that).", unit="s", ge=0, live=True),
+        about(
+            "Whole time of a request with its retries. 0: none (SSE and long polls need that).",
+            unit="s",
+            ge=0,
+            live=True,
+        ),
     ] = 0.0
     per_try_timeout: Annotated[
-        float, about("Time of one try; at most `timeout` where that is set. 0: none.", unit="s", ge=0, live=True)
+        float,
+        about("Time of one try; at most `timeout` where that is set. 0: none.", unit="s", ge=0, live=True),
     ] = 0.0
     retries: Annotated[
         int, about("Further tries of a request that may be repeated. 0: none.", ge=0, le=10, live=True)
@@ -26,36 +33,62 @@ class Traffic(Section):
     max_pending: Annotated[int, about("Requests that wait for a connection.", ge=1, live=True)] = 1024
     max_requests: Annotated[int, about("Requests in flight.", ge=1, live=True)] = 1024
     ejection_failures: Annotated[
-        int, about("5xx answers or gateway failures in a row that eject an instance. 0: never.", ge=0, live=True)
+        int,
+        about("5xx answers or gateway failures in a row that eject an instance. 0: never.", ge=0, live=True),
     ] = 5
-    ejection_time: Annotated[float, about("How long an ejected instance rests.", unit="s", gt=0, live=True)] = 30.0
+    ejection_time: Annotated[
+        float, about("How long an ejected instance rests.", unit="s", gt=0, live=True)
+    ] = 30.0
     balance: Annotated[
         Literal["least_request", "round_robin", "ring_hash"],
         about("Load balancing; ring_hash needs `hash_header`.", live=True),
     ] = "least_request"
-    hash_header: Annotated[str, about("Request header that ring_hash hashes.", live=True)] = ""
+    hash_header: Annotated[
+        str,
+        about(
+            "Request header that ring_hash hashes.",
+            live=True,
+            pattern="^[A-Za-z0-9_-]*$",
+            form="a header name of letters, digits, - and _",
+        ),
+    ] = ""
 
 
-class Path(Section):
+class Path(Section, frozen=True):
     """What requests below one path prefix change."""
 
-    prefix: Annotated[str, about("Path prefix.", pattern="^/")]
-    timeout: Annotated[float | None, about("As `traffic.timeout`.", unit="s")] = None
-    per_try_timeout: Annotated[float | None, about("As `traffic.per_try_timeout`.", unit="s")] = None
-    retries: Annotated[int | None, about("As `traffic.retries`.")] = None
+    prefix: Annotated[
+        str,
+        about(
+            "Path prefix.",
+            pattern="^/[^?#\\s]*$",
+            form="a path that starts with / and holds no ?, # or space",
+        ),
+    ]
+    timeout: Annotated[float, about("As `traffic.timeout`.", unit="s", ge=0)] | None = None
+    per_try_timeout: Annotated[float, about("As `traffic.per_try_timeout`.", unit="s", ge=0)] | None = None
+    retries: Annotated[int, about("As `traffic.retries`.", ge=0, le=10)] | None = None
 
 
-class Upstream(Section):
+class Upstream(Section, frozen=True):
     """What one upstream changes of `traffic`, and its explicit port."""
 
     port: Annotated[
         int,
-        about("A local port for clients that ignore HTTP_PROXY. 0: a free one, kept. -1: none.", ge=-1, le=65535),
+        about(
+            "A local port for clients that ignore HTTP_PROXY. 0: a free one, kept. -1: none.", ge=-1, le=65535
+        ),
     ] = -1
     version: Annotated[
-        str, about("API version that requests to this upstream get when they name none.", pattern=r"^(v?[0-9]+(\.[0-9]+)?)?$")
+        str,
+        about(
+            "API version that requests to this upstream get when they name none.",
+            pattern=r"^(v?[0-9]{1,4}(\.[0-9]{1,4})?)?$",
+            form="a version such as v2 or v2.1",
+        ),
     ] = ""
     traffic: Annotated[
-        dict[str, str | int | float], about("Settings of `traffic` with other values for this upstream.")
+        dict[str, str | int | float],
+        about("Settings of `traffic` with other values for this upstream.", some_of=Traffic),
     ] = {}
     paths: Annotated[tuple[Path, ...], about("What single path prefixes change.")] = ()

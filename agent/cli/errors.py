@@ -1,0 +1,104 @@
+"""How a command ends: its exit code, and an error as one clear sentence on standard error."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from agent.runtime.errors import Misconfigured, PillionError, Problem
+
+FAILED = 1
+"""Failed at run time."""
+
+USAGE = 2
+"""Bad usage or configuration."""
+
+
+def ended(command: click.Command, arguments: Sequence[str]) -> int:
+    """Run ``command`` and return the exit code: 0 clean, 1 failed, 2 bad usage or configuration, 128 + n for a signal."""
+    debug = _wants_trace(arguments)
+    try:
+        result = command.main(args=list(arguments), prog_name="pillion", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _nobody_reads()
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("", err=True)
+        return 130
+    except Exception as error:
+        return report(error, debug=debug)
+    return result if isinstance(result, int) else 0
+
+
+def report(error: Exception, *, debug: bool = False) -> int:
+    """Print an error for a person, with its trace only where ``debug`` asks for it; return the exit code."""
+    if debug and not isinstance(error, click.UsageError):
+        traceback.print_exception(error)
+    match error:
+        case click.ClickException():
+            _usage(error)
+            return error.exit_code
+        case Misconfigured():
+            _problems(error.problems)
+            return USAGE
+        case PillionError():
+            _line(str(error))
+            return FAILED
+        case OSError():
+            _line(_of_system(error))
+            return FAILED
+        case _:
+            _line(
+                f"{type(error).__name__} in Pillion itself: this is a defect, please report it; pillion --debug shows the trace"
+            )
+            return FAILED
+
+
+def _wants_trace(arguments: Sequence[str]) -> bool:
+    # Also behind the command's name, but not among the arguments of the service's command.
+    own = list(arguments)
+    return "--debug" in (own[: own.index("--")] if "--" in own else own)
+
+
+def _line(text: str) -> None:
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {text}", err=True)
+
+
+def warn(text: str) -> None:
+    """One line about what is odd, on standard error."""
+    click.echo(f"{click.style('warning:', fg='yellow', bold=True)} {text}", err=True)
+
+
+def _usage(error: click.ClickException) -> None:
+    _line(error.format_message())
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        click.echo(f"Try '{error.ctx.command_path} --help'.", err=True)
+
+
+def _problems(problems: Sequence[Problem]) -> None:
+    if len(problems) == 1:
+        _line(str(problems[0]))
+        return
+    _line(f"{_where(problems)} {len(problems)} problems:")
+    for problem in problems:
+        click.echo(f"  - {problem}", err=True)
+
+
+def _where(problems: Sequence[Problem]) -> str:
+    sources = {problem.source for problem in problems}
+    source = sources.pop() if len(sources) == 1 else ""
+    return f"{source} has" if source.endswith((".yaml", ".yml", ".json")) else "the configuration has"
+
+
+def _of_system(error: OSError) -> str:
+    names = " and ".join(str(name) for name in (error.filename, error.filename2) if name)
+    said = error.strerror or str(error) or type(error).__name__
+    return f"{names}: {said}" if names else said
+
+
+def _nobody_reads() -> int:
+    # What is still in the buffer has no reader; without this Python would complain while it exits.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141

@@ -1,0 +1,58 @@
+"""What settings must fulfil together: rules over several settings, and forms that no pattern can express.
+
+A module a subject; a rule is a pure function that yields what is wrong. No rule names a secret's value.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from agent.config.checks import addresses, names, outbox, traffic, versions
+from agent.config.checks.finding import Finding
+from agent.config.settings import Settings
+from agent.runtime.errors import Misconfigured, Problem
+
+Purpose = Literal["none", "gateway", "sidecar", "launcher"]
+"""What settings must suffice for. ``sidecar``: an agent beside a service that runs already, which must be named and have a port;
+``launcher``: one that starts the service itself (``run -- CMD``), where port 0 means a free one; ``none``: looking at them."""
+
+RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    names.service,
+    names.upstreams,
+    names.routes,
+    names.meta,
+    addresses.listeners,
+    addresses.collisions,
+    addresses.urls,
+    addresses.times,
+    traffic.tries,
+    traffic.hashing,
+    versions.offered,
+    versions.deprecated,
+    outbox.connections,
+    outbox.tables,
+    outbox.templates,
+)
+
+
+def check(
+    settings: Settings, require: Purpose = "none", source: Callable[[str], str] = lambda _key: ""
+) -> None:
+    """Raise Misconfigured with all that is wrong; ``source`` says where the setting of a dotted key came from."""
+    found = [*_missing(settings, require), *(finding for rule in RULES for finding in rule(settings))]
+    if found:
+        raise Misconfigured([Problem(one.key, one.wrong, one.allowed, source(one.setting)) for one in found])
+
+
+def _missing(settings: Settings, require: Purpose) -> Iterator[Finding]:
+    if require in {"sidecar", "launcher"} and not settings.service.name:
+        yield Finding(
+            "service.name",
+            "is missing",
+            "the service's name: --service-name, PILLION_SERVICE_NAME or service.name in the file",
+        )
+    if require == "sidecar" and not settings.service.port:
+        yield Finding(
+            "service.port",
+            "is missing",
+            "the port at which the service listens (--service-port), or a command after -- that gets a free one as PORT",
+        )

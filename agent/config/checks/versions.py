@@ -1,0 +1,70 @@
+"""Versions that the service says it serves."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+
+from agent.config.checks.finding import Finding
+from agent.config.settings import Settings
+from agent.model.version import Version
+
+
+def offered(settings: Settings) -> Iterator[Finding]:
+    """The default is served, nothing is served twice, and what depends on versions has some."""
+    versions = settings.versions
+    serves = [Version.parse(text) for text in versions.serves]
+    for index, version in enumerate(serves):
+        if version in serves[:index]:
+            yield Finding(f"versions.serves[{index}]", f"is {version} again", "each version once")
+    if versions.default and Version.parse(versions.default) not in serves:
+        yield Finding(
+            "versions.default", f"is {versions.default}, which versions.serves does not name", _one_of(serves)
+        )
+    if versions.strip_prefix and not serves:
+        yield Finding(
+            "versions.strip_prefix",
+            "is on, but versions.serves is empty",
+            "versions.serves with what the service serves",
+        )
+
+
+def deprecated(settings: Settings) -> Iterator[Finding]:
+    """What is deprecated is served, and ends after it was deprecated."""
+    serves = [Version.parse(text) for text in settings.versions.serves]
+    for name, one in settings.versions.deprecated.items():
+        key = f"versions.deprecated.{name}"
+        if Version.parse(name) not in serves:
+            yield Finding(key, "is not among versions.serves", _one_of(serves))
+        since, sunset = moment(one.since), moment(one.sunset)
+        for field, text, found in (("since", one.since, since), ("sunset", one.sunset, sunset)):
+            if text and found is None:
+                yield Finding(
+                    f"{key}.{field}",
+                    f"is {text[:80]!r}, not a date",
+                    "a date such as 2026-11-01, or an RFC 3339 time",
+                )
+        if since and sunset and sunset < since:
+            yield Finding(f"{key}.sunset", "is before since", "a later date")
+        if any(char in one.link for char in '<>" '):
+            yield Finding(
+                f"{key}.link", "holds a character that no URL has", 'a URL without <, >, " and spaces'
+            )
+
+
+def moment(text: str) -> datetime | None:
+    """The time that a date or an RFC 3339 time means, in UTC where it names no zone; None for anything else."""
+    try:
+        if len(text) == 10:
+            day = date.fromisoformat(text)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
+
+
+def _one_of(serves: list[Version]) -> str:
+    return (
+        f"one of {', '.join(str(version) for version in serves)}"
+        if serves
+        else "versions.serves with what the service serves"
+    )

@@ -1,0 +1,57 @@
+"""Secrets that come from files: the ``…_file`` sibling of a secret setting names one."""
+
+from pathlib import Path
+
+from agent.config import fields, values
+from agent.config.disk import Disk
+from agent.config.origins import Given, Layer
+from agent.config.problems import Report
+from agent.runtime.errors import Problem
+
+
+def resolve(given: Layer, disk: Disk, warnings: list[Problem], report: Report) -> dict[str, Given]:
+    """``given`` with each secret that a file holds; the first line of the file counts, without white space around it.
+
+    A problem: the secret and its file both given, a file that can't be read or is empty. A warning: a file that every user may read.
+    """
+    found = dict(given)
+    for setting in fields.all_settings():
+        sibling = given.get(setting.file_key)
+        if sibling is None or not sibling.value:
+            continue
+        if setting.key in given and given[setting.key].value:
+            other = str(given[setting.key].origin)
+            report.of(other).refuse(
+                setting.key, f"is given, and {setting.file_key} too (from {sibling.origin})", "one of the two"
+            )
+            continue
+        content = _read(
+            setting.file_key, Path(str(sibling.value)), disk, warnings, report.of(str(sibling.origin))
+        )
+        if content is not None:
+            about = report.of(str(sibling.origin), secret=True)
+            value = values.read(setting.shape, content, setting.key, about)
+            found[setting.key] = Given(value, sibling.origin)
+    return found
+
+
+def _read(key: str, path: Path, disk: Disk, warnings: list[Problem], report: Report) -> str | None:
+    try:
+        lines = disk.read(path).splitlines()
+        if disk.open_to_all(path):
+            warnings.append(
+                Problem(key, f"names {path}, which every user of this machine can read", "mode 0600 or 0640")
+            )
+    except OSError as error:
+        report.refuse(key, f"names {path}, which can't be read: {error.strerror}")
+        return None
+    except ValueError as error:
+        report.refuse(key, f"names {path}, which {error}")
+        return None
+    first = lines[0].strip() if lines else ""
+    if not first:
+        report.refuse(
+            key, f"names {path}, whose first line is empty", "a file with the value in its first line"
+        )
+        return None
+    return first

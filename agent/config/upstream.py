@@ -1,0 +1,34 @@
+"""What holds for one upstream: `traffic`, changed by `upstreams.*`, changed by the upstream itself."""
+
+import msgspec
+
+from agent.config import fields, values
+from agent.config.problems import Report
+from agent.config.sections.traffic import Traffic
+from agent.config.settings import Settings
+from agent.config.shapes import Group
+
+
+def traffic_for(settings: Settings, name: str) -> Traffic:
+    """The traffic settings towards the upstream ``name``. Pure; raises Misconfigured where they were never checked and don't fit."""
+    changes: dict[str, object] = {}
+    for key in dict.fromkeys(("*", name)):
+        upstream = settings.upstreams.get(key)
+        changes.update(upstream.traffic if upstream else {})
+    if not changes:
+        return settings.traffic
+    report = Report()
+    read = values.read(_shape(), changes, f"upstreams.{name}.traffic", report)
+    report.check()
+    return msgspec.convert({**msgspec.to_builtins(settings.traffic), **_mapping(read)}, Traffic)
+
+
+def _shape() -> Group:
+    shape = fields.shape().members["traffic"].shape
+    assert isinstance(shape, Group)
+    return shape
+
+
+def _mapping(read: object) -> dict[str, object]:
+    assert isinstance(read, dict)
+    return read
