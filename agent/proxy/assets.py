@@ -17,10 +17,11 @@ def folder() -> Path:
 
 
 def load(assets_dir: str = "") -> Fragments:
-    """Read all fragments; a file of the same name in ``assets_dir`` (``proxy.assets_dir``) replaces Pillion's own.
+    """Read all fragments; a file of the same name in ``assets_dir`` (``proxy.assets_dir``) replaces
+    Pillion's own.
 
-    Raises Misconfigured with everything that is wrong with the replacing files: the folder or a file can't be read, is no
-    YAML, or has no mapping or list at its top; a file whose name no fragment has.
+    Raises Misconfigured with everything that is wrong with the replacing files: the folder or a file can't
+    be read, is no YAML, or has no mapping or list at its top; a file whose name no fragment has.
     """
     wrongs: list[str] = []
     overriding = _overriding(assets_dir, wrongs)
@@ -39,7 +40,9 @@ def _overriding(assets_dir: str, wrongs: list[str]) -> dict[str, Path]:
     except OSError as error:
         wrongs.append(f"is {assets_dir!r}, which can't be read: {error.strerror}")
         return {}
-    wrongs += [f"holds {path.name}, which replaces nothing" for name, path in files.items() if name not in NAMES]
+    wrongs += [
+        f"holds {path.name}, which replaces nothing" for name, path in files.items() if name not in NAMES
+    ]
     return files
 
 

@@ -1,4 +1,5 @@
-"""Envoy's static fragments as the planner uses them: data that was read elsewhere, copied before it is filled."""
+"""Envoy's static fragments as the planner uses them: data that was read elsewhere, copied before it is
+filled."""
 
 import copy
 from collections.abc import Mapping
@@ -42,10 +43,11 @@ def connection_manager(listener: Resource, fragment: str) -> Resource:
     """
     try:
         found = listener["filter_chains"][0]["filters"][0]["typed_config"]
-        found["http_filters"]  # noqa: B018
     except (KeyError, IndexError, TypeError) as error:
         wrong = f"has {fragment}.yaml without an HTTP connection manager as its first filter"
-        raise Misconfigured([Problem("proxy.assets_dir", wrong, "the shape of Pillion's own fragment")]) from error
+        raise Misconfigured(
+            [Problem("proxy.assets_dir", wrong, "the shape of Pillion's own fragment")]
+        ) from error
     return dict_of(found, fragment)
 
 

@@ -1,8 +1,63 @@
-"""Which names, addresses and paths of the catalogue are used at all."""
+"""Which names, addresses and paths of the catalogue are used at all: all of them were written by others."""
 
-from agent.model.catalog import Catalog
+import ipaddress
+import re
+
+from agent.model.address import Address
+
+_LABEL = re.compile(r"[a-z0-9-]{1,63}")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+"""What resolvers read as an IPv4 address: http://2130706433/ is 127.0.0.1."""
+_RESERVED = frozenset(
+    {"localhost", "localdomain", "ip6-localhost", "ip6-loopback", "metadata", "kubernetes", "consul", "wpad"}
+)
+"""Hosts that mean something else to clients; a service of that name captures nothing."""
+_ALIAS = re.compile(r"[a-z0-9-]{1,63}\.[a-z0-9-]{1,63}\.svc(?:\.cluster\.local)?")
+_PREFIX = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+|\{version\}))+|/")
+_LONGEST_PREFIX = 200
+
+VERSION_SLOT = "{version}"
+"""Where a published route has the version, as in ``/api/{version}/orders``."""
 
 
-def problems(catalog: Catalog) -> tuple[str, ...]:
-    """A sentence for each thing of the catalogue that is left out of the plan."""
-    raise NotImplementedError
+def is_service(name: str) -> bool:
+    """Whether a registered name is one that callers may use as a host: a DNS label, neither reserved nor a
+    number."""
+    return bool(_LABEL.fullmatch(name)) and name not in _RESERVED and not _NUMBER.fullmatch(name)
+
+
+def is_alias(name: str) -> bool:
+    """Whether a further host name is one of the forms of Kubernetes: ``NAME.NS.svc`` or
+    ``NAME.NS.svc.cluster.local``."""
+    return bool(_ALIAS.fullmatch(name))
+
+
+def is_endpoint(address: Address) -> bool:
+    """Whether Envoy can connect there: a plain IP address (EDS resolves no names) and a port."""
+    if not 0 < address.port <= 65535:
+        return False
+    try:
+        found = ipaddress.ip_address(address.host)
+    except ValueError:
+        return False
+    return not (found.is_unspecified or found.is_multicast or "%" in address.host)
+
+
+def is_ip(host: str) -> bool:
+    """Whether the text is an IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_prefix(path: str) -> bool:
+    """Whether a published path prefix can be matched literally, with at most one ``{version}``, as a whole
+    segment."""
+    return len(path) <= _LONGEST_PREFIX and bool(_PREFIX.fullmatch(path)) and path.count(VERSION_SLOT) <= 1
+
+
+def hosts(name: str) -> tuple[str, ...]:
+    """The host names by which a service is called, beside its instances' aliases."""
+    return (name, f"{name}.service.consul", f"{name}.pillion")

@@ -2,16 +2,43 @@
 
 from collections.abc import Sequence
 
+from agent.config.live import traffic_for
 from agent.config.settings import Settings
 from agent.model.catalog import Catalog
+from agent.proxy.planner import inbound, outbound
+from agent.proxy.planner.cluster import upstream_cluster
+from agent.proxy.planner.endpoints import load_assignment
 from agent.proxy.planner.fragments import Fragments
+from agent.proxy.planner.targets import targets
 from agent.proxy.snapshot import Snapshot
 
 
 def plan(settings: Settings, catalog: Catalog, fragments: Fragments, hosts: Sequence[str] = ()) -> Snapshot:
     """What the Envoy beside one service is to do.
 
-    ``settings`` are bound: every port is the one in use, and live overrides are applied. ``hosts`` are further names and
+    ``settings`` are bound: every port is the one in use, and live overrides are applied. ``hosts`` are
+    further names and
     addresses of this machine, by which a request could be sent back to our own listeners (answered 508).
     """
-    raise NotImplementedError
+    known = targets(catalog, (name for name in settings.upstreams if name != "*"))
+    zone = settings.service.zone
+    external = fragments.copy("external_cluster")
+    return Snapshot(
+        clusters={
+            **inbound.service_clusters(settings, fragments),
+            external["name"]: external,
+            **{
+                one.cluster: upstream_cluster(one, traffic_for(settings, one.name), fragments)
+                for one in known
+            },
+        },
+        endpoints={one.cluster: load_assignment(one, zone) for one in known},
+        listeners={
+            inbound.NAME: inbound.inbound_listener(settings, fragments),
+            **outbound.outbound_listeners(settings, fragments),
+        },
+        routes={
+            inbound.NAME: inbound.inbound_routes(settings),
+            **outbound.outbound_routes(settings, known, catalog.left_out, hosts),
+        },
+    )

@@ -1,12 +1,40 @@
-"""A snapshot as one bootstrap file without any dynamic resource, for `pillion envoy render|validate` and tests."""
+"""A snapshot as one bootstrap file without any dynamic resource, for `pillion envoy render|validate` and
+tests."""
 
+import copy
+
+from agent.proxy.planner.fragments import connection_manager
 from agent.proxy.snapshot import Resource, Snapshot
 
 
 def static_bootstrap(snapshot: Snapshot, bootstrap: Resource) -> Resource:
     """``bootstrap`` with the snapshot as static resources and without ADS.
 
-    Endpoints are put into their clusters and routes into their listeners, because Envoy's ``--mode validate`` opens no
-    dynamic resource.
+    Endpoints are put into their clusters and routes into their listeners, because Envoy's ``--mode
+    validate`` opens no dynamic resource.
     """
-    raise NotImplementedError
+    whole = copy.deepcopy(bootstrap)
+    whole.pop("dynamic_resources", None)
+    resources = whole.setdefault("static_resources", {})
+    others = [one for one in resources.get("clusters", []) if one["name"] != "xds"]
+    resources["clusters"] = [
+        *others,
+        *(_cluster(name, one, snapshot) for name, one in snapshot.clusters.items()),
+    ]
+    resources["listeners"] = [_listener(one, snapshot) for one in snapshot.listeners.values()]
+    return whole
+
+
+def _cluster(name: str, cluster: Resource, snapshot: Snapshot) -> Resource:
+    if cluster.get("type") != "EDS":
+        return cluster
+    static = {key: value for key, value in cluster.items() if key != "eds_cluster_config"}
+    return {**static, "type": "STATIC", "load_assignment": snapshot.endpoints[name]}
+
+
+def _listener(listener: Resource, snapshot: Snapshot) -> Resource:
+    static = copy.deepcopy(listener)
+    manager = connection_manager(static, listener["name"])
+    # Clusters are checked anyway when all is static.
+    manager["route_config"] = snapshot.routes[manager.pop("rds")["route_config_name"]]
+    return static

@@ -1,0 +1,41 @@
+"""Upstream clusters: balancing, circuit breaking, subsets by version."""
+
+from agent.config.sections.traffic import Traffic
+from agent.proxy.planner.durations import seconds
+from agent.proxy.planner.endpoints import VERSIONS
+from agent.proxy.planner.fragments import Fragments
+from agent.proxy.planner.targets import Target
+from agent.proxy.snapshot import Resource
+
+_BALANCE = {"least_request": "LEAST_REQUEST", "round_robin": "ROUND_ROBIN", "ring_hash": "RING_HASH"}
+
+
+def upstream_cluster(target: Target, traffic: Traffic, fragments: Fragments) -> Resource:
+    """The cluster of one upstream service; its endpoints come apart."""
+    cluster: Resource = fragments.copy("upstream_cluster")
+    cluster["name"] = target.cluster
+    cluster["connect_timeout"] = seconds(traffic.connect_timeout)
+    cluster["lb_policy"] = _BALANCE[traffic.balance]
+    thresholds = cluster["circuit_breakers"]["thresholds"][0]
+    thresholds["max_connections"] = traffic.max_connections
+    thresholds["max_pending_requests"] = traffic.max_pending
+    thresholds["max_requests"] = traffic.max_requests
+    _eject(cluster, traffic)
+    if target.table is not None:
+        cluster["lb_subset_config"] = {
+            "fallback_policy": "NO_FALLBACK",
+            "subset_selectors": [{"keys": [VERSIONS]}],
+            "list_as_any": True,  # an instance serves several versions
+        }
+    return cluster
+
+
+def _eject(cluster: Resource, traffic: Traffic) -> None:
+    if traffic.ejection_failures <= 0:
+        del cluster["outlier_detection"]
+        return
+    detection = cluster["outlier_detection"]
+    detection["consecutive_5xx"] = traffic.ejection_failures
+    detection["consecutive_gateway_failure"] = traffic.ejection_failures
+    detection["base_ejection_time"] = seconds(traffic.ejection_time)
+    detection["max_ejection_time"] = seconds(max(traffic.ejection_time, 300))

@@ -1,0 +1,7 @@
+"""Seconds in protobuf's JSON form."""
+
+
+def seconds(value: float) -> str:
+    """``1.5`` as ``1.5s``; at most nine decimals, never an exponent."""
+    text = f"{value:.9f}".rstrip("0").rstrip(".")
+    return f"{text or 0}s"

@@ -1,0 +1,127 @@
+"""The outbound: the service's HTTP_PROXY and its explicit upstream ports."""
+
+from collections.abc import Iterable, Sequence
+
+from agent.config.settings import Settings
+from agent.model.address import Address
+from agent.proxy.planner import direct, external, names, retry
+from agent.proxy.planner.durations import seconds
+from agent.proxy.planner.fragments import Fragments
+from agent.proxy.planner.listener import listener
+from agent.proxy.planner.routes import Way, upstream_routes, version_metadata
+from agent.proxy.planner.targets import Target
+from agent.proxy.planner.traffic import Treatment, treatment
+from agent.proxy.planner.versioning import Entry
+from agent.proxy.snapshot import Resource
+
+NAME = "outbound"
+
+
+def explicit_ports(settings: Settings) -> dict[str, int]:
+    """The local port of each upstream that has one."""
+    return {
+        name: upstream.port
+        for name, upstream in sorted(settings.upstreams.items())
+        if upstream.port > 0 and names.is_service(name)
+    }
+
+
+def outbound_listeners(settings: Settings, fragments: Fragments) -> dict[str, Resource]:
+    """The proxy's listener and one for each explicit port, by name."""
+    addresses = {NAME: Address.parse(settings.proxy.outbound)}
+    addresses |= {
+        _port_name(name): Address("127.0.0.1", port) for name, port in explicit_ports(settings).items()
+    }
+    return {
+        name: listener(
+            "outbound",
+            settings,
+            fragments,
+            name=name,
+            address=address,
+            early=("outgoing", "trace"),
+            service=settings.service.name,
+            replies=True,
+        )
+        for name, address in addresses.items()
+    }
+
+
+def _port_name(upstream: str) -> str:
+    return f"port_{upstream}"
+
+
+def outbound_routes(
+    settings: Settings, targets: Sequence[Target], left_out: Iterable[str], hosts: Sequence[str]
+) -> dict[str, Resource]:
+    """The route configurations of all outbound listeners, by name."""
+    ports = explicit_ports(settings)
+    by_name = {target.name: target for target in targets}
+    virtual = [_virtual_host(target, treatment(settings, target.name)) for target in targets]
+    beyond = sorted({name for name in left_out if names.is_service(name)} - set(by_name))
+    if beyond:
+        virtual.append(_left_out(beyond))
+    proxy = Address.parse(settings.proxy.outbound).port
+    inbound = Address.parse(settings.proxy.inbound).port
+    virtual.append(external.external_host(settings, hosts, {proxy, *ports.values()}, inbound))
+    found = {NAME: _configuration(NAME, virtual)}
+    for name in ports:
+        routes = upstream_routes(by_name[name], treatment(settings, name), Way(Entry(), host=name))
+        host = {"name": name, "domains": ["*"], "routes": routes}
+        found[_port_name(name)] = _configuration(_port_name(name), [host])
+    return found
+
+
+def _configuration(name: str, virtual_hosts: list[Resource]) -> Resource:
+    return {
+        "name": name,
+        "virtual_hosts": virtual_hosts,
+        "validate_clusters": True,
+        "ignore_port_in_host_matching": True,
+        "max_direct_response_body_size_bytes": direct.LARGEST_BODY,
+    }
+
+
+def _virtual_host(target: Target, treated: Treatment) -> Resource:
+    routes = [*_tunnels(target, treated), *upstream_routes(target, treated, Way(Entry()))]
+    return {"name": target.name, "domains": [*names.hosts(target.name), *target.aliases], "routes": routes}
+
+
+def _tunnels(target: Target, treated: Treatment) -> list[Resource]:
+    """CONNECT to a service: plain HTTP within the tunnel works; TLS can't, because instances speak HTTP."""
+    refused = direct.problem(
+        502,
+        "Services speak http",
+        f"{target.name} is a service of the mesh: use http://{target.name}/ without TLS.",
+    )
+    tls = {"name": ":authority", "string_match": {"suffix": ":443"}}
+    action: Resource = {
+        "cluster": target.cluster,
+        "timeout": "0s",
+        "idle_timeout": seconds(treated.traffic.idle_timeout),
+        "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}],
+    }
+    policy = retry.to_upstream(False, 1, 0, treated.zoned)
+    if policy:
+        action["retry_policy"] = policy
+    if target.table is not None:
+        version = target.table.resolve(treated.pin) or target.table.unnamed
+        action["metadata_match"] = version_metadata(version)
+    return [
+        direct.answer({"connect_matcher": {}, "headers": [tls]}, 502, refused, name=f"{target.name} tls"),
+        {"name": f"{target.name} tunnel", "match": {"connect_matcher": {}}, "route": action},
+    ]
+
+
+def _left_out(beyond: Sequence[str]) -> Resource:
+    body = direct.problem(
+        503,
+        "Beyond the limit of upstreams",
+        "The service is registered, but a sidecar watches 100 at most: name the wanted ones in `upstreams`.",
+    )
+    answers = [direct.answer(match, 503, body, name="left out") for match in external.EVERY]
+    return {
+        "name": "left-out.",
+        "domains": [host for name in beyond for host in names.hosts(name)],
+        "routes": answers,
+    }

@@ -1,0 +1,130 @@
+"""Routes to one upstream service, for outbound, explicit ports and the gateway."""
+
+import re
+from dataclasses import dataclass
+
+from agent.model.version import Version
+from agent.proxy.planner import headers, retry, versioning
+from agent.proxy.planner.durations import seconds
+from agent.proxy.planner.endpoints import VERSIONS
+from agent.proxy.planner.targets import Target
+from agent.proxy.planner.traffic import Handling, Treatment
+from agent.proxy.planner.versioning import Case, Entry
+from agent.proxy.snapshot import Resource
+from agent.versions import parse, plan
+
+IS_IDEMPOTENT: Resource = {"name": ":method", "string_match": {"safe_regex": {"regex": retry.IDEMPOTENT}}}
+
+
+@dataclass(frozen=True)
+class Way:
+    """How requests come in on their way to an upstream."""
+
+    entry: Entry
+    host: str = ""
+    """Host that the service sees; empty: the caller's."""
+
+
+def upstream_routes(target: Target, treatment: Treatment, way: Way) -> list[Resource]:
+    """All routes of one upstream below an entry, in order: versions, then path prefixes, then methods."""
+    if target.table is None:
+        return _unversioned(target, treatment, way)
+    found = [versioning.discovery(target.name, target.table, way.entry)]
+    if way.entry.has_slot:
+        found = []
+    for case in versioning.cases(target.table, way.entry, treatment.policy, treatment.pin):
+        if case.rule.version is None:
+            match = {**(case.path or path_match(way.entry.prefix)), "headers": case.matchers}
+            found.append(versioning.refusal(target.name, target.table, case, match))
+        else:
+            found += _forwarding(target, treatment, way, case)
+    return found
+
+
+def path_match(prefix: str) -> Resource:
+    """A path specifier: the prefix as whole segments."""
+    if prefix == "/" or re.search("[?#]", prefix):
+        return {"prefix": prefix}
+    return {"path_separated_prefix": prefix}
+
+
+def _unversioned(target: Target, treatment: Treatment, way: Way) -> list[Resource]:
+    if not way.entry.has_slot:
+        return _forwarding(target, treatment, way, versioning.UNVERSIONED)
+    before, after = (re.escape(part) for part in way.entry.prefix.split("{version}"))
+    path = {"safe_regex": {"regex": f"{before}v{parse.ANY}{after}(?:/.*)?"}}
+    return _forwarding(target, treatment, way, Case(versioning.UNVERSIONED.rule, path=path))
+
+
+def _forwarding(target: Target, treatment: Treatment, way: Way, case: Case) -> list[Resource]:
+    found = []
+    for handling in treatment.handlings:
+        path = case.path if case.path and handling.prefix == "/" else _path(way.entry, handling)
+        if path is None or (case.path and handling.prefix != "/"):
+            continue
+        for idempotent in (True, False):
+            matchers = [*([IS_IDEMPOTENT] if idempotent else []), *case.matchers]
+            route = _route(target, treatment, way, case, handling, idempotent=idempotent)
+            found.append({**route, "match": {**path, "headers": matchers}})
+    return found
+
+
+def _path(entry: Entry, handling: Handling) -> Resource | None:
+    """The path specifier of a handling below an entry; None where they have no path in common."""
+    whole, part = entry.prefix.rstrip("/"), handling.prefix.rstrip("/")
+    if entry.stripped:
+        return path_match(whole + part or "/")
+    if f"{part}/".startswith(f"{whole}/"):
+        return path_match(part or "/")
+    return path_match(whole or "/") if f"{whole}/".startswith(f"{part}/") else None
+
+
+def _route(
+    target: Target, treatment: Treatment, way: Way, case: Case, handling: Handling, *, idempotent: bool
+) -> Resource:
+    upstream = treatment.traffic
+    action: Resource = {
+        "cluster": target.cluster,
+        "timeout": seconds(handling.timeout),
+        "idle_timeout": seconds(upstream.idle_timeout),
+    }
+    policy = retry.to_upstream(idempotent, handling.retries, handling.per_try, treatment.zoned)
+    if policy:
+        action["retry_policy"] = policy
+    if way.host:
+        action["host_rewrite_literal"] = way.host
+    if upstream.balance == "ring_hash" and upstream.hash_header:
+        action["hash_policy"] = [{"header": {"header_name": upstream.hash_header}}]
+    rewrite = case.rewrite or _strip(way.entry)
+    if rewrite:
+        action["regex_rewrite"] = rewrite
+    route: Resource = {"name": f"{target.name} {case.name}", "route": action}
+    _add_version(route, target, case)
+    if way.entry.below:
+        route.setdefault("request_headers_to_add", []).append(
+            headers.overwrite("x-forwarded-prefix", headers.literal(way.entry.below))
+        )
+    return route
+
+
+def _strip(entry: Entry) -> Resource | None:
+    return versioning.regex_rewrite(f"^{re.escape(entry.below)}/*", "/") if entry.below else None
+
+
+def version_metadata(version: Version) -> Resource:
+    """The subset of instances that serve a version."""
+    return {"filter_metadata": {"envoy.lb": {VERSIONS: str(version)}}}
+
+
+def _add_version(route: Resource, target: Target, case: Case) -> None:
+    version = case.rule.version
+    if target.table is None or version is None:
+        return
+    route["route"]["metadata_match"] = version_metadata(version)
+    # What was resolved here counts for the other side too; it can't be read as another version there.
+    route["request_headers_to_add"] = [headers.overwrite(parse.HEADER, str(version))]
+    route["response_headers_to_add"] = [
+        headers.if_absent(parse.HEADER, str(version)),
+        headers.overwrite("x-api-latest-version", str(target.table.newest)),
+        *headers.all_if_absent(plan.response_headers(target.table, version)),
+    ]
