@@ -1,8 +1,9 @@
 """Statements of psycopg 3, and so of SQLAlchemy above it, with the trace in a comment.
 
 psycopg prepares a statement on the server when it has seen the same text five times. A text with a trace in
-it is never seen again, so it is sent unprepared and stays out of psycopg's cache. A statement that the caller
-asks to be prepared, server-side cursors and COPY are left alone.
+it is never seen again, so it is sent unprepared and stays out of psycopg's cache. ``executemany`` always
+prepares: once for each call, so such a text takes one of the cache's 100 places until it is the oldest. A
+statement that the caller asks to be prepared, server-side cursors and COPY are left alone.
 """
 
 from __future__ import annotations

@@ -47,9 +47,8 @@ def _taking(original: Callable[..., Any], attribute: str) -> Callable[..., Any]:
         result = original(self, *args, **kwargs)
         try:
             application = getattr(self, attribute, None)
-            if (
-                application is not None and "tornado" not in type(self).__module__
-            ):  # that worker tells applications apart by their type
+            by_type = "tornado" in type(self).__module__  # that worker tells applications apart by their type
+            if application is not None and not by_type:
                 setattr(self, attribute, wrapped(application))
         except Exception:
             faults.note()
