@@ -17,7 +17,7 @@ from agent.registry.endpoint import is_loopback, is_wildcard
 from agent.registry.metrics import Metrics
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
-from agent.runtime.errors import Misconfigured, PillionError
+from agent.runtime.errors import Misconfigured, PillionError, Transient
 from agent.runtime.health import Health
 from agent.runtime.latest import Latest
 
@@ -89,9 +89,10 @@ class Registrar:
             if self._clock() >= self._look:
                 await self._reconcile()
             if not await self._tell():
-                log.warning("registration.lost", reason="Consul does not know the check")
-                await self._reconcile()
-                await self._tell()
+                # The service may still be there as it should be, without its check.
+                await self._reconcile(write=True)
+                if not await self._tell():
+                    raise Transient("Consul does not know the check that was registered a moment ago")
         except PillionError as error:
             self._troubled(error)
             return self._backoff.next()
@@ -101,15 +102,16 @@ class Registrar:
         self._metrics.registered.set(1)
         return max(min(self._settings.registry.ttl / 3, self._look - self._clock()), 0.05)
 
-    async def _reconcile(self) -> None:
+    async def _reconcile(self, *, write: bool = False) -> None:
+        """Compare and repair; ``write`` registers even what looks right."""
         desired = definition.build(self._settings, self._host, await self._address())
         found = await self._client.service(desired.instance)
         reason = "" if found is None else ", ".join(definition.differences(desired.body, found))
         if found is None:
             self._registration.set(Registration(problem="Consul does not know this instance"))
             reason = "lost" if self._registered_once else "new"
-        if reason:
-            await self._register(desired, reason)
+        if reason or write:
+            await self._register(desired, reason or "check")
         self._registered_once = True
         interval = self._settings.registry.reconcile_interval
         self._look = self._clock() + random.uniform(0.8, 1.0) * interval  # noqa: S311 - not for secrets
