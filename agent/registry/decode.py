@@ -67,7 +67,7 @@ def reading(service: str, rows: Sequence[object]) -> Reading:
 
 
 def _entry(service: str, row: Mapping[str, object]) -> tuple[Instance, tuple[str, ...], bool]:
-    body, node = _mapping(row.get("Service")), _mapping(row.get("Node"))
+    body, node = _mapping(row.get("Service")), _mapping(row.get("Node") or {})
     identity = body.get("ID")
     if not isinstance(identity, str) or not 0 < len(identity) <= 255 or not identity.isprintable():
         raise ValueError("has no usable id")

@@ -220,8 +220,10 @@ class Watcher:
         """Choose anew which services to follow, where every registered one is wanted."""
         if self._listed is None:
             return
+        before = self._selection.value.names
         held = frozenset(name for name, known in self._known.items() if not known.empty)
-        self._selection.set(selection.choose(self._selection.value.names, self._listed, held))
+        self._selection.set(selection.choose(before, self._listed, held))
+        self._want(tuple(set(self._selection.value.names) - set(before)))
         for name in self._known.keys() - set(self._selection.value.names):
             del self._known[name]
             self._stamps.pop(name, None)
@@ -268,9 +270,9 @@ class Watcher:
         kept = self._catalog.version
         try:
             while True:
-                await self._catalog.changed(kept)
-                kept = self._catalog.version
+                version = await self._catalog.changed(kept)
                 await asyncio.to_thread(self._write, self._file)
+                kept = version
                 await asyncio.sleep(1.0)
         finally:
             if kept != self._catalog.version:
