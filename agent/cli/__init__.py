@@ -1,7 +1,7 @@
 """The commands, a module each. Only here is printed, exited, ``os.environ`` read, a signal handled.
 
-A command's module is imported when that command is called for (or its help), so that one does not pay for all.
-"""
+A command's module is imported when that command is called for (or its help), so that one does not pay for
+all."""
 
 import importlib
 import sys
@@ -54,7 +54,8 @@ class Commands(click.Group):
 @click.option("--debug", is_flag=True, help="Show the trace of an error.")
 @click.version_option(package_name="pillion", prog_name="pillion")
 def group(debug: bool) -> None:
-    """An agent beside each service: Envoy, Consul, events, traces and API versions without a line in the service.
+    """An agent beside each service: Envoy, Consul, events, traces and API versions without a line in the
+    service.
 
     \b
     Start here:

@@ -17,10 +17,11 @@ USAGE = 2
 
 
 def ended(command: click.Command, arguments: Sequence[str]) -> int:
-    """Run ``command`` and return the exit code: 0 clean, 1 failed, 2 bad usage or configuration, 128 + n for a signal."""
-    debug = _wants_trace(arguments)
+    """Run ``command`` and return the exit code: 0 clean, 1 failed, 2 bad usage or configuration, 128 + n for
+    a signal."""
+    own, debug = _without_debug(arguments)
     try:
-        result = command.main(args=list(arguments), prog_name="pillion", standalone_mode=False)
+        result = command.main(args=own, prog_name="pillion", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         return _nobody_reads()
@@ -51,15 +52,17 @@ def report(error: Exception, *, debug: bool = False) -> int:
             return FAILED
         case _:
             _line(
-                f"{type(error).__name__} in Pillion itself: this is a defect, please report it; pillion --debug shows the trace"
+                f"{type(error).__name__} in Pillion itself: this is a defect, please report it; pillion "
+                f"--debug shows the trace"
             )
             return FAILED
 
 
-def _wants_trace(arguments: Sequence[str]) -> bool:
-    # Also behind the command's name, but not among the arguments of the service's command.
-    own = list(arguments)
-    return "--debug" in (own[: own.index("--")] if "--" in own else own)
+def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    # --debug may stand anywhere among our own arguments, but what follows -- is the service's command.
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    own = [one for one in arguments[:end] if one != "--debug"]
+    return [*own, *arguments[end:]], len(own) < end
 
 
 def _line(text: str) -> None:

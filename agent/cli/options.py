@@ -77,7 +77,8 @@ class SettingsCommand(click.Command):
         secrets = [one for one in fields.all_settings() if one.member.secret and one.section in sections]
         if secrets:
             with formatter.section(
-                "Secrets have no flag, since a process list shows flags; as variable, in the file, or as *-file"
+                "Secrets have no flag, since a process list shows flags; as variable, in the file, or as "
+                "*-file"
             ):
                 formatter.write_dl([(one.variable, one.member.description) for one in secrets])
 
@@ -85,11 +86,12 @@ class SettingsCommand(click.Command):
 def settings_options(
     sections: Iterable[str] | None = None, *, require: Require = "none"
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add ``--config`` and a flag for every setting of ``sections`` (all without), and pass ``resolved: sources.Resolved``.
+    """Add ``--config`` and a flag for every setting of ``sections`` (all without), and pass ``resolved:
+    sources.Resolved``.
 
-    Use it with ``@click.command(cls=SettingsCommand)``, nearest to the function. ``require`` says what the settings must suffice for. Warnings go
-    to standard error. What is wrong ends the command before its function is called (Misconfigured).
-    """
+    Use it with ``@click.command(cls=SettingsCommand)``, nearest to the function. ``require`` says what the
+    settings must suffice for. Warnings go to standard error. What is wrong ends the command before its
+    function is called (Misconfigured)."""
     wanted = None if sections is None else set(sections)
     settings = [
         one for one in fields.all_settings() if one.flag and (wanted is None or one.section in wanted)
@@ -130,15 +132,11 @@ def metavar(shape: Shape) -> str:
             return {"s": "DURATION", "B": "SIZE"}.get(shape.unit, "N")
         case Choice():
             return "|".join(shape.values)
-        case Many(item=Text()) | Named(names=True):
-            return "A,B,…"
-        case Many(item=Choice()):
+        case Many(item=Text() | Choice()) | Named(names=True):
             return "A,B,…"
         case Named(value=Text()):
             return "NAME=VALUE,…"
-        case Many() | Named():
-            return "YAML"
-    return "TEXT"
+    return "YAML" if isinstance(shape, Many | Named) else "TEXT"
 
 
 def default_words(setting: Setting) -> str:

@@ -23,9 +23,8 @@ _LISTENERS = (
 def bound(settings: Settings, keep: Keep) -> Settings:
     """The same settings with the ports that this instance uses.
 
-    The names under which ports are kept: ``inbound``, ``outbound``, ``gateway``, ``admin``, ``health``, ``metrics``,
-    ``service`` and ``upstream.NAME``.
-    """
+    The names under which ports are kept: ``inbound``, ``outbound``, ``gateway``, ``admin``, ``health``,
+    ``metrics``, ``service`` and ``upstream.NAME``."""
     for name, section, field in _LISTENERS:
         listen = getattr(getattr(settings, section), field)
         if listen:

@@ -1,4 +1,5 @@
-"""How a setting is declared: a frozen msgspec field whose annotation carries all that others derive from it."""
+"""How a setting is declared: a frozen msgspec field whose annotation carries all that others derive from
+it."""
 
 from typing import Any
 
@@ -6,6 +7,9 @@ import msgspec
 
 LONGEST = 315_360_000
 """Ten years in seconds: no duration may be longer, so that none overflows what it is converted to."""
+
+MOST_BYTES = 2**53
+"""No size may be larger: beyond it JSON's numbers are not exact."""
 
 LARGEST = 2**31 - 1
 """No whole number may be larger, unless it is declared so."""
@@ -29,13 +33,14 @@ def about(
 ) -> msgspec.Meta:
     """The metadata of one setting.
 
-    ``description`` says what it means, why the default is what it is and how to turn it off. ``unit`` ``s`` makes
-    ``250ms``, ``10s`` and ``5m`` acceptable beside plain seconds, ``B`` makes ``512MiB`` acceptable beside bytes. ``form`` says in
-    words what a ``pattern`` allows. A ``secret`` has no flag (a process list shows flags), is masked wherever settings are shown,
-    and can come from a file by its ``…_file`` sibling. ``aliases`` are foreign variables honoured when the Pillion setting is
-    absent. A ``live`` setting may be overridden from KV without a restart. ``names`` lets a mapping be written as a list of its
-    keys. ``some_of`` says that a mapping holds some of that section's settings. ``constraints`` are msgspec's (``ge``, ``pattern``, …).
-    """
+    ``description`` says what it means, why the default is what it is and how to turn it off. ``unit`` ``s``
+    makes ``250ms``, ``10s`` and ``5m`` acceptable beside plain seconds, ``B`` makes ``512MiB`` acceptable
+    beside bytes. ``form`` says in words what a ``pattern`` allows. A ``secret`` has no flag (a process list
+    shows flags), is masked wherever settings are shown, and can come from a file by its ``…_file`` sibling.
+    ``aliases`` are foreign variables honoured when the Pillion setting is absent. A ``live`` setting may be
+    overridden from KV without a restart. ``names`` lets a mapping be written as a list of its keys.
+    ``some_of`` says that a mapping holds some of that section's settings. ``constraints`` are msgspec's
+    (``ge``, ``pattern``, …)."""
     extra = {
         "unit": unit,
         "form": form,

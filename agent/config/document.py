@@ -1,8 +1,8 @@
 """YAML as a settings document: plain data only, small, without surprises.
 
-Stricter than YAML allows: no aliases (a few lines of them can stand for gigabytes), no tags, no duplicate keys. Closer to JSON
-than PyYAML's default: ``no`` and ``on`` are texts, so is a date, and so is a number with leading zeros. JSON is YAML.
-"""
+Stricter than YAML allows: no aliases (a few lines of them can stand for gigabytes), no tags, no duplicate
+keys. Closer to JSON than PyYAML's default: ``no`` and ``on`` are texts, so is a date, and so is a number with
+leading zeros. JSON is YAML."""
 
 import re
 from collections.abc import Hashable
@@ -17,22 +17,24 @@ DEPTH = 20
 """Levels of nesting beyond which a document is refused; settings need eight."""
 
 
-class Unreadable(ValueError):
-    """The text is no such document. The message is a clause that quotes nothing of the text: it may hold secrets."""
+class UnreadableError(ValueError):
+    """The text is no such document. The message is a clause that quotes nothing of the text: it may hold
+    secrets."""
 
 
 def parse(text: str) -> object:
-    """The data in ``text``: mappings with text keys, lists, texts, numbers, booleans, None. Raises Unreadable."""
+    """The data in ``text``: mappings with text keys, lists, texts, numbers, booleans, None. Raises
+    UnreadableError."""
     if len(text) > LIMIT:
-        raise Unreadable(f"is longer than {LIMIT // 1024} KiB")
+        raise UnreadableError(f"is longer than {LIMIT // 1024} KiB")
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - derives from SafeLoader
     except yaml.MarkedYAMLError as error:
-        raise Unreadable(_said(error)) from None
+        raise UnreadableError(_said(error)) from None
     except (yaml.YAMLError, ValueError) as error:
-        if isinstance(error, Unreadable):
+        if isinstance(error, UnreadableError):
             raise
-        raise Unreadable("holds characters that YAML does not allow") from None
+        raise UnreadableError("holds characters that YAML does not allow") from None
 
 
 def _said(error: yaml.MarkedYAMLError) -> str:
@@ -45,17 +47,16 @@ def _said(error: yaml.MarkedYAMLError) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own way
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise Unreadable(
+            raise UnreadableError(
                 f'has an alias (*name) at line {self.line + 1}; write the value itself, a * of its own as "*"'
             )
         self.depth += 1
         if self.depth > DEPTH:
-            raise Unreadable(f"is nested deeper than {DEPTH} levels")
+            raise UnreadableError(f"is nested deeper than {DEPTH} levels")
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -64,23 +65,26 @@ class _Loader(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
-                raise Unreadable(
+                raise UnreadableError(
                     f"has a key at line {key.start_mark.line + 1} that is no text; write it in quotes"
                 )
             if key.value in seen:
-                raise Unreadable(f"has a key twice in one mapping, again at line {key.start_mark.line + 1}")
+                raise UnreadableError(
+                    f"has a key twice in one mapping, again at line {key.start_mark.line + 1}"
+                )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
-def _plain(self: yaml.SafeLoader, node: yaml.Node) -> object:
-    raise Unreadable(f"has a tag (!) at line {node.start_mark.line + 1}; write plain values")
+def _tagged(_loader: yaml.SafeLoader, node: yaml.Node) -> object:
+    raise UnreadableError(f"has a tag (!) at line {node.start_mark.line + 1}; write plain values")
 
 
+_Loader.yaml_implicit_resolvers = {}
 _CORE = {"null", "bool", "int", "float", "str", "seq", "map"}
 for _tag in [tag for tag in _Loader.yaml_constructors if tag and tag.rpartition(":")[2] not in _CORE]:
-    _Loader.add_constructor(_tag, _plain)
-_Loader.add_constructor(None, _plain)
+    _Loader.add_constructor(_tag, _tagged)
+_Loader.add_constructor(None, _tagged)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:null", re.compile(r"^(~|null|Null|NULL|)$"), ["~", "n", "N", ""]
 )

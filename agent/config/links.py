@@ -1,10 +1,11 @@
-"""Kubernetes' service-link variables, which look like settings when a Service is called ``pillion`` or ``pillion-…``.
+"""Kubernetes' service-link variables, which look like settings when a Service is called ``pillion`` or
+``pillion-…``.
 
-For each Service of the namespace a container gets ``NAME_SERVICE_HOST``, ``NAME_SERVICE_PORT``, ``NAME_SERVICE_PORT_<PORT NAME>``,
-``NAME_PORT=tcp://10.0.0.1:80``, ``NAME_PORT_80_TCP…`` (https://kubernetes.io/docs/concepts/services-networking/service/).
-``PILLION_SERVICE_HOST`` and ``PILLION_SERVICE_PORT`` are also settings of ours. They are taken as links only when
-``PILLION_PORT`` says the very same address: a value that the operator wrote in the manifest replaces the link's, so it differs.
-"""
+For each Service of the namespace a container gets ``NAME_SERVICE_HOST``, ``NAME_SERVICE_PORT``,
+``NAME_SERVICE_PORT_<PORT NAME>``, ``NAME_PORT=tcp://10.0.0.1:80``, ``NAME_PORT_80_TCP…``
+(https://kubernetes.io/docs/concepts/services-networking/service/). ``PILLION_SERVICE_HOST`` and
+``PILLION_SERVICE_PORT`` are also settings of ours. They are taken as links only when ``PILLION_PORT`` says
+the very same address: a value that the operator wrote in the manifest replaces the link's, so it differs."""
 
 import re
 from collections.abc import Mapping

@@ -21,11 +21,12 @@ ALLOWED = "traffic, versions.policy, and of upstreams: traffic and paths"
 
 
 def override(settings: Settings, text: bytes, name: str = "the override") -> Settings:
-    """``settings`` with what the document ``text`` (YAML or JSON, hostile until read) says; ``name`` is what messages call it.
+    """``settings`` with what the document ``text`` (YAML or JSON, hostile until read) says; ``name`` is what
+    messages call it.
 
-    Only settings declared live may be in it, and of each upstream `traffic` (its entries are changed one by one) and `paths`
-    (replaced). An empty document changes nothing. Raises Misconfigured with all problems; ``settings`` is never altered.
-    """
+    Only settings declared live may be in it, and of each upstream `traffic` (its entries are changed one by
+    one) and `paths` (replaced). An empty document changes nothing. Raises Misconfigured with all problems;
+    ``settings`` is never altered."""
     report = Report(source=name)
     content = _content(text, name, report)
     upstreams = _upstreams(settings, content.pop("upstreams", None), report)
@@ -42,7 +43,7 @@ def _content(text: bytes, name: str, report: Report) -> dict[str, object]:
         content = document.parse(text.decode())
     except UnicodeDecodeError:
         report.refuse(name, "is not UTF-8")
-    except document.Unreadable as error:
+    except document.UnreadableError as error:
         report.refuse(name, str(error))
     else:
         if isinstance(content, dict | None):

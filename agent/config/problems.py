@@ -43,7 +43,8 @@ def masked(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a message names it: short, a URL without credentials, the inside of lists and mappings left out."""
+    """A value as a message names it: short, a URL without credentials, the inside of lists and mappings left
+    out."""
     if value is None:
         return "empty"
     if isinstance(value, bool):
@@ -60,6 +61,6 @@ def _short(text: str) -> str:
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
-    """``did you mean X?`` for the known name most like ``name``; empty when none is like it."""
+    """``; did you mean X?`` for the known name most like ``name``; empty when none is like it."""
     found = get_close_matches(name, known, n=1, cutoff=0.7)
-    return f"did you mean {found[0]}?" if found else ""
+    return f"; did you mean {found[0]}?" if found else ""

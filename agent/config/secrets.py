@@ -10,10 +10,11 @@ from agent.runtime.errors import Problem
 
 
 def resolve(given: Layer, disk: Disk, warnings: list[Problem], report: Report) -> dict[str, Given]:
-    """``given`` with each secret that a file holds; the first line of the file counts, without white space around it.
+    """``given`` with each secret that a file holds; the first line of the file counts, without white space
+    around it.
 
-    A problem: the secret and its file both given, a file that can't be read or is empty. A warning: a file that every user may read.
-    """
+    A problem: the secret and its file both given, a file that can't be read or is empty. A warning: a file
+    that every user may read."""
     found = dict(given)
     for setting in fields.all_settings():
         sibling = given.get(setting.file_key)

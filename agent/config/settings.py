@@ -34,7 +34,8 @@ class Settings(Section, frozen=True):
     upstreams: Annotated[
         dict[UpstreamName, Upstream],
         about(
-            "Services that this one calls, each with what it changes; a list of names will do. `*`: every registered service (at most 100).",
+            "Services that this one calls, each with what it changes; a list of names will do. `*`: every "
+            "registered service (at most 100).",
             names=True,
         ),
     ] = msgspec.field(default_factory=lambda: {"*": Upstream()})

@@ -1,7 +1,7 @@
 """What a setting's value may be, as a small tree made from its declaration.
 
-Everything that derives from a declaration (reading, messages, the JSON Schema, help, docs) is a function over these shapes.
-"""
+Everything that derives from a declaration (reading, messages, the JSON Schema, help, docs) is a function over
+these shapes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,8 @@ class Text:
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number from ``low`` (or ``above`` it) to ``high``; in ``unit`` ``s`` or ``B`` also a text with a unit."""
+    """A finite number from ``low`` (or ``above`` it) to ``high``; in ``unit`` ``s`` or ``B`` also a text with
+    a unit."""
 
     whole: bool
     low: float | None
@@ -65,7 +66,8 @@ class Named:
 
 @dataclass(frozen=True)
 class Group:
-    """A mapping with known keys; ``partial``: read as it is given, without the defaults of what is left out."""
+    """A mapping with known keys; ``partial``: read as it is given, without the defaults of what is left
+    out."""
 
     cls: type[msgspec.Struct]
     members: "Mapping[str, Member]" = field(hash=False)
@@ -145,7 +147,7 @@ def _number(info: Any, extra: Mapping[str, Any]) -> Shape:
     whole = isinstance(info, inspect.IntType)
     high = info.le
     if high is None:
-        high = declare.LONGEST if unit == "s" else 2**53 if unit == "B" else declare.LARGEST
+        high = declare.LONGEST if unit == "s" else declare.MOST_BYTES if unit == "B" else declare.LARGEST
     return Number(whole, info.ge, info.gt, high, unit)
 
 

@@ -47,11 +47,11 @@ def load(
 ) -> Resolved:
     """The settings, by precedence: flag, ``PILLION_`` variable, file, foreign variable, default.
 
-    ``flags`` are texts (booleans for switches) by dotted key; None counts as not given. ``file`` is what ``--config`` says; without it the
-    variable ``PILLION_CONFIG``, else ``pillion.yaml`` where that exists. A foreign variable (``CONSUL_HTTP_ADDR`` …) is used only where
-    nobody gave the Pillion setting. ``require`` says what the settings must suffice for. Every value that was given is checked, also one
-    that another overrides. Raises Misconfigured with all problems.
-    """
+    ``flags`` are texts (booleans for switches) by dotted key; None counts as not given. ``file`` is what
+    ``--config`` says; without it the variable ``PILLION_CONFIG``, else ``pillion.yaml`` where that exists. A
+    foreign variable (``CONSUL_HTTP_ADDR`` …) is used only where nobody gave the Pillion setting. ``require``
+    says what the settings must suffice for. Every value that was given is checked, also one that another
+    overrides. Raises Misconfigured with all problems."""
     report = Report()
     path, from_file = read_file(file, environ, disk, report)
     warnings: list[Problem] = []
@@ -97,7 +97,7 @@ def from_document(text: str, name: str, report: Report) -> Layer:
     """The values of a settings document; ``name`` is what messages call it."""
     try:
         content = document.parse(text)
-    except document.Unreadable as error:
+    except document.UnreadableError as error:
         report.refuse(name, str(error))
         return {}
     if not isinstance(content, dict | None):
@@ -143,7 +143,7 @@ def _from_environ(environ: Mapping[str, str], warnings: list[Problem], report: R
                     )
                 )
         elif setting is None:
-            warnings.append(Problem(name, "is not a variable of Pillion", did_you_mean(name, list(known))))
+            warnings.append(Problem(name, f"is not a variable of Pillion{did_you_mean(name, list(known))}"))
         else:
             found[setting.key] = Given(
                 _read_text(setting, text, report.of(name)), Origin("environment", name)
@@ -190,14 +190,15 @@ def _read_text(setting: Setting, text: str, report: Report) -> object:
     about = report.of(report.source, secret=setting.member.secret)
     try:
         raw = texts.from_text(setting.shape, text)
-    except document.Unreadable as error:
+    except document.UnreadableError as error:
         about.refuse(setting.key, str(error), values.allowed(setting.shape))
         return None
     return values.read(setting.shape, raw, setting.key, about)
 
 
 def assemble(given: Layer, base: Settings | None = None) -> Settings:
-    """The settings of which ``given`` was given, the rest as in ``base``, by default the declared defaults."""
+    """The settings of which ``given`` was given, the rest as in ``base``, by default the declared
+    defaults."""
     tree: dict[str, object] = msgspec.to_builtins(base) if base else {}
     for key, one in given.items():
         *sections, name = key.split(".")
@@ -210,7 +211,8 @@ def assemble(given: Layer, base: Settings | None = None) -> Settings:
     try:
         return msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
-        # The shapes are made from the same declarations, so this is a gap between the two; the text may quote a value.
+        # The shapes are made from the same declarations: only a gap between the two leads here.
+        # The text may quote a value, so only its place is passed on.
         raise Misconfigured(
             [Problem("settings", "do not fit their declaration", source=str(error).rpartition("at ")[2])]
         ) from None

@@ -3,7 +3,7 @@
 import re
 
 from agent.config import document
-from agent.config.shapes import Many, Maybe, Named, Number, Shape, Switch, Text
+from agent.config.shapes import Choice, Many, Named, Number, Shape, Switch, Text
 
 _WORDS = {
     "true": True,
@@ -18,27 +18,35 @@ _WORDS = {
 
 
 def from_text(shape: Shape, text: str) -> object:
-    """The data that ``text`` stands for; a text that fits the shape in no way is returned as it is, for the reader to refuse.
+    """The data that ``text`` stands for; what fits in no way is returned as it is.
 
-    Raises document.Unreadable for a structured value that is not YAML or JSON.
+    Raises document.UnreadableError for a structured value that is not YAML or JSON.
     """
     match shape:
         case Switch():
             return _WORDS.get(text.strip().lower(), text)
         case Number():
             return _number(text.strip())
-        case Many(item=Text() | Number()) if not text.lstrip().startswith("["):
-            return [one.strip() for one in text.split(",") if one.strip()]
-        case Named(names=True) if not text.lstrip().startswith(("{", "[")) and not re.search(r":\s", text):
-            return text
-        case Named(value=Text()) if not text.lstrip().startswith("{"):
-            return _pairs(text)
-        case Many() | Named():
-            return document.parse(text) if text.strip() else ([] if isinstance(shape, Many) else {})
-        case Maybe():
-            return from_text(shape.value, text)
-        case _:
-            return text
+        case Many():
+            return _list(shape, text)
+        case Named():
+            return _mapping(shape, text)
+    return text
+
+
+def _list(shape: Many, text: str) -> object:
+    if isinstance(shape.item, Text | Choice) and not text.lstrip().startswith("["):
+        return [one.strip() for one in text.split(",") if one.strip()]
+    return document.parse(text) if text.strip() else []
+
+
+def _mapping(shape: Named, text: str) -> object:
+    structured = text.lstrip().startswith(("{", "["))
+    if shape.names and not structured and not re.search(r":(\s|$)", text):
+        return text
+    if isinstance(shape.value, Text) and not structured:
+        return _pairs(text)
+    return document.parse(text) if text.strip() else {}
 
 
 def _number(text: str) -> object:
@@ -56,8 +64,8 @@ def _pairs(text: str) -> object:
         if not pair.strip():
             continue
         if not equals or not key.strip():
-            raise document.Unreadable("has a part that is not NAME=VALUE")
+            raise document.UnreadableError("has a part that is not NAME=VALUE")
         if key.strip() in found:
-            raise document.Unreadable("has a name twice")
+            raise document.UnreadableError("has a name twice")
         found[key.strip()] = value.strip()
     return found

@@ -33,16 +33,20 @@ def written(value: float, unit: str) -> str:
         return _duration(value)
     if unit == "B":
         return _size(int(value))
-    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return _decimal(value)
 
 
 def _duration(value: float) -> str:
     for suffix, factor in (("d", 86400), ("h", 3600), ("m", 60)):
         if value >= factor and value % factor == 0:
-            return f"{value / factor:g}{suffix}"
-    if 0 < value < 1:
-        return f"{value * 1000:g}ms"
-    return f"{value:g}s"
+            return f"{value / factor:.0f}{suffix}"
+    if 0 < value < 1 and round(value * 1000) / 1000 == value:
+        return f"{value * 1000:.0f}ms"
+    return f"{_decimal(value)}s"
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.9f}".rstrip("0").rstrip(".")
 
 
 def _size(value: int) -> str:

@@ -10,7 +10,8 @@ from agent.config.shapes import Group
 
 
 def traffic_for(settings: Settings, name: str) -> Traffic:
-    """The traffic settings towards the upstream ``name``. Pure; raises Misconfigured where they were never checked and don't fit."""
+    """The traffic settings towards the upstream ``name``. Pure; raises Misconfigured where they were never
+    checked and don't fit."""
     changes: dict[str, object] = {}
     for key in dict.fromkeys(("*", name)):
         upstream = settings.upstreams.get(key)

@@ -5,12 +5,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agent.config import units
+from agent.config import declare, units
 from agent.config.problems import Report, did_you_mean
 from agent.config.shapes import Choice, Group, Many, Maybe, Named, Number, Shape, Switch, Text
 
 CONTROL = r"[\x00-\x1f\x7f\x85\u2028\u2029]"
 """Characters that no text of a setting may hold: they end lines in files and headers."""
+
+NO_LIMIT = (declare.LONGEST, declare.LARGEST, declare.MOST_BYTES)
+"""Upper bounds that nobody chose for a setting, so that no message need name them."""
 
 TRUE = frozenset({"yes", "on"})
 FALSE = frozenset({"no", "off"})
@@ -52,11 +55,10 @@ def _allowed_number(shape: Number) -> str:
     kind = {"s": "a duration such as 250ms, 10s or 5m", "B": "bytes, or a size such as 512MiB"}.get(
         shape.unit, "a whole number" if shape.whole else "a number"
     )
-    high = units.written(shape.high, shape.unit) if shape.unit else f"{shape.high:.0f}"
-    if shape.above is not None:
-        return f"{kind}, more than {shape.above:g}, at most {high}"
-    low = units.written(shape.low or 0, shape.unit) if shape.low else "0"
-    return f"{kind}, from {low if shape.low is not None else '0'} to {high}"
+    low = "" if shape.low is None else units.written(shape.low, shape.unit)
+    if shape.high not in NO_LIMIT:
+        return f"{kind} from {low} to {units.written(shape.high, shape.unit)}"
+    return f"{kind}, more than {shape.above:g}" if shape.above is not None else f"{kind}, at least {low}"
 
 
 def _text(shape: Text, raw: object, place: str, report: Report) -> object:
@@ -124,7 +126,7 @@ def _many(shape: Many, raw: object, place: str, report: Report) -> object:
 
 def _named(shape: Named, raw: object, place: str, report: Report) -> object:
     if shape.names and isinstance(raw, str):
-        raw = [name.strip() for name in raw.split(",") if name.strip()]
+        raw = [name.strip(" ") for name in raw.split(",") if name.strip(" ")]
     if shape.names and isinstance(raw, list):
         return _from_names(shape, raw, place, report)
     if not isinstance(raw, dict):
@@ -167,7 +169,8 @@ def _member(shape: Group, key: str, value: object, place: str, report: Report) -
 
 def unknown(place: str, key: str, known: list[str], report: Report) -> None:
     """Note that ``key`` at ``place`` is no setting."""
-    report.refuse(place, "is not a setting", did_you_mean(key, known) or f"one of {', '.join(sorted(known))}")
+    meant = did_you_mean(key, known)
+    report.refuse(place, f"is not a setting{meant}", "" if meant else f"one of {', '.join(sorted(known))}")
 
 
 def place_of(place: str, key: str) -> str:

@@ -12,8 +12,9 @@ from agent.config.settings import Settings
 from agent.runtime.errors import Misconfigured, Problem
 
 Purpose = Literal["none", "gateway", "sidecar", "launcher"]
-"""What settings must suffice for. ``sidecar``: an agent beside a service that runs already, which must be named and have a port;
-``launcher``: one that starts the service itself (``run -- CMD``), where port 0 means a free one; ``none``: looking at them."""
+"""What settings must suffice for. ``sidecar``: an agent beside a service that runs already, which must be
+named and have a port; ``launcher``: one that starts the service itself (``run -- CMD``), where port 0 means a
+free one; ``none``: looking at them."""
 
 RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     names.service,
@@ -37,7 +38,8 @@ RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
 def check(
     settings: Settings, require: Purpose = "none", source: Callable[[str], str] = lambda _key: ""
 ) -> None:
-    """Raise Misconfigured with all that is wrong; ``source`` says where the setting of a dotted key came from."""
+    """Raise Misconfigured with all that is wrong; ``source`` says where the setting of a dotted key came
+    from."""
     found = [*_missing(settings, require), *(finding for rule in RULES for finding in rule(settings))]
     if found:
         raise Misconfigured([Problem(one.key, one.wrong, one.allowed, source(one.setting)) for one in found])
@@ -54,5 +56,6 @@ def _missing(settings: Settings, require: Purpose) -> Iterator[Finding]:
         yield Finding(
             "service.port",
             "is missing",
-            "the port at which the service listens (--service-port), or a command after -- that gets a free one as PORT",
+            "the port at which the service listens (--service-port), or a command after -- that gets a "
+            "free one as PORT",
         )

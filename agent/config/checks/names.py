@@ -7,7 +7,8 @@ from agent.config.checks.finding import Finding
 from agent.config.settings import Settings
 
 RESERVED = frozenset({"localhost", "consul"})
-"""Labels that no service of the mesh may have: the one means this machine, the other is Consul's own service."""
+"""Labels that no service of the mesh may have: the one means this machine, the other is Consul's own
+service."""
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]+|\{version\}")
 

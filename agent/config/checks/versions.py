@@ -51,7 +51,8 @@ def deprecated(settings: Settings) -> Iterator[Finding]:
 
 
 def moment(text: str) -> datetime | None:
-    """The time that a date or an RFC 3339 time means, in UTC where it names no zone; None for anything else."""
+    """The time that a date or an RFC 3339 time means, in UTC where it names no zone; None for anything
+    else."""
     try:
         if len(text) == 10:
             day = date.fromisoformat(text)

@@ -2,6 +2,8 @@
 
 from typing import Annotated, Literal
 
+import msgspec
+
 from agent.config.declare import Section, about
 
 VERSION = r"v?(0|[1-9][0-9]{0,3})(\.(0|[1-9][0-9]{0,3}))?"
@@ -32,7 +34,9 @@ class Versions(Section, frozen=True):
             "Version of a request that names none. Empty: the newest.", pattern=f"^({VERSION})?$", form=FORM
         ),
     ] = ""
-    deprecated: Annotated[dict[VersionName, Deprecated], about("Deprecated versions.")] = {}
+    deprecated: Annotated[dict[VersionName, Deprecated], about("Deprecated versions.")] = msgspec.field(
+        default_factory=dict
+    )
     strip_prefix: Annotated[bool, about("Remove /api/vN for a service that does not know it.")] = False
     policy: Annotated[
         Literal["compatible", "latest"],
@@ -65,7 +69,8 @@ class Tracing(Section, frozen=True):
     sample: Annotated[
         float,
         about(
-            "Share of requests that start a sampled trace; a caller's decision is kept. Full sampling halves Envoy's throughput.",
+            "Share of requests that start a sampled trace; a caller's decision is kept. Full sampling "
+            "halves Envoy's throughput.",
             ge=0,
             le=1,
         ),
@@ -74,6 +79,7 @@ class Tracing(Section, frozen=True):
     carry: Annotated[
         bool,
         about(
-            "Give the service started by `run -- CMD` the hook that carries trace context and request id through it."
+            "Give the service started by `run -- CMD` the hook that carries trace context and request id "
+            "through it."
         ),
     ] = True

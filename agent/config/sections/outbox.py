@@ -2,6 +2,8 @@
 
 from typing import Annotated, Literal
 
+import msgspec
+
 from agent.config.declare import Section, about
 
 TABLE = r"^[^\s.\"]{1,63}(\.[^\s.\"]{1,63})?$"
@@ -27,9 +29,10 @@ class Table(Section, frozen=True):
     columns: Annotated[
         dict[ColumnField, str],
         about(
-            "Column of each field where it differs from the preset: id, aggregatetype, key, type, payload, traceparent."
+            "Column of each field where it differs from the preset: id, aggregatetype, key, type, payload,"
+            " traceparent."
         ),
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
     topic: Annotated[
         str,
         about("Subject. Empty: {service}.{table}, with the debezium preset outbox.event.{aggregatetype}."),
@@ -53,7 +56,7 @@ class Changes(Section, frozen=True):
     mask: Annotated[tuple[str, ...], about("Columns whose values are replaced by ***.")] = ()
     types: Annotated[
         dict[Operation, str], about("Event type per operation. Absent: <table>.created, .updated, .deleted.")
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
     topic: Annotated[str, about("Subject. Empty: {service}.{table}.")] = ""
     on_error: Annotated[
         Literal["fail", "record"],

@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+import msgspec
+
 from agent.config.declare import Section, about
 
 LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -33,7 +35,8 @@ class Service(Section, frozen=True):
     port: Annotated[
         int,
         about(
-            "Port at which the service listens. 0 with `run -- CMD`: a free one, which CMD gets as PORT and FLASK_RUN_PORT.",
+            "Port at which the service listens. 0 with `run -- CMD`: a free one, which CMD gets as PORT "
+            "and FLASK_RUN_PORT.",
             ge=0,
             le=65535,
         ),
@@ -41,7 +44,8 @@ class Service(Section, frozen=True):
     address: Annotated[
         str,
         about(
-            "Address that callers are told. Empty: the local address of the connection to Consul; if that is loopback, the Consul agent's own.",
+            "Address that callers are told. Empty: the local address of the connection to Consul; if that "
+            "is loopback, the Consul agent's own.",
             pattern=r"^([A-Za-z0-9:._%-]+)?$",
             form="an IP address or a host name",
         ),
@@ -69,11 +73,12 @@ class Service(Section, frozen=True):
     meta: Annotated[
         dict[MetaKey, MetaValue],
         about("Consul meta, beside what Pillion publishes itself; at most 48 pairs.", max_length=48),
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
     routes: Annotated[
         tuple[str, ...],
         about(
-            "Path prefixes that the gateway sends here, such as /orders or /api/{version}/orders. Empty: /NAME, with the prefix removed."
+            "Path prefixes that the gateway sends here, such as /orders or /api/{version}/orders. Empty: "
+            "/NAME, with the prefix removed."
         ),
     ] = ()
     stop_timeout: Annotated[

@@ -17,7 +17,8 @@ class Store(Section, frozen=True):
     action: Annotated[
         Literal["none", "signal", "restart"],
         about(
-            "What follows a change: nothing, `signal` to the service, or a restart of it (both only with `run -- CMD`)."
+            "What follows a change: nothing, `signal` to the service, or a restart of it (both only with "
+            "`run -- CMD`)."
         ),
     ] = "none"
     signal: Annotated[
@@ -71,6 +72,7 @@ class State(Section, frozen=True):
     dir: Annotated[
         str,
         about(
-            "Folder of sockets, chosen ports and the last good snapshot; one agent each. Empty: below the user's state folder, by service and port."
+            "Folder of sockets, chosen ports and the last good snapshot; one agent each. Empty: below the "
+            "user's state folder, by service and port."
         ),
     ] = ""

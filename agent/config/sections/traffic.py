@@ -2,11 +2,14 @@
 
 from typing import Annotated, Literal
 
+import msgspec
+
 from agent.config.declare import Section, about
 
 
 class Traffic(Section, frozen=True):
-    """Timeouts, retries, circuit breaking and balancing towards upstreams. All of it can be overridden live from KV."""
+    """Timeouts, retries, circuit breaking and balancing towards upstreams. All of it can be overridden live
+    from KV."""
 
     connect_timeout: Annotated[float, about("Time to open a connection.", unit="s", gt=0, live=True)] = 1.0
     idle_timeout: Annotated[
@@ -90,5 +93,5 @@ class Upstream(Section, frozen=True):
     traffic: Annotated[
         dict[str, str | int | float],
         about("Settings of `traffic` with other values for this upstream.", some_of=Traffic),
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
     paths: Annotated[tuple[Path, ...], about("What single path prefixes change.")] = ()

@@ -13,7 +13,9 @@ def test_only_ports_that_are_zero_are_chosen() -> None:
         asked.append((name, host, port))
         return port or 20000 + len(asked)
 
-    settings = Settings(proxy=Proxy(inbound="127.0.0.1:0"), upstreams={"orders": Upstream(port=0), "stock": Upstream()})
+    settings = Settings(
+        proxy=Proxy(inbound="127.0.0.1:0"), upstreams={"orders": Upstream(port=0), "stock": Upstream()}
+    )
     result = bound(settings, keep)
     assert result.proxy.inbound == "127.0.0.1:20001"
     assert result.proxy.outbound == settings.proxy.outbound
