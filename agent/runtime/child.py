@@ -1,4 +1,4 @@
-"""A process that the supervisor holds, as a component of the agent: Envoy, and the service of ``run -- CMD``."""
+"""A process that the supervisor holds, as a component: Envoy, and the service of ``run -- CMD``."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Protocol
 import structlog
 
 from agent.runtime.component import Ready
+from agent.runtime.errors import Transient
 from agent.runtime.health import Health
 from agent.runtime.latest import Latest
 from agent.runtime.supervisor import ChildState
@@ -62,9 +63,9 @@ class Child:
         command: Callable[[], Command],
         answers: Callable[[], Awaitable[bool]],
         leaving: Latest[bool],
+        *,
         stop_timeout: float,
         health: Health,
-        *,
         wait_ready: bool = True,
         restarts: bool = False,
         interval: float = 0.1,
@@ -93,7 +94,7 @@ class Child:
             await self._watch()
         finally:
             if self._leaving.value:
-                await self._supervisor.stop(self.name, self._stop_timeout)
+                await self._stop()
 
     async def restart(self) -> ChildState:
         """End the process within its stop timeout and start it with a fresh command; ends nothing else."""
@@ -103,6 +104,12 @@ class Child:
     async def signal(self, signum: int) -> ChildState:
         """Send a signal to the process."""
         return await self._supervisor.signal(self.name, signum)
+
+    async def _stop(self) -> None:
+        try:
+            await self._supervisor.stop(self.name, self._stop_timeout)
+        except Transient as error:  # the kernel ends the children of a supervisor that is gone
+            log.warning("child.left", child=self.name, error=str(error))
 
     async def _until_answering(self) -> None:
         while not await self._answers():  # noqa: ASYNC110

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 class PillionError(Exception):
-    """Base of all errors that Pillion raises itself; its text is for an operator and free of secrets and payloads."""
+    """Base of all errors that Pillion raises itself; text is for an operator, without secrets or payloads."""
 
 
 class Transient(PillionError):

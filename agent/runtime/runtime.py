@@ -17,7 +17,7 @@ LAST_CALLS = (1.0, 1.0)
 
 
 class ComponentFailed(PillionError):
-    """A component raised, returned, or was not ready in time; its ``__cause__`` is the reason if there is one."""
+    """A component raised, returned, or was not ready in time; ``__cause__`` is the reason, if any."""
 
     def __init__(self, component: str, what: str) -> None:
         super().__init__(f"component {component} {what}")

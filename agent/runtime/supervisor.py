@@ -55,7 +55,7 @@ class Supervisor:
         self.states: Latest[Mapping[str, ChildState]] = Latest({})
         """The children's states by name, kept by the supervisor's events."""
         self.leaving = Latest(False)
-        """True once the whole instance leaves: the supervisor was stopped or is gone, or the service ended."""
+        """True once the whole instance leaves: the supervisor stops or is gone, or the service ended."""
 
     async def __aenter__(self) -> Self:
         os.set_inheritable(self._fd, False)
