@@ -6,7 +6,7 @@ import pwd
 import signal
 import socket
 import subprocess
-import urllib.error
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -25,12 +25,17 @@ def free_port() -> int:
         return port
 
 
+def direct() -> urllib.request.OpenerDirector:
+    """Opens local URLs, never through the proxy that the user's environment may name."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
 def http_ok(url: str, timeout: float = 1.0) -> bool:
-    """Whether a GET of the URL answers 2xx."""
+    """Whether a GET of the local URL answers 2xx."""
     try:
-        with urllib.request.urlopen(url, timeout=timeout) as response:
+        with direct().open(url, timeout=timeout) as response:
             return bool(200 <= response.status < 300)
-    except (OSError, urllib.error.URLError, ValueError):
+    except (OSError, ValueError):
         return False
 
 
@@ -83,7 +88,7 @@ class Consul(Process):
         )
 
     def _has_leader(self) -> bool:
-        with urllib.request.urlopen(f"{self.url}/v1/status/leader", timeout=1) as response:
+        with direct().open(f"{self.url}/v1/status/leader", timeout=1) as response:
             return bool(json.load(response))
 
 
@@ -155,13 +160,20 @@ def _jaeger(otlp: int, query: int, grpc: int) -> dict[str, object]:
 class Postgres(Process):
     """A PostgreSQL cluster of its own in ``folder``; never run as root, which PostgreSQL refuses.
 
-    ``url`` is the superuser's connection to the database ``postgres``; everybody on this machine is trusted,
-    which is for demo and tests only.
+    ``url`` is the superuser's connection to the database ``postgres``. Without a ``password`` everybody on
+    this machine is let in, which is for tests only.
     """
 
-    def __init__(self, folder: Path, port: int | None = None, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        settings: dict[str, str] | None = None,
+        password: str = "",
+    ) -> None:
         self.port = port or free_port()
-        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        self._password = password
+        self.url = self.database("postgres")
         self.data = folder / "data"
         self._bin = postgres_bin()
         user = _unprivileged()
@@ -189,6 +201,11 @@ class Postgres(Process):
         """Fast shutdown: sessions are ended, what was committed is on disk."""
         return super().stop(within, sign)
 
+    def database(self, name: str) -> str:
+        """The superuser's URL of a database."""
+        secret = f":{self._password}" if self._password else ""
+        return f"postgresql://postgres{secret}@127.0.0.1:{self.port}/{name}"
+
     def _initdb(self, user: int | None) -> None:
         argv = [
             str(self._bin / "initdb"),
@@ -196,13 +213,23 @@ class Postgres(Process):
             str(self.data),
             "-U",
             "postgres",
-            "-A",
-            "trust",
             "-E",
             "UTF8",
             "--locale=C",
             "-N",
         ]
+        with tempfile.NamedTemporaryFile("w") as secret:
+            if self._password:
+                secret.write(self._password)
+                secret.flush()
+                os.chown(secret.name, user if user is not None else -1, -1)
+                argv += ["-A", "scram-sha-256", f"--pwfile={secret.name}"]
+            else:
+                argv += ["-A", "trust"]
+            self._made(argv, user)
+
+    @staticmethod
+    def _made(argv: list[str], user: int | None) -> None:
         made = subprocess.run(
             argv, user=user, group=user, capture_output=True, check=False, text=True, cwd="/"
         )
@@ -210,16 +237,8 @@ class Postgres(Process):
             raise Permanent(f"initdb failed: {made.stderr.strip()}")
 
     def _accepts(self) -> bool:
-        argv = [
-            str(self._bin / "pg_isready"),
-            "-q",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(self.port),
-            "-U",
-            "postgres",
-        ]
+        where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
+        argv = [str(self._bin / "pg_isready"), "-q", *where]
         return subprocess.run(argv, check=False, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"}).returncode == 0
 
 

@@ -1,8 +1,9 @@
-"""Runs a program that ends with the process that started it: ``python bound.py PARENT USER PROGRAM ARGUMENTS``.
+"""Runs a program that ends with the process that started it: ``python bound.py PARENT USER PROGRAM
+ARGUMENTS``.
 
-A program of its own because the kernel's request must be made between fork and exec, and after the change of user, which
-clears it. PARENT is the starter's process id or ``-`` to live on without it, USER a user id or ``-`` to stay who
-we are.
+A program of its own because the kernel's request must be made between fork and exec, and after the change of
+user, which clears it. PARENT is the starter's process id or ``-`` to live on without it, USER a user id or
+``-`` to stay who we are.
 """
 
 import ctypes

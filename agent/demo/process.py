@@ -24,6 +24,7 @@ class Process:
         *,
         env: Mapping[str, str] | None = None,
         user: int | None = None,
+        cwd: Path | None = None,
         answers: Callable[[], bool] = lambda: True,
     ) -> None:
         self.name = name
@@ -31,6 +32,7 @@ class Process:
         self.log = log
         self._env = env
         self._user = user
+        self._cwd = cwd
         self._answers = answers
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -40,7 +42,22 @@ class Process:
         return self._child.pid if self._child and self._child.poll() is None else None
 
     def start(self, within: float = 30.0) -> None:
-        """Start and wait until the server answers; raises Permanent with its log's end when it does not."""
+        """Start and wait until the server answers; raises Permanent when it does not."""
+        self.launch()
+        self.wait(within)
+
+    def wait(self, within: float = 30.0) -> None:
+        """Wait until the server answers; raises Permanent with its log's end when it does not."""
+        deadline = time.monotonic() + within
+        while not self._answered():
+            if self.pid is None or time.monotonic() > deadline:
+                self.kill()
+                tail = self.log.read_text(errors="replace")[-2000:]
+                raise Permanent(f"{self.name} did not start; its log {self.log} ends with:\n{tail}")
+            time.sleep(0.05)
+
+    def launch(self) -> None:
+        """Start without waiting."""
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
                 self._bound(),
@@ -48,15 +65,14 @@ class Process:
                 stdout=log,
                 stderr=log,
                 env=self._env,
+                cwd=self._cwd,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + within
-        while not self._answered():
-            if self._child.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                tail = self.log.read_text(errors="replace")[-2000:]
-                raise Permanent(f"{self.name} did not start; its log {self.log} ends with:\n{tail}")
-            time.sleep(0.05)
+
+    def terminate(self, sign: signal.Signals = signal.SIGTERM) -> None:
+        """Ask it to end, without waiting."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(sign)
 
     def _bound(self) -> list[str]:
         """The command that ends with us even when we are killed.
@@ -79,7 +95,7 @@ class Process:
         if self._child is None:
             return None
         if self._child.poll() is None:
-            self._child.send_signal(sign)
+            self.terminate(sign)
             try:
                 self._child.wait(within)
             except subprocess.TimeoutExpired:

@@ -12,7 +12,9 @@ APIS = {"v1": api_v1.api, "v2": api_v2.api}
 
 app = Flask(__name__)
 app.json.sort_keys = False
-app.register_blueprint(APIS[os.environ.get("ORDERS_API", "v2")])
+api = APIS[os.environ.get("ORDERS_API", "v2")]
+app.register_blueprint(api)
+app.register_blueprint(api, url_prefix="/orders", name="orders")
 
 
 @app.get("/healthz")

@@ -1,0 +1,138 @@
+"""`pillion demo`."""
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from agent.demo import components, extra, obtain
+from agent.demo import ports as demo_ports
+from agent.demo.report import Report
+from agent.runtime.errors import PillionError
+
+if TYPE_CHECKING:
+    from agent.demo.stage import Stage
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WAYS = {"demo": components.DEMO, "tests": components.TESTS}
+
+
+@click.command(name="demo")
+@click.option("--once", is_flag=True, help="End after the walk; status 1 when anything failed.")
+@click.option(
+    "--ports",
+    type=click.Choice(["usual", "free"]),
+    default="usual",
+    show_default=True,
+    help="The usual ones (gateway 10000, Consul 8500, Jaeger 16686, NATS 4222, ...), or free ones.",
+)
+@click.option(
+    "--obtain",
+    "what",
+    type=click.Choice(sorted(WAYS)),
+    is_flag=False,
+    flag_value="demo",
+    help="Only obtain the servers of the demo, or of the tests, and end.",
+)
+def command(once: bool, ports: str, what: str | None) -> None:
+    """Start a small shop on this machine and walk through what Pillion does for it.
+
+    Consul, Envoy, PostgreSQL, NATS and Jaeger are real; what is missing is obtained once, without root, into
+    ~/.cache/pillion. Three unmodified Flask services run beside an agent each, behind the gateway. Ctrl-C
+    ends it all.
+    """
+    report = Report(Console(soft_wrap=True))
+    try:
+        with _interruptible():
+            if what is not None:
+                for name in WAYS[what]:
+                    report.say(f"{components.COMPONENTS[name].title}: {obtain.obtain(name, report)}")
+                return
+            passed = _play(report, once, free=ports == "free")
+    except PillionError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        report.say("Interrupted; everything that was started has ended.")
+        sys.exit(130)
+    sys.exit(0 if passed else 1)
+
+
+def _play(report: Report, once: bool, free: bool) -> bool:
+    """The whole demo; whether every step passed."""
+    extra.require()
+    # Only now: these import what the extra installs, which --help and --obtain can do without.
+    from agent.demo.stage import Stage  # noqa: PLC0415
+    from agent.demo.walk import walk  # noqa: PLC0415
+
+    for name in components.DEMO:
+        obtain.obtain(name, report)
+    folder = Path(tempfile.mkdtemp(prefix="pillion-demo-"))
+    folder.chmod(0o755)  # PostgreSQL runs as another user when we are root
+    passed = False
+    try:
+        ports = demo_ports.Ports.free(demo_ports.book(folder)) if free else demo_ports.Ports()
+        ports.check()
+        stage = Stage(folder, ports, report)
+        with _ended(stage, report):
+            stage.start()
+            results = asyncio.run(walk(stage, report))
+            report.table(results)
+            passed = all(ok for _, ok, _ in results)
+            if not once:
+                _stay(report, stage, folder)
+    finally:
+        if passed:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif any(folder.iterdir()):
+            report.say(f"Settings and logs of every process are kept in {folder}")
+    return passed
+
+
+def _stay(report: Report, stage: "Stage", folder: Path) -> None:
+    """Show where everything is and wait for Ctrl-C."""
+    report.title("It all runs until Ctrl-C")
+    for name, address in stage.addresses():
+        report.say(f"  {name:<22}{address}")
+    report.say(f"  {'settings and logs':<22}{folder}")
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            signal.pause()
+
+
+@contextlib.contextmanager
+def _ended(stage: "Stage", report: Report) -> Iterator[None]:
+    """Whatever happens inside, end everything, and let no second Ctrl-C stop that."""
+    try:
+        yield
+    finally:
+        former = {sign: signal.signal(sign, signal.SIG_IGN) for sign in SIGNALS}
+        try:
+            with report.working("Ending everything"):
+                stage.close()
+        finally:
+            for sign, handler in former.items():
+                signal.signal(sign, handler)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM and a closed terminal do what Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    former = {sign: signal.signal(sign, interrupt) for sign in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for sign, handler in former.items():
+            signal.signal(sign, handler)

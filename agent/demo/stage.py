@@ -1,0 +1,169 @@
+"""The whole system on this machine: servers, services with their agents, gateway."""
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import asyncpg
+
+from agent.demo import backing, cast, components
+from agent.demo.ports import Ports, book
+from agent.demo.process import Process
+from agent.demo.report import Report
+from agent.demo.sidecar import Sidecar, clean
+from agent.runtime.errors import Permanent
+
+GUNICORN = (sys.executable, "-m", "gunicorn", "app:app")
+
+
+class Stage:
+    """Everything that the demo runs. ``close`` ends all that ``start`` has started, however far that came.
+
+    ``folder`` gets a folder for each process.
+    """
+
+    def __init__(self, folder: Path, ports: Ports, report: Report) -> None:
+        self.folder = folder
+        self.ports = ports
+        self.sidecars: dict[str, Sidecar] = {}
+        self._report = report
+        self._book = book(folder)
+        self._processes: list[Process] = []
+
+    @property
+    def gateway(self) -> str:
+        """The URL in front of all services."""
+        return f"http://127.0.0.1:{self.ports.gateway}"
+
+    @property
+    def consul(self) -> str:
+        """Consul's URL, which is its page's as well."""
+        return f"http://127.0.0.1:{self.ports.consul}"
+
+    @property
+    def jaeger(self) -> str:
+        """The URL of Jaeger's query API."""
+        return f"http://127.0.0.1:{self.ports.jaeger}"
+
+    @property
+    def nats(self) -> str:
+        """The broker's URL."""
+        return f"nats://127.0.0.1:{self.ports.nats}"
+
+    def addresses(self) -> list[tuple[str, str]]:
+        """What there is to look at: a name and a URL each."""
+        shown = [
+            ("gateway", f"{self.gateway}/shop"),
+            ("Consul", f"{self.consul}/ui"),
+            ("Jaeger's API", f"{self.jaeger}/api/services (built from source it has no page)"),
+            ("NATS", self.nats),
+        ]
+        return shown + [(f"status of {label}", sidecar.status) for label, sidecar in self.sidecars.items()]
+
+    def start(self) -> None:
+        """Start all of it; what was started before a failure is ended by ``close``. Raises Permanent."""
+        self._servers()
+        where = f"http://127.0.0.1:{self.ports.otlp}"
+        servers = cast.Servers(consul=self.consul, otlp=where, nats=self.nats, database=self._database())
+        parts = cast.parts(servers, self.folder)
+        for part in parts:
+            self.sidecars[part.label] = self._sidecar(part)
+        self._tables(parts)
+        self.sidecars["gateway"] = self._front(servers)
+        with self._report.working(
+            f"Starting {len(parts)} instances of 3 services, and the gateway"
+        ) as progress:
+            for sidecar in self.sidecars.values():
+                sidecar.launch()
+            for sidecar in self.sidecars.values():
+                sidecar.wait(within=60)
+                progress(f"{sidecar.label} is ready")
+        self._report.done(f"{len(parts)} instances of 3 services and the gateway are ready")
+
+    def close(self) -> None:
+        """End the agents together, then the servers; what does not end in order is killed."""
+        agents = list(self.sidecars.values())
+        for agent in agents:
+            agent.terminate()
+        for process in (*agents, *reversed(self._processes)):
+            process.stop(within=30)
+        self.sidecars = {}
+        self._processes = []
+
+    def _servers(self) -> None:
+        ports, folder = self.ports, self.folder
+        makers: tuple[Callable[[], Process], ...] = (
+            lambda: backing.Consul(folder / "consul", ports.consul, ports.dns),
+            lambda: backing.Nats(folder / "nats", ports.nats),
+            lambda: backing.Postgres(folder / "postgres", ports.postgres, password=secrets.token_urlsafe(18)),
+            lambda: backing.Jaeger(folder / "jaeger", ports.otlp, ports.jaeger),
+        )
+        with self._report.working("Starting Consul, NATS, PostgreSQL and Jaeger") as progress:
+            for make in makers:
+                server = make()
+                self._processes.append(server)
+                server.start()
+                progress(f"{server.name} answers")
+        self._report.done("Consul, NATS, PostgreSQL and Jaeger answer")
+
+    def _database(self) -> str:
+        server = next(server for server in self._processes if isinstance(server, backing.Postgres))
+
+        async def create() -> None:
+            connection = await asyncpg.connect(server.url)
+            await connection.execute("CREATE DATABASE shop")
+            await connection.close()
+
+        asyncio.run(create())
+        return server.database("shop")
+
+    def _tables(self, parts: Sequence[cast.Part]) -> None:
+        """What whoever deploys the service does once: its own tables, then the outbox's."""
+        part = next(part for part in parts if "outbox" in part.settings)
+        flask = [sys.executable, "-m", "flask", "--app", "app", "init-db"]
+        _once(flask, _code(part.service), part.environ, "creating the orders' tables")
+        init = [
+            sys.executable,
+            "-m",
+            "agent",
+            "outbox",
+            "init",
+            "--config",
+            str(self.sidecars[part.label].file),
+        ]
+        _once(init, self.folder, {}, "pillion outbox init")
+        self._report.done("the table orders is watched for changes: `pillion outbox init`")
+
+    def _sidecar(self, part: cast.Part) -> Sidecar:
+        return Sidecar(
+            self.folder / part.label,
+            part.settings,
+            self._book,
+            command=GUNICORN,
+            environ=part.environ,
+            cwd=_code(part.service),
+        )
+
+    def _front(self, servers: cast.Servers) -> Sidecar:
+        settings = {**cast.common(servers), "gateway": {"listen": f"127.0.0.1:{self.ports.gateway}"}}
+        return Sidecar(self.folder / "gateway", settings, self._book, verb="gateway", cwd=self.folder)
+
+
+def _code(service: str) -> Path:
+    return components.data() / "services" / service
+
+
+def _once(argv: Sequence[str], cwd: Path, environ: Mapping[str, str], what: str) -> None:
+    """Run a command to its end; raises Permanent with what it said when it fails."""
+    environment = {**clean(os.environ), **environ}
+    done = subprocess.run(
+        argv, cwd=cwd, env=environment, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        raise Permanent(
+            f"{what} failed with status {done.returncode}:\n{(done.stderr or done.stdout)[-2000:]}"
+        )
