@@ -200,3 +200,41 @@ class Recorder:
                 if not self.seen or self.seen[-1] != value:
                     self.seen.append(value)
             await asyncio.sleep(0.01)
+
+
+class Relay:
+    """A way to Consul that a test can break while Consul itself goes on."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.address = ""
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def open(self) -> None:
+        """Let connections through, at the same address each time."""
+        host, port = self.address.split(":") if self.address else ("127.0.0.1", "0")
+        self._server = await asyncio.start_server(self._serve, host, int(port))
+        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def close(self) -> None:
+        """Break all connections and take no more."""
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.port)
+        both = {writer, there_writer}
+        self._writers |= both
+        await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer), return_exceptions=True)
+        self._writers -= both
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()

@@ -1,0 +1,136 @@
+"""The health check of a real small HTTP service."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from agent.config.sections.service import Service
+from agent.demo import backing
+from agent.model.registration import ServiceHealth
+from agent.registry.metrics import Metrics
+from agent.registry.probe import Probe
+from agent.runtime.health import Board
+from agent.runtime.latest import Latest
+from tests.integration.registry.side import ended, running
+from tests.waiting import until
+
+
+class Small:
+    """A service whose health is what ``answer`` says."""
+
+    def __init__(self) -> None:
+        self.port = backing.free_port()
+        self.status = 200
+        self.delay = 0.0
+        self.paths: list[str] = []
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        self.paths.append(request.path)
+        await asyncio.sleep(self.delay)
+        headers = {"Location": "/elsewhere"} if 300 <= self.status < 400 else {}
+        return web.Response(status=self.status, headers=headers)
+
+
+@asynccontextmanager
+async def probing(
+    port: int, path: str = "/health", failures: int = 3
+) -> AsyncIterator[Latest[ServiceHealth]]:
+    """A probe that asks every 50 ms."""
+    state = Latest(ServiceHealth())
+    settings = Service(
+        name="s",
+        port=port,
+        health_path=path,
+        health_interval=0.05,
+        health_timeout=0.2,
+        health_failures=failures,
+    )
+    board = Board(lambda: 0.0)
+    task = await running(Probe(settings, state, board.of("probe"), Metrics(CollectorRegistry())))
+    try:
+        yield state
+    finally:
+        await ended(task)
+
+
+@pytest.fixture
+async def small() -> AsyncIterator[Small]:
+    service = Small()
+    yield service
+    await service.stop()
+
+
+async def test_the_first_success_is_healthy_at_once_whenever_the_service_starts(small: Small) -> None:
+    async with probing(small.port) as state:
+        await until(lambda: state.value.detail.startswith("the service can't be reached"))
+        await small.start()
+        await until(lambda: state.value.healthy, within=2)
+
+
+@pytest.mark.parametrize("status", [200, 204, 302, 399])
+async def test_2xx_and_3xx_are_well_and_a_redirect_is_not_followed(small: Small, status: int) -> None:
+    small.status = status
+    await small.start()
+    async with probing(small.port) as state:
+        await until(lambda: state.value.healthy)
+    assert set(small.paths) == {"/health"}
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 503])
+async def test_only_failures_in_a_row_make_it_unwell_and_one_success_well_again(
+    small: Small, status: int
+) -> None:
+    await small.start()
+    async with probing(small.port, failures=3) as state:
+        await until(lambda: state.value.healthy)
+        begun = len(small.paths)
+        small.status = status
+        await until(lambda: not state.value.healthy)
+        assert len(small.paths) - begun >= 3
+        assert state.value.detail == f"the service answered /health with {status}"
+        small.status = 200
+        await until(lambda: state.value.healthy)
+
+
+async def test_an_answer_after_the_timeout_is_a_failure(small: Small) -> None:
+    await small.start()
+    async with probing(small.port, failures=1) as state:
+        await until(lambda: state.value.healthy)
+        small.delay = 0.5
+        await until(lambda: "did not answer /health within 0.2 s" in state.value.detail)
+        assert not state.value.healthy
+
+
+async def test_without_a_path_a_connect_is_enough(small: Small) -> None:
+    small.status = 500
+    await small.start()
+    async with probing(small.port, path="", failures=1) as state:
+        await until(lambda: state.value.healthy)
+        await small.stop()
+        await until(lambda: "nothing accepts connections" in state.value.detail)
+        assert not state.value.healthy
+
+
+async def test_the_environments_proxy_is_ignored(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sidecar itself sets HTTP_PROXY for the service; the probe must not come back through it."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    await small.start()
+    async with probing(small.port) as state:
+        await until(lambda: state.value.healthy, within=2)
