@@ -5,7 +5,7 @@ import re
 DURATION = r"^([0-9]{1,12}|[0-9]{0,12}\.[0-9]{1,9})(ms|s|m|h|d)$"
 """``250ms``, ``10s``, ``1.5m``, ``1h``, ``7d``."""
 
-SIZE = r"^[0-9]{1,15}(B|kB|KiB|MB|MiB|GB|GiB)$"
+SIZE = r"^[0-9]{1,16}(B|kB|KiB|MB|MiB|GB|GiB)$"
 """``512MiB``, ``64kB``."""
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -23,7 +23,7 @@ def seconds(text: str) -> float | None:
 
 def size(text: str) -> int | None:
     """The bytes that a text such as ``512MiB`` means; None when it is no such text."""
-    match = re.fullmatch(f"([0-9]{{1,15}})({'|'.join(_BYTES)})", text)
+    match = re.fullmatch(f"([0-9]{{1,16}})({'|'.join(_BYTES)})", text)
     return None if match is None else int(match[1]) * _BYTES[match[2]]
 
 
