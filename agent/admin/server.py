@@ -22,5 +22,8 @@ class Admin:
         raise NotImplementedError
 
     async def run(self, ready: Ready) -> None:
-        """Serve until cancelled; ready when all listeners are bound. Raises Permanent for an address that can't be had."""
+        """Serve until cancelled.
+
+        Ready when all listeners are bound. Raises Permanent for an address that can't be had.
+        """
         raise NotImplementedError

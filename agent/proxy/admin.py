@@ -7,7 +7,10 @@ from agent.proxy.snapshot import Resource
 
 
 class EnvoyAdmin:
-    """A client of one Envoy's admin socket. All calls raise Transient when Envoy does not answer within ``timeout`` seconds."""
+    """A client of one Envoy's admin socket.
+
+    All calls raise Transient when Envoy does not answer within ``timeout`` seconds.
+    """
 
     def __init__(self, socket: Path, timeout: float = 2.0) -> None:
         self._socket = socket
@@ -26,7 +29,8 @@ class EnvoyAdmin:
         raise NotImplementedError
 
     async def drain(self, within: float) -> bool:
-        """Stop taking new inbound work and wait until what is in flight has ended, at most ``within`` seconds.
+        """Stop taking new inbound work and wait until what is in flight has ended, at most ``within``
+        seconds.
 
         Returns whether all of it ended in that time. Calling it again goes on waiting.
         """

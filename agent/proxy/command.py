@@ -31,8 +31,9 @@ class Command:
     def argv(self) -> list[str]:
         """Arguments, the binary first.
 
-        ``--drain-strategy immediate``: by default Envoy announces a drain gradually over ``--drain-time-s`` (600 s), and in that
-        time hardly any response says ``Connection: close``. ``--use-dynamic-base-id``: several Envoys on one host.
+        ``--drain-strategy immediate``: by default Envoy announces a drain gradually over ``--drain-time-s``
+        (600 s), and in that time hardly any response says ``Connection: close``. ``--use-dynamic-base-id``:
+        several Envoys on one host.
         """
         return [
             str(self.binary),
@@ -74,7 +75,8 @@ def find(setting: str, cached: Callable[[], Path | None]) -> Path:
 def hold(lock: Path) -> Iterator[None]:
     """Hold the folder of Envoy's sockets: a second Envoy would take the admin socket over without a word.
 
-    The lock goes with the process that holds it, however that ends. Raises Permanent when another process has it.
+    The lock goes with the process that holds it, however that ends. Raises Permanent when another process has
+    it.
     """
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -19,10 +19,12 @@ S = TypeVar("S")
 
 
 class Planning(Generic[S]):
-    """Plans on each change, merging bursts: after a change it waits until nothing changed for ``quiet`` seconds, at most ``most``.
+    """Plans on each change, merging bursts.
 
-    ``plan`` is pure. One that raises is reported as degraded and the former snapshot stays. While the catalogue is None (nothing
-    is known yet) nothing is planned, so that Envoy keeps what it has.
+    After a change it waits until nothing changed for ``quiet`` seconds, at most ``most``.
+
+    ``plan`` is pure. One that raises is reported as degraded and the former snapshot stays. While the
+    catalogue is None (nothing is known yet) nothing is planned, so that Envoy keeps what it has.
     """
 
     name = "planning"
@@ -34,9 +36,9 @@ class Planning(Generic[S]):
         catalog: Latest[Catalog] | Latest[Catalog | None],
         settings: Latest[S],
         snapshots: Latest[Snapshot | None],
+        *,
         health: Health,
         metrics: Metrics,
-        *,
         quiet: float = 0.02,
         most: float = 0.2,
     ) -> None:
@@ -71,7 +73,7 @@ class Planning(Generic[S]):
             self._metrics.plan_failures.inc()
             log.exception("plan.failed")
             self._health.degraded(
-                f"Planning Envoy's configuration failed ({type(error).__name__}: {error}); the former one stays in force."
+                f"Planning Envoy's configuration failed ({type(error).__name__}: {error}); the former one stays."
             )
             return
         self._snapshots.set(snapshot)

@@ -1,18 +1,54 @@
-"""The ADS server."""
+"""The ADS server: the socket, the stream, and what keeps ``Delivery`` informed."""
 
+import asyncio
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from agent.model.revision import Revision
+import structlog
+from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
+from grpclib.const import Cardinality, Handler
+from grpclib.exceptions import StreamTerminatedError
+from grpclib.server import Server, Stream
+
+from agent.model.revision import Refusal, Revision
 from agent.proxy.metrics import Metrics
 from agent.proxy.snapshot import Snapshot
+from agent.proxy.xds.delivery import Delivery, Request, Response
+from agent.proxy.xds.encode import Encoded, Encoder
+from agent.proxy.xds.kinds import KINDS
 from agent.proxy.xds.store import SnapshotStore
 from agent.runtime.component import Ready
+from agent.runtime.errors import Permanent
 from agent.runtime.health import Health
 from agent.runtime.latest import Latest
 
+log = structlog.get_logger(__name__)
+
+METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
+LONGEST_PATH = 107
+"""Bytes of a unix socket's path (``sun_path`` less its final zero)."""
+STEPS = 50
+"""Resources encoded before the loop breathes: about 20 ms of the largest."""
+KEEP_INTERVAL = 1.0
+"""Seconds between two writes of the kept snapshot."""
+SLOW = 20.0
+"""Seconds after which an answer is overdue; Envoy itself waits 15 s for a warming cluster's endpoints."""
+
+AdsStream = Stream[discovery_pb2.DiscoveryRequest, discovery_pb2.DiscoveryResponse]
+
 
 class AdsServer:
-    """Serves aggregated xDS on a unix socket (mode 0600) to one Envoy, and says in ``revision`` what came of it."""
+    """Serves aggregated xDS to one Envoy on a unix socket, and says in ``revision`` what came of it.
+
+    The newest stream counts: a second one is the same Envoy after a restart, or a mistake that ends the
+    first. Until there is a plan, an Envoy gets what ``store`` kept, so that an agent's restart never empties
+    it. What Envoy refused is tried again every ``retry_interval`` seconds.
+    """
 
     name = "xds"
     stop_budget = 2.0
@@ -23,13 +59,221 @@ class AdsServer:
         snapshots: Latest[Snapshot | None],
         revision: Latest[Revision],
         store: SnapshotStore,
+        *,
         health: Health,
         metrics: Metrics,
-        *,
         retry_interval: float = 30.0,
     ) -> None:
-        raise NotImplementedError
+        self._path = path
+        self._snapshots = snapshots
+        self._revision = revision
+        self._store = store
+        self._health = health
+        self._metrics = metrics
+        self._retry_interval = retry_interval
+        self._encoder = Encoder()
+        self._delivery = Delivery()
+        self._stream: object | None = None
+        self._wake = asyncio.Event()
+        self._kept: Latest[Snapshot | None] = Latest(None)
+        self._known: dict[str, Snapshot] = {}
+        self._offered: tuple[str, float] = ("", 0.0)
+        self._sent_at = 0.0
 
     async def run(self, ready: Ready) -> None:
-        """Serve until cancelled; ready when the socket listens."""
-        raise NotImplementedError
+        """Serve until cancelled; ready when the socket listens. Raises Permanent when it can't."""
+        await self._restore()
+        server = Server([self])
+        await self._listen(server)
+        inode = self._path.stat().st_ino
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow(), name="xds: snapshots")
+                tasks.create_task(self._keep(), name="xds: store")
+                tasks.create_task(self._tick(), name="xds: ticks")
+                self._publish()
+                ready()
+        finally:
+            server.close()
+            await server.wait_closed()
+            with suppress(FileNotFoundError):
+                if self._path.stat().st_ino == inode:
+                    self._path.unlink()
+
+    def __mapping__(self) -> Mapping[str, Handler]:
+        """What grpclib serves."""
+        types = discovery_pb2.DiscoveryRequest, discovery_pb2.DiscoveryResponse
+        return {METHOD: Handler(self._serve, Cardinality.STREAM_STREAM, *types)}
+
+    async def _restore(self) -> None:
+        snapshot = await asyncio.to_thread(self._store.load)
+        if snapshot is None:
+            return
+        encoded = await self._encode(snapshot)
+        if isinstance(encoded, Encoded):
+            self._delivery = Delivery(encoded)
+            self._known[encoded.hash] = snapshot
+        else:
+            log.warning("snapshot.outdated", refusals=[refusal.message for refusal in encoded])
+
+    async def _listen(self, server: Server) -> None:
+        """Bind in a private folder and rename: no moment without a socket, none with the wrong permissions."""
+        folder = self._path.parent
+        try:
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".") as private:
+                beside = Path(private) / "s"
+                if max(len(bytes(self._path)), len(bytes(beside))) > LONGEST_PATH:
+                    raise Permanent(
+                        f"the socket {self._path} has a path of more than {LONGEST_PATH} bytes: "
+                        "set a shorter state.dir"
+                    )
+                await server.start(path=str(beside))
+                beside.chmod(0o600)
+                beside.replace(self._path)
+        except OSError as error:
+            raise Permanent(f"listening on the socket {self._path} failed: {error.strerror}") from error
+
+    async def _follow(self) -> None:
+        async for snapshot in self._snapshots.values():
+            if snapshot is None:
+                continue
+            encoded = await self._encode(snapshot)
+            if isinstance(encoded, Encoded):
+                self._known[encoded.hash] = snapshot
+                self._offered = (encoded.hash, time.monotonic())
+                self._delivery.offer(encoded)
+                self._known = {name: one for name, one in self._known.items() if name in self._in_use()}
+            else:
+                self._delivery.reject(encoded)
+                for refusal in encoded:
+                    self._note(refusal)
+            self._publish()
+
+    def _in_use(self) -> set[str]:
+        good = self._delivery.good
+        return {self._delivery.revision.sent, good.hash if good else ""}
+
+    async def _encode(self, snapshot: Snapshot) -> Encoded | list[Refusal]:
+        for number, result in enumerate(self._encoder.steps(snapshot)):
+            if result is not None:
+                return result
+            if number % STEPS == 0:
+                await asyncio.sleep(0)
+        raise AssertionError("the encoder ended without a result")
+
+    async def _serve(self, stream: AdsStream) -> None:
+        """One stream from its beginning to its end."""
+        self._stream = stream
+        self._metrics.streams.inc()
+        self._delivery.connect()
+        self._publish()
+        log.info("envoy.connected")
+        reader = asyncio.create_task(self._read(stream), name="xds: requests")
+        try:
+            await self._write(stream, reader)
+            if reader.done():
+                reader.result()
+        except (StreamTerminatedError, ConnectionError, DecodeError) as error:
+            log.info("envoy.broken", error=f"{type(error).__name__}: {error}")
+        finally:
+            reader.cancel()
+            await asyncio.wait({reader})
+            self._left(stream)
+
+    async def _write(self, stream: AdsStream, reader: asyncio.Task[None]) -> None:
+        """Send what there is to send until the stream ends or a newer one takes its place."""
+        while self._stream is stream and not reader.done():
+            while self._stream is stream and (response := self._delivery.next()) is not None:
+                await self._send(stream, response)
+            self._wake.clear()
+            waiter = asyncio.create_task(self._wake.wait(), name="xds: wake")
+            try:
+                await asyncio.wait({reader, waiter}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waiter.cancel()
+
+    async def _send(self, stream: AdsStream, response: Response) -> None:
+        self._sent_at = time.monotonic()
+        self._metrics.responses.labels(response.kind.value).inc()
+        await stream.send_message(
+            discovery_pb2.DiscoveryResponse(
+                version_info=response.version,
+                type_url=response.kind.url,
+                nonce=response.nonce,
+                resources=[any_pb2.Any.FromString(content) for content in response.contents.values()],
+            )
+        )
+
+    async def _read(self, stream: AdsStream) -> None:
+        async for message in stream:
+            kind = KINDS.get(message.type_url)
+            if self._stream is not stream:
+                return
+            if kind is None:
+                log.warning("xds.unknown", type=message.type_url[:200])
+                continue
+            error = message.error_detail.message[:2000] if message.HasField("error_detail") else None
+            names = tuple(message.resource_names)
+            request = Request(kind, message.response_nonce, names, error, message.version_info)
+            refusal = self._delivery.heard(request)
+            if refusal is not None:
+                self._note(refusal)
+            self._publish()
+
+    def _left(self, stream: AdsStream) -> None:
+        if self._stream is stream:
+            self._stream = None
+            self._delivery.disconnect()
+            self._publish()
+            log.info("envoy.disconnected")
+
+    def _note(self, refusal: Refusal) -> None:
+        self._metrics.refusals.labels(refusal.type).inc()
+        log.warning("envoy.refused", type=refusal.type, snapshot=refusal.snapshot, message=refusal.message)
+
+    def _publish(self) -> None:
+        """Tell everyone what became of the last event."""
+        revision = self._delivery.revision
+        if revision.in_force != self._revision.value.in_force and revision.in_force == self._offered[0]:
+            self._metrics.delivery.observe(time.monotonic() - self._offered[1])
+        self._revision.set(revision)
+        good = self._delivery.good
+        if good is not None:
+            self._kept.set(self._known.get(good.hash))
+        self._metrics.connected.set(revision.connected)
+        self._metrics.up_to_date.set(revision.serving and revision.in_force == revision.sent)
+        self._report(revision)
+        self._wake.set()
+
+    def _report(self, revision: Revision) -> None:
+        if revision.refusals:
+            first = revision.refusals[0]
+            stays = f"{revision.in_force} stays in force" if revision.in_force else "nothing is in force yet"
+            self._health.degraded(f"Envoy's {first.type} was refused: {first.message}; {stays}.")
+        elif not revision.connected:
+            self._health.degraded("No Envoy is connected.")
+        elif not revision.in_force and not revision.sent:
+            self._health.degraded("There is no configuration yet to give to Envoy.")
+        elif self._delivery.waiting and time.monotonic() - self._sent_at > SLOW:
+            kinds = ", ".join(self._delivery.waiting)
+            self._health.degraded(f"Envoy has not answered for more than {SLOW:g} s to: {kinds}.")
+        else:
+            self._health.ok()
+
+    async def _keep(self) -> None:
+        """Write what is good to disk, the newest only."""
+        async for snapshot in self._kept.values():
+            if snapshot is None:
+                continue
+            try:
+                await asyncio.to_thread(self._store.save, snapshot)
+            except OSError as error:
+                log.warning("snapshot.unwritten", error=str(error))
+            await asyncio.sleep(KEEP_INTERVAL)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._retry_interval)
+            if self._delivery.revision.refusals:
+                self._delivery.retry()
+            self._publish()

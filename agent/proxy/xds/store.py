@@ -20,7 +20,7 @@ class _Kept(msgspec.Struct):
 
 
 class SnapshotStore:
-    """One file: a line with the hash of the rest, then the snapshot as JSON. Blocking; call it in a thread when that matters."""
+    """One file: a line with the hash of the rest, then the snapshot as JSON. Its methods block."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -34,11 +34,12 @@ class SnapshotStore:
         except OSError as error:
             log.warning("snapshot.unreadable", file=str(self._path), error=str(error))
             return None
+        if seal != _seal(body):
+            log.warning("snapshot.damaged", file=str(self._path), error="its contents do not match its hash")
+            return None
         try:
-            if seal.decode() != hashlib.sha256(body).hexdigest():
-                raise ValueError("its contents do not match its hash")
             kept = msgspec.json.decode(body, type=_Kept)
-        except (ValueError, msgspec.DecodeError) as error:
+        except msgspec.DecodeError as error:
             log.warning("snapshot.damaged", file=str(self._path), error=str(error))
             return None
         return Snapshot(kept.clusters, kept.endpoints, kept.listeners, kept.routes)
@@ -53,4 +54,8 @@ class SnapshotStore:
                 dict(snapshot.routes),
             )
         )
-        files.write_atomically(self._path, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        files.write_atomically(self._path, _seal(body) + b"\n" + body)
+
+
+def _seal(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest().encode()
