@@ -63,7 +63,7 @@ class Supervisor:
         self._reader, self._writer = await asyncio.open_unix_connection(sock=connection, limit=1 << 20)
         self._task = asyncio.create_task(self._read(), name="supervisor.reader")
         try:
-            await self.refresh()
+            await self._ask("state")
         except BaseException:
             await self._close()
             raise
@@ -105,13 +105,15 @@ class Supervisor:
         await self._ask("ready")
 
     async def refresh(self) -> None:
-        """Bring ``states`` and ``leaving`` up to date.
+        """Bring ``states`` and ``leaving`` up to date, as far as the supervisor still answers; raises nothing.
 
-        To be called on SIGTERM before the components are stopped: the supervisor says that the instance
-        leaves before it sends the signal, but the signal may be seen first. Raises Transient; ``leaving``
-        is then true if the supervisor is gone.
+        To be called on SIGTERM before the components are stopped: the supervisor says that the instance leaves
+        before it sends the signal, but the signal may be seen first.
         """
-        await self._ask("state")
+        try:
+            await self._ask("state")
+        except Transient as error:
+            log.warning("supervisor.silent", error=str(error))
 
     async def _verb(self, verb: str, child: str, wait: float = 0.0, **fields: object) -> ChildState:
         answer = await self._ask(verb, wait, child=child, **fields)
