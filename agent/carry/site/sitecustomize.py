@@ -17,9 +17,7 @@ def _install() -> None:
     ):
         return
     try:
-        from importlib import import_module
-
-        import_module("pillion_carry.hook").install(sys.meta_path)
+        __import__("pillion_carry.hook", fromlist=["install"]).install(sys.meta_path)
     except Exception:
         if os.environ.get("PILLION_CARRY") == "debug":
             import traceback
@@ -28,21 +26,23 @@ def _install() -> None:
 
 
 def _next() -> None:
-    """Run the next sitecustomize on sys.path in our place; whatever it raises is site's to report, as without
-    us.
-    """
-    if sys.version_info < (3, 5):
-        return
-    from importlib import machinery, util
+    """Run the next sitecustomize on sys.path in our place; its errors are site's to report, as without us.
 
+    An ordinary import with our folder out of sight: importlib's modules would cost each start milliseconds.
+    """
     own = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 pathlib is a slow import
-    others = [entry for entry in sys.path if os.path.abspath(entry) != own]  # noqa: PTH100
-    spec = machinery.PathFinder.find_spec("sitecustomize", others)
-    if spec is None or spec.loader is None:
-        return
-    module = util.module_from_spec(spec)
-    sys.modules["sitecustomize"] = module
-    spec.loader.exec_module(module)
+    ours = [entry for entry in sys.path if os.path.abspath(entry) == own]  # noqa: PTH100
+    this = sys.modules.pop("sitecustomize", None)
+    sys.path[:] = [entry for entry in sys.path if entry not in ours]
+    try:
+        __import__("sitecustomize")
+    except ImportError as error:
+        if error.name != "sitecustomize":
+            raise
+    finally:
+        sys.path[:0] = ours[:1]
+        if this is not None:
+            sys.modules.setdefault("sitecustomize", this)
 
 
 _install()

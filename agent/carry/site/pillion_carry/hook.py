@@ -4,7 +4,6 @@ for it."""
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
 from . import faults
 
@@ -86,7 +85,7 @@ class PatchingLoader:
 def patch(module: ModuleType) -> None:
     """Apply our patch to a loaded module; a library that looks different than expected stays as it is."""
     try:
-        import_module("." + PATCHES[module.__name__], __package__).patch(module)
+        __import__(f"{__package__}.{PATCHES[module.__name__]}", fromlist=["patch"]).patch(module)
     except Exception:
         faults.note()
 
