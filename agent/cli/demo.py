@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,6 @@ from rich.console import Console
 from agent.demo import components, extra, obtain
 from agent.demo import ports as demo_ports
 from agent.demo.report import Report
-from agent.runtime.errors import PillionError
 
 if TYPE_CHECKING:
     from agent.demo.stage import Stage
@@ -43,7 +41,7 @@ WAYS = {"demo": components.DEMO, "tests": components.TESTS}
     flag_value="demo",
     help="Only obtain the servers of the demo, or of the tests, and end.",
 )
-def command(once: bool, ports: str, what: str | None) -> None:
+def command(once: bool, ports: str, what: str | None) -> int:
     """Start a small shop on this machine and walk through what Pillion does for it.
 
     Consul, Envoy, PostgreSQL, NATS and Jaeger are real; what is missing is obtained once, without root, into
@@ -51,19 +49,12 @@ def command(once: bool, ports: str, what: str | None) -> None:
     ends it all.
     """
     report = Report(Console(soft_wrap=True))
-    try:
-        with _interruptible():
-            if what is not None:
-                for name in WAYS[what]:
-                    report.say(f"{components.COMPONENTS[name].title}: {obtain.obtain(name, report)}")
-                return
-            passed = _play(report, once, free=ports == "free")
-    except PillionError as error:
-        raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
-        report.say("Interrupted; everything that was started has ended.")
-        sys.exit(130)
-    sys.exit(0 if passed else 1)
+    with _interruptible():
+        if what is None:
+            return 0 if _play(report, once, free=ports == "free") else 1
+        for name in WAYS[what]:
+            report.say(f"{components.COMPONENTS[name].title}: {obtain.obtain(name, report)}")
+    return 0
 
 
 def _play(report: Report, once: bool, free: bool) -> bool:

@@ -1,0 +1,1 @@
+"""The three ways to have Pillion: wheel, editable install, checkout."""
