@@ -3,7 +3,6 @@
 Both directions are here.
 """
 
-import datetime as dt
 import json
 import re
 from collections.abc import Mapping
@@ -77,17 +76,6 @@ def zone(text: Mapping[str, str]) -> str:
     if found and not ZONE_NAME.fullmatch(found):
         raise ValueError(f"has the malformed zone {found[:80]!r}")
     return found
-
-
-def moment(text: str) -> int | None:
-    """A date or an RFC 3339 time as seconds since the epoch, None for an empty text. Raises ValueError.
-
-    A date without a time is its first second in UTC.
-    """
-    if not text:
-        return None
-    found = dt.datetime.fromisoformat(text)
-    return int((found if found.tzinfo else found.replace(tzinfo=dt.UTC)).timestamp())
 
 
 def _versions(text: str) -> tuple[Version, ...]:

@@ -11,10 +11,6 @@ from agent.registry import advertise
 
 LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """One DNS label in lower case: the only names that callers can use."""
-_HOST = re.compile(
-    r"(?=.{1,253}\Z)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*"
-)
-_NUMERIC = re.compile(r"[0-9.]+")
 RESERVED = frozenset({"localhost", "consul"})
 """Names that are never an upstream, whoever registers them."""
 
@@ -96,10 +92,8 @@ def _host(value: object) -> str:
     try:
         found = ipaddress.ip_address(value)
     except ValueError:
-        # Digits and dots that are no address would be read as one by some resolvers.
-        if not _HOST.fullmatch(value) or _NUMERIC.fullmatch(value):
-            raise ValueError(f"has the address {_shown(value)!r}") from None
-        return value.lower()
+        # Envoy's endpoint discovery resolves no names and refuses an update that holds one.
+        raise ValueError(f"has the address {_shown(value)!r}, not an IP address") from None
     if found.is_unspecified or found.is_multicast or "%" in value:
         raise ValueError(f"has the address {_shown(value)!r}, which nobody can call")
     return str(found)

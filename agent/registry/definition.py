@@ -7,17 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.config.sections.mesh import Versions
 from agent.config.settings import Settings
 from agent.model.address import Address
-from agent.model.version import Deprecation, Offer, Version
 from agent.registry import advertise
 from agent.runtime.errors import Misconfigured, Problem
+from agent.versions import declared
 
-MOST_PAIRS, LONGEST_KEY, LONGEST_VALUE = 64, 128, 512
-"""Consul's limits of a service's meta."""
-
-_KEY = re.compile(r"[A-Za-z0-9_-]+")
+LONGEST_VALUE = 512
+"""Characters that Consul takes of a meta's value."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ def build(settings: Settings, host: str, address: str) -> Definition:
 def published(settings: Settings) -> dict[str, str]:
     """The meta without its hash. Raises ValueError for values that ``problems`` names."""
     meta = dict(settings.service.meta)
-    meta |= advertise.written(_offer(settings.versions))
+    meta |= advertise.written(declared.offer(settings.versions))
     if settings.service.routes:
         meta[advertise.ROUTES] = " ".join(settings.service.routes)
     if settings.service.zone:
@@ -79,12 +76,8 @@ def published(settings: Settings) -> dict[str, str]:
 
 
 def problems(settings: Settings) -> list[Problem]:
-    """What of these settings Consul can't hold or readers would refuse."""
-    found = [
-        Problem(f"service.meta.{key}", wrong, allowed)
-        for key, value in settings.service.meta.items()
-        for wrong, allowed in _wrong(key, value)
-    ]
+    """What of these settings Consul can't hold or readers would refuse; ``config.checks`` finds the rest."""
+    found = []
     if not settings.service.name:
         found.append(Problem("service.name", "is empty", "one DNS label in lower case, such as orders"))
     try:
@@ -93,18 +86,12 @@ def problems(settings: Settings) -> list[Problem]:
         advertise.routes(meta)
         advertise.zone(meta)
     except ValueError as error:
-        return [*found, Problem("service or versions", f"can't be registered: {error}")]
+        return [*found, Problem("service or versions", f"can't be registered: it {error}")]
     found += [
-        Problem(_SETTING[key], f"takes {len(value)} characters in Consul", f"at most {LONGEST_VALUE}")
-        for key, value in meta.items()
-        if key.startswith(advertise.PREFIX) and key in _SETTING and len(value) > LONGEST_VALUE
+        Problem(setting, f"takes {len(meta[key])} characters in Consul", f"at most {LONGEST_VALUE}")
+        for key, setting in _SETTING.items()
+        if len(meta.get(key, "")) > LONGEST_VALUE
     ]
-    if len(meta) >= MOST_PAIRS:
-        found.append(
-            Problem(
-                "service.meta", f"makes {len(meta) + 1} pairs", f"at most {MOST_PAIRS} with Pillion's own"
-            )
-        )
     return found
 
 
@@ -132,29 +119,6 @@ _SETTING = {
     advertise.DEPRECATED: "versions.deprecated",
     advertise.ROUTES: "service.routes",
 }
-
-
-def _offer(versions: Versions) -> Offer:
-    serves = tuple(sorted({Version.parse(text) for text in versions.serves}))
-    deprecated = {
-        Version.parse(text): Deprecation(
-            advertise.moment(item.since), advertise.moment(item.sunset), item.link
-        )
-        for text, item in versions.deprecated.items()
-    }
-    default = Version.parse(versions.default) if versions.default else None
-    return Offer(serves, default, deprecated, versions.strip_prefix)
-
-
-def _wrong(key: str, value: str) -> list[tuple[str, str]]:
-    wrong = []
-    if not _KEY.fullmatch(key) or len(key) > LONGEST_KEY:
-        wrong.append(("is not a key that Consul takes", f"letters, digits, _ and -, at most {LONGEST_KEY}"))
-    if key.startswith((advertise.PREFIX, "consul-")):
-        wrong.append(("has a reserved prefix", "a key without pillion- or consul- in front"))
-    if len(value) > LONGEST_VALUE:
-        wrong.append((f"has {len(value)} characters", f"at most {LONGEST_VALUE}"))
-    return wrong
 
 
 def _hash(body: Mapping[str, Any]) -> str:

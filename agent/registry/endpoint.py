@@ -60,6 +60,16 @@ async def local_address(endpoint: Endpoint) -> str:
         raise Transient(f"finding the way to Consul at {endpoint} failed: {error}") from error
 
 
+async def resolved(host: str) -> str:
+    """An IP address of the host; an IP address is itself. Raises Transient."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise Transient(f"resolving service.address {host!r} failed: {error}") from error
+    return str(found[0][4][0])
+
+
 def is_loopback(host: str) -> bool:
     """Whether the text is a loopback IP address or ``localhost``."""
     try:

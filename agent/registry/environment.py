@@ -38,7 +38,7 @@ def name_of(key: str) -> str:
     Raises ValueError with a clause.
     """
     name = re.sub(r"[/.-]", "_", key).upper()
-    if not _NAME.fullmatch(name):
+    if not key.isascii() or not _NAME.fullmatch(name):  # upper() makes ASCII of some other letters
         raise ValueError("makes no name of a variable")
     if _RESERVED.fullmatch(name):
         raise ValueError(f"would set {name}, which only the operator may")

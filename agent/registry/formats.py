@@ -45,7 +45,7 @@ def _json(values: Values) -> str:
 
 
 def _yaml(values: Values) -> str:
-    text: str = yaml.safe_dump(dict(values), allow_unicode=True, default_flow_style=False)
+    text: str = yaml.safe_dump(dict(values), default_flow_style=False)
     return text
 
 

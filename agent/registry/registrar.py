@@ -13,7 +13,7 @@ from agent.model.address import Address
 from agent.model.registration import Registration, Verdict
 from agent.registry import definition
 from agent.registry.client import Client
-from agent.registry.endpoint import is_loopback, is_wildcard
+from agent.registry.endpoint import is_loopback, is_wildcard, resolved
 from agent.registry.metrics import Metrics
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
@@ -148,10 +148,11 @@ class Registrar:
     async def _address(self) -> str:
         """Where callers reach the inbound; see the setting ``service.address``."""
         if self._settings.service.address:
-            return self._settings.service.address
+            # Callers' Envoys resolve no names.
+            return await resolved(self._settings.service.address)
         bound = Address.parse(self._settings.proxy.inbound).host
         if not is_wildcard(bound):
-            return bound  # it listens nowhere else
+            return await resolved(bound)  # it listens nowhere else
         local = await self._client.local_address()
         if not is_loopback(local):
             return local

@@ -84,11 +84,11 @@ class Transport:
         _check(status, got, body, doing)
         try:
             return callback(Response(status, got, body))
-        except (ConsulException, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            # py-consul's text quotes the whole body, which may hold configuration values.
+        except (ConsulException, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            # Without its cause: py-consul's text quotes the whole body, which may hold configuration values.
             raise Transient(
                 f"{doing} brought an answer that is not Consul's: is this its HTTP port?"
-            ) from error
+            ) from None
 
 
 def _tls(endpoint: Endpoint, ca_cert: str) -> ssl.SSLContext | bool:

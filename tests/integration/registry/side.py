@@ -121,9 +121,9 @@ class Side:
 
         registry = self.settings.registry
         return Gate(
-            verdicts=self.verdicts, service=self.service, revision=self.revision, registration=self.registration,
-            leaving=self.leaving, drain=drain, health=self.board.of("gate"), patience=registry.ttl,
-            spread=registry.spread, drain_within=5.0,
+            verdicts=self.verdicts, service=self.service, revision=self.revision,
+            registration=self.registration, leaving=self.leaving, drain=drain, health=self.board.of("gate"),
+            patience=registry.ttl, spread=registry.spread, drain_within=5.0,
         )  # fmt: skip
 
     async def run(self, component: Component, wait: bool = True) -> None:

@@ -1,0 +1,97 @@
+"""The rules for the index of a blocking query."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from agent.registry import blocking
+from agent.runtime.errors import Permanent, PillionError, Transient
+
+
+class Script:
+    """Consul's answers in order; the client's side of them."""
+
+    def __init__(self, *answers: tuple[int, str] | PillionError) -> None:
+        self.answers: Iterator[tuple[int, str] | PillionError] = iter(answers)
+        self.asked: list[int] = []
+        self.waits: list[float] = []
+        self.seen: list[str] = []
+        self.errors: list[PillionError] = []
+        self.breaks = 0
+
+    def broken(self) -> None:
+        self.breaks += 1
+
+    async def ask(self, index: int, wait: float) -> tuple[int, str]:
+        self.asked.append(index)
+        self.waits.append(wait)
+        answer = next(self.answers, None)
+        if answer is None:
+            raise asyncio.CancelledError
+        if isinstance(answer, PillionError):
+            raise answer
+        return answer
+
+    async def see(self, answer: str) -> None:
+        self.seen.append(answer)
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the loop would have slept."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(blocking.asyncio, "sleep", sleep)  # type: ignore[attr-defined]
+    return slept
+
+
+async def follow(script: Script) -> Script:
+    client: Any = script
+    with pytest.raises(asyncio.CancelledError):
+        await blocking.follow(client, script.ask, script.see, script.errors.append)
+    return script
+
+
+async def test_the_first_question_does_not_block_and_each_later_one_carries_the_index() -> None:
+    script = await follow(Script((5, "a"), (7, "b"), (7, "b")))
+    assert script.asked == [0, 5, 7, 7]
+    assert script.waits == [0.0, *[blocking.WAIT] * 3]
+    assert script.seen == ["a", "b", "b"]
+
+
+async def test_an_index_that_goes_backwards_is_dropped_and_counts_as_a_break() -> None:
+    script = await follow(Script((50, "a"), (11, "b"), (12, "c")))
+    assert script.asked == [0, 50, 0, 12]
+    assert (script.seen, script.breaks) == (["a", "b", "c"], 1)
+
+
+async def test_an_index_of_0_is_never_used() -> None:
+    assert (await follow(Script((0, "a"), (0, "b")))).asked == [0, 1, 0]
+
+
+@pytest.mark.parametrize("error", [Transient("away"), Permanent("denied")])
+async def test_after_an_error_the_index_is_dropped_and_the_error_told(error: PillionError) -> None:
+    script = await follow(Script((5, "a"), error, (5, "a")))
+    assert script.asked == [0, 5, 0, 5]
+    assert script.errors == [error]
+
+
+async def test_errors_in_a_row_are_asked_again_ever_later_and_never_later_than_3_s(
+    pauses: list[float],
+) -> None:
+    await follow(Script(*[Transient("away")] * 8, (5, "a"), Transient("away")))
+    delays = pauses[:8]
+    assert 0.1 <= delays[0] <= 0.2
+    assert max(delays) <= 3.0
+    assert delays[-1] >= 1.5
+    assert pauses[8:][-1] <= 0.2, "after a success the delay starts small again"
+
+
+async def test_a_delay_that_consul_asked_for_is_kept(pauses: list[float]) -> None:
+    await follow(Script(Transient("busy", delay=9.0)))
+    assert pauses == [9.0]

@@ -1,0 +1,86 @@
+"""What stays of a service that Consul forgot."""
+
+from agent.model.address import Address
+from agent.model.catalog import Instance
+from agent.registry import fold
+from agent.registry.decode import Reading
+
+ONE, TWO = Instance("one", Address("10.0.0.1", 1)), Instance("two", Address("10.0.0.2", 1))
+BOTH = Reading((ONE, TWO), frozenset({"one", "two"}), ("/o",))
+NONE = Reading()
+
+
+def known(reading: Reading = BOTH) -> fold.Known:
+    return fold.fold(fold.Known("orders"), reading, lost_data=False, keep_last=600, now=0)
+
+
+def after(
+    before: fold.Known, reading: Reading, now: float, *, lost: bool = False, keep: float = 600
+) -> fold.Known:
+    return fold.fold(before, reading, lost_data=lost, keep_last=keep, now=now)
+
+
+def ids(state: fold.Known) -> list[str]:
+    return [instance.id for instance in state.service().instances]
+
+
+def test_what_left_is_gone_at_once() -> None:
+    state = after(known(), NONE, 1)
+    assert (ids(state), state.service().stale, state.empty) == ([], False, True)
+
+
+def test_what_was_lost_stays_stale_with_its_routes() -> None:
+    state = after(known(), NONE, 1, lost=True)
+    assert (ids(state), state.service().stale, state.service().routes) == (["one", "two"], True, ("/o",))
+
+
+def test_the_instances_that_come_back_replace_their_lost_selves_one_by_one() -> None:
+    lost = after(known(), NONE, 1, lost=True)
+    moved = Instance("one", Address("10.0.0.9", 1))
+    state = after(lost, Reading((moved,), frozenset({"one"})), 2)
+    assert state.service().instances == (moved, TWO)
+    state = after(state, Reading((moved, TWO), frozenset({"one", "two"})), 3)
+    assert state.service().stale is False
+
+
+def test_a_lost_instance_that_comes_back_critical_is_believed() -> None:
+    lost = after(known(), NONE, 1, lost=True)
+    assert ids(after(lost, Reading((), frozenset({"one"})), 2)) == ["two"]
+
+
+def test_a_loss_is_over_after_keep_last() -> None:
+    lost = after(known(), NONE, 10, lost=True)
+    assert ids(after(lost, NONE, 609)) == ["one", "two"]
+    assert ids(after(lost, NONE, 610)) == []
+    assert fold.expired(lost, keep_last=600, now=610).empty
+
+
+def test_with_keep_last_0_nothing_is_kept() -> None:
+    assert after(known(), NONE, 1, lost=True, keep=0).empty
+
+
+def test_once_one_instance_passes_again_the_missing_ones_are_kept_for_a_moment_only() -> None:
+    lost = after(known(), NONE, 10, lost=True)
+    back = after(lost, Reading((ONE,), frozenset({"one"})), 20)
+    assert ids(fold.expired(back, keep_last=600, now=49)) == ["one", "two"]
+    assert ids(fold.expired(back, keep_last=600, now=50)) == ["one"]
+
+
+def test_two_losses_in_a_row_keep_what_both_lost() -> None:
+    lost = after(known(), NONE, 1, lost=True)
+    back = after(lost, Reading((ONE,), frozenset({"one"})), 2)
+    again = after(back, NONE, 3, lost=True)
+    assert ids(again) == ["one", "two"]
+
+
+def test_an_address_is_never_offered_twice() -> None:
+    lost = after(known(), NONE, 1, lost=True)
+    heir = Instance("heir", ONE.address)
+    assert ids(after(lost, Reading((heir,), frozenset({"heir"})), 2)) == ["heir", "two"]
+
+
+def test_a_missing_instance_matters_only_if_it_passed() -> None:
+    assert fold.missing(known(), NONE)
+    assert fold.missing(known(), Reading((ONE,), frozenset({"one"})))
+    assert not fold.missing(known(), Reading((), frozenset({"one", "two"})))
+    assert not fold.missing(fold.Known("orders"), NONE)
