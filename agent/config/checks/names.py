@@ -5,25 +5,30 @@ from collections.abc import Iterator
 
 from agent.config.checks.finding import Finding
 from agent.config.settings import Settings
+from agent.model import names
 
-RESERVED = frozenset({"localhost", "consul"})
-"""Labels that no service of the mesh may have: the one means this machine, the other is Consul's own
-service."""
+MOST_ROUTES = 32
+LONGEST_META = 512
+"""Bytes that Consul takes in one value of a service's meta."""
 
-_SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]+|\{version\}")
+_SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]+|\{version\}")
 
 
 def service(settings: Settings) -> Iterator[Finding]:
     """The service is not called like something else."""
-    if settings.service.name in RESERVED:
-        yield Finding("service.name", f"is {settings.service.name!r}, which is reserved", "another name")
+    if settings.service.name and not names.is_free(settings.service.name):
+        yield Finding(
+            "service.name", f"is {settings.service.name!r}, which means something else", "another name"
+        )
 
 
 def upstreams(settings: Settings) -> Iterator[Finding]:
     """No upstream is called like something else, and `*` has no port of its own."""
     for name, upstream in settings.upstreams.items():
-        if name in RESERVED:
-            yield Finding(f"upstreams.{name}", "has a reserved name", "the name of a service")
+        if not names.is_free(name):
+            yield Finding(
+                f"upstreams.{name}", "has a name that means something else", "the name of a service"
+            )
         if name == "*" and upstream.port >= 0:
             yield Finding(
                 "upstreams.*.port",
@@ -41,14 +46,17 @@ def upstreams(settings: Settings) -> Iterator[Finding]:
 
 
 def routes(settings: Settings) -> Iterator[Finding]:
-    """A route is a path prefix, with {version} for a whole segment at most once."""
-    for index, route in enumerate(settings.service.routes):
+    """A route is a path prefix, {version} a whole segment at most once; Consul's meta holds them all."""
+    given = settings.service.routes
+    for index, route in enumerate(given):
         if wrong := _wrong_route(route):
-            yield Finding(
-                f"service.routes[{index}]",
-                f"is {route[:80]!r}, {wrong}",
-                "a path prefix such as /orders or /api/{version}/orders",
-            )
+            allowed = "a path prefix such as /orders or /api/{version}/orders"
+            yield Finding(f"service.routes[{index}]", f"is {route[:80]!r}, {wrong}", allowed)
+    if len(given) > MOST_ROUTES or len(" ".join(given)) > LONGEST_META:
+        allowed = f"at most {MOST_ROUTES}, of {LONGEST_META} characters together"
+        yield Finding(
+            "service.routes", f"are {len(given)} routes of {len(' '.join(given))} characters", allowed
+        )
 
 
 def _wrong_route(route: str) -> str:
@@ -56,8 +64,10 @@ def _wrong_route(route: str) -> str:
         return "which does not start with /"
     if len(route) > 200:
         return "which is longer than 200 characters"
-    segments = route.removesuffix("/").split("/")[1:]
-    if any(segment in {"", ".", ".."} for segment in segments) and route != "/":
+    segments = route.split("/")[1:] if route != "/" else []
+    if segments and not segments[-1]:
+        return "which ends in /"
+    if any(segment in {"", ".", ".."} for segment in segments):
         return "which has an empty segment, . or .."
     if not all(_SEGMENT.fullmatch(segment) for segment in segments):
         return "which holds something that is neither a path nor {version} as a whole segment"
@@ -73,5 +83,5 @@ def meta(settings: Settings) -> Iterator[Finding]:
                 "begins like the keys that Pillion and Consul keep for themselves",
                 "another key",
             )
-        if len(value.encode()) > 512:
+        if len(value.encode()) > LONGEST_META:
             yield Finding(f"service.meta.{key}", "is longer than 512 bytes", "at most 512 bytes as UTF-8")

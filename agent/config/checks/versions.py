@@ -7,11 +7,16 @@ from agent.config.checks.finding import Finding
 from agent.config.settings import Settings
 from agent.model.version import Version
 
+MOST = 32
+"""Versions that one service may serve at once."""
+
 
 def offered(settings: Settings) -> Iterator[Finding]:
     """The default is served, nothing is served twice, and what depends on versions has some."""
     versions = settings.versions
     serves = [Version.parse(text) for text in versions.serves]
+    if len(serves) > MOST:
+        yield Finding("versions.serves", f"has {len(serves)} versions", f"at most {MOST}")
     for index, version in enumerate(serves):
         if version in serves[:index]:
             yield Finding(f"versions.serves[{index}]", f"is {version} again", "each version once")
@@ -44,28 +49,22 @@ def deprecated(settings: Settings) -> Iterator[Finding]:
                 )
         if since and sunset and sunset < since:
             yield Finding(f"{key}.sunset", "is before since", "a later date")
-        if any(char in one.link for char in '<>" '):
-            yield Finding(
-                f"{key}.link", "holds a character that no URL has", 'a URL without <, >, " and spaces'
-            )
 
 
 def moment(text: str) -> datetime | None:
-    """The time that a date or an RFC 3339 time means, in UTC where it names no zone; None for anything
-    else."""
+    """The time that a date (in UTC) or an RFC 3339 time means, since 1970; None for anything else."""
     try:
         if len(text) == 10:
             day = date.fromisoformat(text)
-            return datetime(day.year, day.month, day.day, tzinfo=UTC)
-        found = datetime.fromisoformat(text)
+            found = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        else:
+            found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found if found.tzinfo else None
+    return found if found.tzinfo and found.year >= 1970 else None
 
 
 def _one_of(serves: list[Version]) -> str:
-    return (
-        f"one of {', '.join(str(version) for version in serves)}"
-        if serves
-        else "versions.serves with what the service serves"
-    )
+    if not serves:
+        return "versions.serves with what the service serves"
+    return f"one of {', '.join(str(version) for version in serves)}"

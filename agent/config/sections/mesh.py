@@ -19,7 +19,14 @@ class Deprecated(Section, frozen=True):
     sunset: Annotated[str, about("Date after which it may be gone, written the same way. Empty: unsaid.")] = (
         ""
     )
-    link: Annotated[str, about("Where the successor is described.")] = ""
+    link: Annotated[
+        str,
+        about(
+            "Where the successor is described.",
+            pattern=r"^((https?:)?/[A-Za-z0-9._~:/?#@!$&'()*+,;=-]*)?$",
+            form="a URL or a rooted path, without %",
+        ),
+    ] = ""
 
 
 class Versions(Section, frozen=True):

@@ -68,7 +68,14 @@ class Service(Section, frozen=True):
     health_interval: Annotated[float, about("Time between two health checks.", unit="s", gt=0)] = 2.0
     health_timeout: Annotated[float, about("How long a health check may take.", unit="s", gt=0)] = 1.0
     health_failures: Annotated[int, about("Failed checks in a row that make the service critical.", ge=1)] = 3
-    zone: Annotated[str, about("Zone of this instance; callers prefer their own. Empty: none.")] = ""
+    zone: Annotated[
+        str,
+        about(
+            "Zone of this instance; callers prefer their own. Empty: none.",
+            pattern="^[A-Za-z0-9._-]{0,63}$",
+            form="letters, digits, ., _ and -, at most 63",
+        ),
+    ] = ""
     tags: Annotated[tuple[str, ...], about("Consul tags.")] = ()
     meta: Annotated[
         dict[MetaKey, MetaValue],

@@ -15,9 +15,32 @@ from tests.unit.config.generated import ANYTHING, DOCUMENTS
 from tests.unit.config.memory import Memory
 
 SOME = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=150)
-VARIABLES = [one.variable for one in fields.all_settings()] + ["PILLION_X", "PILLION_PORT", "CONSUL_HTTP_ADDR", "OTEL_SERVICE_NAME"]
-TEXTS = st.text(max_size=12) | ANYTHING.map(lambda one: yaml.safe_dump(one)[:200]) | st.sampled_from(
-    ["tcp://1.2.3.4:80", "[", "{", "a=b", "*", "1e999", "9" * 5000, "0.0.0.0:99999", "http://[", "//@:", "v1,v1", "-1", "nan"]
+VARIABLES = [one.variable for one in fields.all_settings()] + [
+    "PILLION_X",
+    "PILLION_PORT",
+    "CONSUL_HTTP_ADDR",
+    "OTEL_SERVICE_NAME",
+]
+TEXTS = (
+    st.text(max_size=12)
+    | ANYTHING.map(lambda one: yaml.safe_dump(one)[:200])
+    | st.sampled_from(
+        [
+            "tcp://1.2.3.4:80",
+            "[",
+            "{",
+            "a=b",
+            "*",
+            "1e999",
+            "9" * 5000,
+            "0.0.0.0:99999",
+            "http://[",
+            "//@:",
+            "v1,v1",
+            "-1",
+            "nan",
+        ]
+    )
 )
 
 
@@ -31,7 +54,13 @@ def test_any_environment(environ):
 
 
 @SOME
-@given(st.dictionaries(st.sampled_from([one.key for one in fields.all_settings() if one.flag]), TEXTS | st.booleans(), max_size=4))
+@given(
+    st.dictionaries(
+        st.sampled_from([one.key for one in fields.all_settings() if one.flag]),
+        TEXTS | st.booleans(),
+        max_size=4,
+    )
+)
 def test_any_flags(flags):
     try:
         load(flags, {}, None, Memory())
@@ -43,7 +72,10 @@ def test_any_flags(flags):
 @given(DOCUMENTS | ANYTHING)
 def test_any_document(content):
     text = yaml.safe_dump(content)
-    for attempt in (lambda: load({}, {}, Path("p.yaml"), Memory({"p.yaml": text})), lambda: override(Settings(), text.encode())):
+    for attempt in (
+        lambda: load({}, {}, Path("p.yaml"), Memory({"p.yaml": text})),
+        lambda: override(Settings(), text.encode()),
+    ):
         try:
             attempt()
         except Misconfigured as error:

@@ -53,7 +53,10 @@ def test_the_schema_is_a_schema():
 @example({"service": {"name": "a\n"}})
 def test_loader_and_schema_refuse_the_same_documents(content):
     content = _plain(content)
-    assert bool(_read(content)) == (not VALIDATOR.is_valid(content)), (_read(content), list(VALIDATOR.iter_errors(content)))
+    assert bool(_read(content)) == (not VALIDATOR.is_valid(content)), (
+        _read(content),
+        list(VALIDATOR.iter_errors(content)),
+    )
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=100, deadline=None)
@@ -97,7 +100,11 @@ def test_the_page_of_settings_is_current():
     assert (Path(__file__).parents[3] / "docs" / "settings.md").read_text(encoding="utf-8") == docs.page()
 
 
-@pytest.mark.parametrize("setting", [one for one in fields.all_settings() if isinstance(one.shape, Number)], ids=lambda one: one.key)
+@pytest.mark.parametrize(
+    "setting",
+    [one for one in fields.all_settings() if isinstance(one.shape, Number)],
+    ids=lambda one: one.key,
+)
 def test_loader_and_schema_agree_at_the_bounds_and_the_bounds_are_the_declared_ones(setting):
     shape = setting.shape
     good = [shape.high] + ([shape.low] if shape.low is not None else [shape.above + 1])
