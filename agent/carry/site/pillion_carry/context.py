@@ -1,5 +1,4 @@
-"""What the current request carries, in a context variable of its own; no other context of the service is
-touched."""
+"""What the current request carries, in a context variable of its own beside the service's."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Handing the context to gevent's greenlets, which start with an empty one; between greenlets it is kept
-apart already."""
+"""Handing the context to gevent's greenlets, which are kept apart already and start with none."""
 
 from __future__ import annotations
 

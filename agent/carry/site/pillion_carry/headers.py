@@ -1,5 +1,4 @@
-"""Checking the carried headers: W3C Trace Context level 2, W3C Baggage, and a request id that is one visible
-word.
+"""Checking the carried headers: W3C Trace Context level 2, W3C Baggage, a request id of one word.
 
 Envoy has checked what it can; this is what its expressions can't say (key lengths, member syntax, duplicate
 keys), and the only check where the service is reached without a sidecar.

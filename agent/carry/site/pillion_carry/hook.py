@@ -1,5 +1,4 @@
-"""Patching modules when the service imports them. Importing this must stay cheap: every Python process pays
-for it."""
+"""Patching modules when the service imports them. Every Python process pays for importing this."""
 
 from __future__ import annotations
 

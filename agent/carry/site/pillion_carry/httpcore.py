@@ -1,5 +1,4 @@
-"""Outgoing requests of httpx, at httpcore: below redirects, so that no hop inherits what only the mesh may
-see."""
+"""Outgoing requests of httpx, at httpcore: below redirects, so that no hop inherits our headers."""
 
 from __future__ import annotations
 
