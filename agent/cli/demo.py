@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from agent.demo.stage import Stage
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-WAYS = {"demo": components.DEMO, "tests": components.TESTS}
+WAYS = {
+    "demo": components.DEMO,
+    "tests": components.TESTS,
+    **{name: (name,) for name in components.COMPONENTS},
+}
+"""What can be obtained: a whole set, or one component."""
 
 
 @click.command(name="demo")
@@ -36,10 +41,10 @@ WAYS = {"demo": components.DEMO, "tests": components.TESTS}
 @click.option(
     "--obtain",
     "what",
-    type=click.Choice(sorted(WAYS)),
+    type=click.Choice(list(WAYS)),
     is_flag=False,
     flag_value="demo",
-    help="Only obtain the servers of the demo, or of the tests, and end.",
+    help="Only obtain the servers that the demo runs, or those of the tests, or a single one, and end.",
 )
 def command(once: bool, ports: str, what: str | None) -> int:
     """Start a small shop on this machine and walk through what Pillion does for it.

@@ -45,7 +45,7 @@ def test_an_installed_wheel_has_a_working_command(installed: Environment) -> Non
 
 
 def test_the_wheel_holds_every_file_of_the_package_and_no_other(checkout: Path, wheel: Path) -> None:
-    """A new folder or kind of file that setup.cfg does not name would be missing only in what users install."""
+    """What setup.cfg does not name would be missing only in what users install."""
     moved = {
         "envoy": "agent/proxy/data",
         "compose/services": "agent/demo/services",
