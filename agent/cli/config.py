@@ -99,7 +99,7 @@ def _without_credentials(value: object) -> object:
     match value:
         case str():
             return problems.masked(value)
-        case list():
+        case list() | tuple():
             return [_without_credentials(one) for one in value]
         case dict():
             return {key: _without_credentials(one) for key, one in value.items()}

@@ -26,7 +26,6 @@ def ended(command: click.Command, arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         return _nobody_reads()
     except (KeyboardInterrupt, click.Abort):
-        click.echo("", err=True)
         return 130
     except Exception as error:
         return report(error, debug=debug)
@@ -104,4 +103,4 @@ def _of_system(error: OSError) -> str:
 def _nobody_reads() -> int:
     # What is still in the buffer has no reader; without this Python would complain while it exits.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141
+    return FAILED

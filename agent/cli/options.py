@@ -28,6 +28,14 @@ MOST_USED = (
     "log.level",
 )
 
+PRECEDENCE = (
+    "Each setting is a flag, a variable (--service-port: PILLION_SERVICE_PORT) and a key of the file (service: port:). "
+    "A flag counts before a variable, a variable before the file. "
+    "DURATION is 250ms, 10s, 5m or plain seconds. In brackets: the default."
+)
+
+SECRETS = "Secrets (no flag, since a process list shows flags; each can also come from its …-file)"
+
 Require = Purpose | Callable[[Mapping[str, Any]], Purpose]
 """What the settings must suffice for, or a function of the command's parameters that says it."""
 
@@ -53,9 +61,11 @@ class SettingsCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Own options, the most used settings, the others by section, the secrets."""
         flags = [one for one in self.get_params(ctx) if isinstance(one, SettingOption)]
-        own = [one for one in self.get_params(ctx) if not isinstance(one, SettingOption)]
+        own = [one for one in self.get_params(ctx) if type(one) is click.Option]
         with formatter.section("Options"):
             formatter.write_dl(_records(own, ctx))
+        formatter.write_paragraph()
+        formatter.write_text(PRECEDENCE)
         used = sorted(
             (one for one in flags if one.setting.key in MOST_USED),
             key=lambda one: MOST_USED.index(one.setting.key),
@@ -76,10 +86,7 @@ class SettingsCommand(click.Command):
     def _secrets(self, formatter: click.HelpFormatter, sections: set[str]) -> None:
         secrets = [one for one in fields.all_settings() if one.member.secret and one.section in sections]
         if secrets:
-            with formatter.section(
-                "Secrets have no flag, since a process list shows flags; as variable, in the file, or as "
-                "*-file"
-            ):
+            with formatter.section(SECRETS):
                 formatter.write_dl([(one.variable, one.member.description) for one in secrets])
 
 

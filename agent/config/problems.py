@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from agent.runtime.errors import Misconfigured, Problem
 
-_USERINFO = re.compile(r"(?<=//)[^\s]*@|^[^\s/@]*:[^\s@]*@")
+_USERINFO = re.compile(r"(?<=//)\S*@|^[^\s/@:]*:(?!//)\S*@")
 
 
 @dataclass

@@ -3,9 +3,9 @@
 Everything that derives from a declaration (reading, messages, the JSON Schema, help, docs) is a function over
 these shapes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import inspect
@@ -105,16 +105,17 @@ def group_of(cls: type[declare.Section]) -> Group:
 
 
 def _group(info: inspect.StructType) -> Group:
-    return Group(info.cls, {one.name: _member(one) for one in info.fields})
+    hints = get_type_hints(info.cls, include_extras=True)
+    return Group(info.cls, {one.name: _member(one, hints[one.name]) for one in info.fields})
 
 
-def _member(one: inspect.Field) -> Member:
+def _member(one: inspect.Field, hint: object) -> Member:
     meta = _metadata(one.type)
     extra = meta.extra or {} if meta else {}
     known = meta.extra_json_schema or {} if meta else {}
     default = one.default_factory() if callable(one.default_factory) else one.default
     return Member(
-        _shape(one.type, {}),
+        _shape(one.type, {"order": tuple(_literals(hint))}),
         None if default is msgspec.NODEFAULT else default,
         one.required,
         str(known.get("description", "")),
@@ -122,6 +123,15 @@ def _member(one: inspect.Field) -> Member:
         tuple(extra.get("aliases", ())),
         bool(extra.get("live")),
     )
+
+
+def _literals(hint: object) -> Iterator[object]:
+    # msgspec's own description has a Literal's values sorted; people are told them as they were declared.
+    for part in get_args(hint):
+        if get_origin(hint) is Literal:
+            yield part
+        else:
+            yield from _literals(part)
 
 
 def _metadata(info: inspect.Type) -> inspect.Metadata | None:
@@ -169,8 +179,8 @@ _MAKERS: Mapping[type, Callable[[Any, Mapping[str, Any]], Shape]] = {
     inspect.IntType: _number,
     inspect.FloatType: _number,
     inspect.BoolType: lambda _info, _extra: Switch(),
-    inspect.LiteralType: lambda info, _extra: Choice(tuple(info.values)),
-    inspect.VarTupleType: lambda info, _extra: Many(_shape(info.item_type, {})),
+    inspect.LiteralType: lambda info, extra: Choice(tuple(sorted(info.values, key=extra["order"].index))),
+    inspect.VarTupleType: lambda info, extra: Many(_shape(info.item_type, {"order": extra.get("order", ())})),
     inspect.DictType: _named,
     inspect.StructType: lambda info, _extra: _group(info),
     inspect.UnionType: _union,

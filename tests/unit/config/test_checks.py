@@ -122,16 +122,25 @@ def test_what_can_not_work_is_refused_with_its_key_and_source(text, key, said):
 
 RIGHT = [
     "service: {name: orders, port: 8000, routes: [/, /orders, '/api/{version}/orders'], meta: {team: a}}",
-    "proxy: {inbound: '[::1]:0', outbound: '127.0.0.1:0'}\nadmin: {listen: '127.0.0.1:0', health: '', metrics: '0.0.0.0:0'}",
+    (
+        "proxy: {inbound: '[::1]:0', outbound: '127.0.0.1:0'}\nadmin: {listen: '127.0.0.1:0', health: '', "
+        "metrics: '0.0.0.0:0'}"
+    ),
     "proxy: {inbound: '127.0.0.1:9000'}\nservice: {host: 127.0.0.2, port: 9000}",
     "gateway: {listen: '0.0.0.0:15006'}",
     "registry: {address: 'consul.internal:8500'}",
     "registry: {address: 'https://[::1]:8501/'}",
     "traffic: {timeout: 0, per_try_timeout: 2s}",
     "traffic: {balance: ring_hash, hash_header: x-user}\nupstreams: {a: {traffic: {balance: ring_hash}}}",
-    "versions: {serves: [v1, v2.1], default: '2.1', deprecated: {'1': {since: 2026-11-01, sunset: '2026-11-02T00:00:00+01:00'}}}",
+    (
+        "versions: {serves: [v1, v2.1], default: '2.1', deprecated: {'1': {since: 2026-11-01, sunset: "
+        "'2026-11-02T00:00:00+01:00'}}}"
+    ),
     "upstreams: {orders: , '*': {}}",
-    "outbox: {database: 'postgresql://u@h/d', broker: {url: 'nats://h'}, tables: [{table: s.t, topic: '{service}.x'}]}",
+    (
+        "outbox: {database: 'postgresql://u@h/d', broker: {url: 'nats://h'}, tables: [{table: s.t, topic: "
+        "'{service}.x'}]}"
+    ),
     "service:\nproxy: {}\n",
 ]
 

@@ -70,7 +70,11 @@ def test_an_upstream_that_is_not_called_can_not_be_changed():
 
 
 def test_an_upstreams_traffic_is_changed_entry_by_entry_and_its_paths_are_replaced():
-    text = b"upstreams: {orders: {traffic: {retries: 0}, paths: [{prefix: /slow, timeout: 1m}]}, new: {traffic: {timeout: 1}}}"
+    text = b"""
+        upstreams:
+          orders: {traffic: {retries: 0}, paths: [{prefix: /slow, timeout: 1m}]}
+          new: {traffic: {timeout: 1}}
+    """
     found = override(BASE, text).upstreams
     assert found["orders"].traffic == {"timeout": 2.0, "retries": 0}
     assert found["orders"].port == 7000

@@ -20,7 +20,8 @@ VALIDATOR = jsonschema.Draft202012Validator(schema())
 
 
 def _plain(content: Any) -> Any:
-    """The same with durations and sizes that have a unit as numbers, whose range a schema can't check in a text."""
+    """The same with durations and sizes that have a unit as numbers, whose range a schema can't check in a
+    text."""
     match content:
         case dict():
             return {key: _plain(value) for key, value in content.items()}

@@ -95,14 +95,22 @@ def test_all_problems_of_all_sources_come_at_once_each_with_its_source():
         "service: {name: Orders, prot: 1}\nregstry: {}\nproxy: 5\ntracing: {sample: 2}\n",
     )
     assert found.keys() == {
-        "service.port", "log.level", "traffic.timeout", "service.tags", "service.name", "service.prot", "regstry", "proxy", "tracing.sample",
-    }  # fmt: skip
+        "service.port",
+        "log.level",
+        "traffic.timeout",
+        "service.tags",
+        "service.name",
+        "service.prot",
+        "regstry",
+        "proxy",
+        "tracing.sample",
+    }
     assert (
         found["service.port"]
         == "service.port is 70000 (from flag --service-port); allowed: a whole number from 0 to 65535"
     )
     assert "from flag --log-level" in found["log.level"]
-    assert "one of debug, error, info, warning" in found["log.level"]
+    assert "one of debug, info, warning, error" in found["log.level"]
     assert "from PILLION_TRAFFIC_TIMEOUT" in found["traffic.timeout"]
     assert "250ms, 10s or 5m" in found["traffic.timeout"]
     assert "did you mean port?" in found["service.prot"]
