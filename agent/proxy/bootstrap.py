@@ -52,7 +52,7 @@ def bootstrap(
 
 
 def otlp_cluster(endpoint: str) -> Resource:
-    """The cluster of an OTLP/HTTP endpoint; raises ValueError for what is no http or https URL with a host."""
+    """The cluster of an OTLP/HTTP endpoint; ValueError for what is no http or https URL with a host."""
     url = urlsplit(endpoint)
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise ValueError(f"{endpoint!r} is not an http or https URL with a host")

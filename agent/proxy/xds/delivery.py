@@ -287,8 +287,8 @@ class Delivery:
     def _fell_back(self, target: Encoded, good: Encoded) -> bool:
         """Envoy refused some of the target, holds what it accepted before instead, and waits for nothing."""
         at_rest = self._clusters.sure and self._listeners.sure and not self.waiting
-        routed = any(one.routed <= self._routes.held for one in (good, target))
-        return at_rest and routed and bool(self._refusals())
+        routed = target.routed if self._listeners_in(target) else good.routed
+        return at_rest and routed <= self._routes.held and bool(self._refusals())
 
     def _refusals(self) -> tuple[Refusal, ...]:
         whole = [lane.refusal for lane in (self._clusters, self._listeners) if lane.refusal is not None]

@@ -196,7 +196,7 @@ class Named:
         self.refusals.clear()
 
     def absolve(self, wanted: Contents) -> None:
-        """Forget what was refused of names whose wanted contents were not, and of names that nobody asks for."""
+        """Forget refusals of names whose wanted contents were not refused, or that nobody asks for."""
         for name, contents in list(self._refused.items()):
             if name not in self.asked or (name in wanted and wanted[name] not in contents):
                 del self._refused[name]

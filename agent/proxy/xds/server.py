@@ -1,10 +1,8 @@
 """The ADS server: the socket, the stream, and what keeps ``Delivery`` informed."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -13,7 +11,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 from grpclib.const import Cardinality, Handler
 from grpclib.exceptions import StreamTerminatedError
-from grpclib.server import Server, Stream
+from grpclib.server import Stream
 
 from agent.model.revision import Refusal, Revision
 from agent.proxy.metrics import Metrics
@@ -21,17 +19,15 @@ from agent.proxy.snapshot import Snapshot
 from agent.proxy.xds.delivery import Delivery, Request, Response
 from agent.proxy.xds.encode import Encoded, Encoder
 from agent.proxy.xds.kinds import KINDS
+from agent.proxy.xds.socket import SocketServer
 from agent.proxy.xds.store import SnapshotStore
 from agent.runtime.component import Ready
-from agent.runtime.errors import Permanent
 from agent.runtime.health import Health
 from agent.runtime.latest import Latest
 
 log = structlog.get_logger(__name__)
 
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
-LONGEST_PATH = 107
-"""Bytes of a unix socket's path (``sun_path`` less its final zero)."""
 STEPS = 50
 """Resources encoded before the loop breathes: about 20 ms of the largest."""
 KEEP_INTERVAL = 1.0
@@ -83,9 +79,8 @@ class AdsServer:
     async def run(self, ready: Ready) -> None:
         """Serve until cancelled; ready when the socket listens. Raises Permanent when it can't."""
         await self._restore()
-        server = Server([self])
-        await self._listen(server)
-        inode = self._path.stat().st_ino
+        server = SocketServer([self], self._path)
+        await server.listen()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow(), name="xds: snapshots")
@@ -94,14 +89,10 @@ class AdsServer:
                 self._publish()
                 ready()
         finally:
-            server.close()
-            await server.wait_closed()
-            with suppress(FileNotFoundError):
-                if self._path.stat().st_ino == inode:
-                    self._path.unlink()
+            await server.stop()
 
     def __mapping__(self) -> Mapping[str, Handler]:
-        """What grpclib serves."""
+        """The one method, by its path."""
         types = discovery_pb2.DiscoveryRequest, discovery_pb2.DiscoveryResponse
         return {METHOD: Handler(self._serve, Cardinality.STREAM_STREAM, *types)}
 
@@ -115,23 +106,6 @@ class AdsServer:
             self._known[encoded.hash] = snapshot
         else:
             log.warning("snapshot.outdated", refusals=[refusal.message for refusal in encoded])
-
-    async def _listen(self, server: Server) -> None:
-        """Bind in a private folder and rename: no moment without a socket, none with the wrong permissions."""
-        folder = self._path.parent
-        try:
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".") as private:
-                beside = Path(private) / "s"
-                if max(len(bytes(self._path)), len(bytes(beside))) > LONGEST_PATH:
-                    raise Permanent(
-                        f"the socket {self._path} has a path of more than {LONGEST_PATH} bytes: "
-                        "set a shorter state.dir"
-                    )
-                await server.start(path=str(beside))
-                beside.chmod(0o600)
-                beside.replace(self._path)
-        except OSError as error:
-            raise Permanent(f"listening on the socket {self._path} failed: {error.strerror}") from error
 
     async def _follow(self) -> None:
         async for snapshot in self._snapshots.values():
@@ -212,7 +186,7 @@ class AdsServer:
             if kind is None:
                 log.warning("xds.unknown", type=message.type_url[:200])
                 continue
-            error = message.error_detail.message[:2000] if message.HasField("error_detail") else None
+            error = message.error_detail.message.strip()[:2000] if message.HasField("error_detail") else None
             names = tuple(message.resource_names)
             request = Request(kind, message.response_nonce, names, error, message.version_info)
             refusal = self._delivery.heard(request)
