@@ -29,8 +29,8 @@ MOST_USED = (
 )
 
 PRECEDENCE = (
-    "Each setting is a flag, a variable (--service-port: PILLION_SERVICE_PORT) and a key of the file (service: port:). "
-    "A flag counts before a variable, a variable before the file. "
+    "Each setting is a flag, a variable (--service-port: PILLION_SERVICE_PORT) and a key of the file "
+    "(service: port:). A flag counts before a variable, a variable before the file. "
     "DURATION is 250ms, 10s, 5m or plain seconds. In brackets: the default."
 )
 

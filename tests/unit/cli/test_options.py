@@ -14,10 +14,8 @@ from agent.runtime.errors import Misconfigured
 @settings_options(require=lambda given: "launcher" if given["cmd"] else "sidecar")
 def command(resolved, cmd):
     """Run the agent beside a service."""
-    click.echo(
-        f"{resolved.settings.service.name} {resolved.settings.service.port} {resolved.settings.tracing.carry} "
-        f"{list(cmd)}"
-    )
+    service, tracing = resolved.settings.service, resolved.settings.tracing
+    click.echo(f"{service.name} {service.port} {tracing.carry} {list(cmd)}")
 
 
 @pytest.fixture
