@@ -1,6 +1,7 @@
-"""Obtaining: once, whole or not at all, and in one sentence when it fails. Scripts stand in for pip and Go."""
+"""Obtaining: once, whole or not at all, one sentence when it fails. Scripts stand in for pip and Go."""
 
 import io
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -96,7 +97,11 @@ def test_a_tree_is_kept_whole_and_everybody_may_read_it(cache: Path, monkeypatch
     monkeypatch.setattr(components, "_debian_postgres", lambda: None)
     monkeypatch.setenv("PATH", str(cache))
     monkeypatch.setattr(obtain, "_see_it_run", lambda component, program: None)
-    found = obtain.obtain("postgres", Written().report)
+    former = os.umask(0o077)
+    try:
+        found = obtain.obtain("postgres", Written().report)
+    finally:
+        os.umask(former)
     assert found.is_relative_to(cache / "postgres-16.14")
     for path in (found, *found.parents):
         if path.is_relative_to(cache / "postgres-16.14"):
