@@ -59,14 +59,19 @@ class PortBook:
 
 
 def _spans() -> Iterator[Sequence[int]]:
-    """Ports to choose from: those from which the kernel takes none for outgoing connections, best first."""
+    """Ports to choose from, best first.
+
+    The kernel takes none of the first three for outgoing connections; the last is for a machine whose
+    ephemeral range leaves nothing.
+    """
     try:
         low, high = (int(word) for word in RANGE_FILE.read_text().split())
     except (OSError, ValueError):
         low, high = 32768, 60999
-    yield range(LOWEST, max(low, LOWEST))
-    yield range(min(high, HIGHEST) + 1, HIGHEST + 1)
+    yield range(LOWEST, min(low, HIGHEST + 1))
+    yield range(max(high + 1, LOWEST), HIGHEST + 1)
     yield range(1024, min(low, LOWEST))
+    yield range(LOWEST, HIGHEST + 1)
 
 
 def _is_free(host: str, port: int) -> bool:

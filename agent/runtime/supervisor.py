@@ -101,14 +101,14 @@ class Supervisor:
         )
 
     async def ready(self) -> None:
-        """Tell the supervisor that this agent works: from now on exit code 2 is a crash like any other."""
+        """Tell the supervisor that the agent works: from now on exit code 2 is a crash like others."""
         await self._ask("ready")
 
     async def refresh(self) -> None:
-        """Bring ``states`` and ``leaving`` up to date, as far as the supervisor still answers; raises nothing.
+        """Bring ``states`` and ``leaving`` up to date if the supervisor still answers; raises nothing.
 
-        To be called on SIGTERM before the components are stopped: the supervisor says that the instance leaves
-        before it sends the signal, but the signal may be seen first.
+        To be called on SIGTERM before the components are stopped: the supervisor says that the instance
+        leaves before it sends the signal, but the signal may be seen first.
         """
         try:
             await self._ask("state")
@@ -144,7 +144,7 @@ class Supervisor:
         try:
             while line := await self._reader.readline():
                 self._take(json.loads(line))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             log.exception("supervisor.unreadable", error=f"{type(error).__name__}: {error}")
         finally:
             self.leaving.set(True)

@@ -1,7 +1,7 @@
 """A stand-in agent on the real Runtime, Supervisor and Child: holds "envoy" and "service" and nothing else.
 
-Arguments: folder, then ``--supervisor-fd N``. FOLDER/plan.json says how: ``exit`` (a code to end with at once),
-``children`` (argv by name), ``hang`` (never end on SIGTERM).
+Arguments: folder, then ``--supervisor-fd N``. FOLDER/plan.json says how: ``exit`` (a code to end with at
+once), ``children`` (argv by name), ``hang`` (never end on SIGTERM).
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A stand-in for Envoy and the service: notes its signals in FOLDER/events; told to end by signals of its own.
+"""A stand-in for Envoy and the service: notes its signals in FOLDER/events; signals tell it to end.
 
 Arguments: folder, name, then what SIGTERM does: an exit code, ``default`` (dies of it) or ``ignore``.
 """
@@ -6,12 +6,13 @@ Arguments: folder, name, then what SIGTERM does: an exit code, ``default`` (dies
 import os
 import signal
 import sys
+from pathlib import Path
 
-folder, name, on_term = sys.argv[1:4]
+folder, (name, on_term) = Path(sys.argv[1]), sys.argv[2:4]
 
 
 def note(event):
-    with open(f"{folder}/events", "a", buffering=1) as events:
+    with (folder / "events").open("a", buffering=1) as events:
         events.write(f"{name} {event} {os.getpid()}\n")
 
 
@@ -32,21 +33,21 @@ if on_term == "ignore":
 elif on_term != "default":
     signal.signal(signal.SIGTERM, ends("terminated", int(on_term)))
 
-with open(f"{folder}/{name}.facts", "w") as facts:
-    opened = sorted(int(fd) for fd in os.listdir("/proc/self/fd"))
+with (folder / f"{name}.facts").open("w") as facts:
+    opened = sorted(int(fd.name) for fd in Path("/proc/self/fd").iterdir())
     facts.write(
         repr(
             {
                 "fds": opened,
                 "env": dict(os.environ),
                 "session": os.getsid(0),
-                "stdin": os.readlink("/proc/self/fd/0"),
+                "stdin": str(Path("/proc/self/fd/0").readlink()),
             }
         )
     )
 note("started")
 while True:
-    if os.path.exists(f"{folder}/{name}.read"):
-        os.unlink(f"{folder}/{name}.read")
+    if (folder / f"{name}.read").exists():
+        (folder / f"{name}.read").unlink()
         note("read:" + sys.stdin.readline().strip())
     signal.sigtimedwait([], 0.05)
