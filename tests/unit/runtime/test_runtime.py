@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -293,6 +293,7 @@ HOW = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(
     hows=st.lists(HOW, max_size=5),
     cancel_at=st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, 4.0, 9.0]), min_size=1, max_size=3),
