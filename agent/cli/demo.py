@@ -67,6 +67,7 @@ def _play(report: Report, once: bool, free: bool) -> bool:
     extra.require()
     # Only now: these import what the extra installs, which --help and --obtain can do without.
     from agent.demo.stage import Stage  # noqa: PLC0415
+    from agent.demo.steps import STEPS  # noqa: PLC0415
     from agent.demo.walk import walk  # noqa: PLC0415
 
     for name in components.DEMO:
@@ -80,7 +81,7 @@ def _play(report: Report, once: bool, free: bool) -> bool:
         stage = Stage(folder, ports, report)
         with _ended(stage, report):
             stage.start()
-            results = asyncio.run(walk(stage, report))
+            results = asyncio.run(walk(stage, report, STEPS))
             report.table(results)
             passed = all(ok for _, ok, _ in results)
             if not once:

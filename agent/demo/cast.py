@@ -15,6 +15,8 @@ class Servers:
     nats: str
     database: str
     """URL of the orders' database, with its password."""
+    envoy: str
+    """Path of the Envoy that all agents run."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def common(servers: Servers) -> dict[str, Any]:
     """What all agents are told, the gateway's too: small, quick, every request traced."""
     return {
         "registry": {"address": servers.consul, "spread": 0.5},
-        "proxy": {"concurrency": 1, "drain_time": 2},
+        "proxy": {"envoy": servers.envoy, "concurrency": 1, "drain_time": 2},
         "tracing": {"endpoint": servers.otlp, "sample": 1},
     }
 

@@ -68,7 +68,13 @@ class Stage:
         """Start all of it; what was started before a failure is ended by ``close``. Raises Permanent."""
         self._servers()
         where = f"http://127.0.0.1:{self.ports.otlp}"
-        servers = cast.Servers(consul=self.consul, otlp=where, nats=self.nats, database=self._database())
+        servers = cast.Servers(
+            consul=self.consul,
+            otlp=where,
+            nats=self.nats,
+            database=self._database(),
+            envoy=backing.binary("envoy"),
+        )
         parts = cast.parts(servers, self.folder)
         for part in parts:
             self.sidecars[part.label] = self._sidecar(part)

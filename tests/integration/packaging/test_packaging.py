@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.packaging.conftest import ROOT, Environment, environment, pip
+from tests.integration.packaging.builds import ROOT, Environment, environment, pip
 
 SERVICES = ["inventory", "orders", "storefront"]
 MODULES = ["consul", "helm", "jaeger"]
