@@ -122,14 +122,19 @@ def _ended(stage: "Stage", report: Report) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM and a closed terminal do what Ctrl-C does."""
+    """SIGTERM and a closed terminal do what Ctrl-C does, also where a shell has us ignore Ctrl-C."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    former = {sign: signal.signal(sign, interrupt) for sign in (signal.SIGTERM, signal.SIGHUP)}
+    handlers = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: interrupt,
+        signal.SIGHUP: interrupt,
+    }
+    former = {sign: signal.signal(sign, handler) for sign, handler in handlers.items()}
     try:
         yield
     finally:
-        for sign, handler in former.items():
-            signal.signal(sign, handler)
+        for sign, restored in former.items():
+            signal.signal(sign, restored)
