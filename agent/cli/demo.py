@@ -74,7 +74,7 @@ def _play(report: Report, once: bool, free: bool) -> bool:
         obtain.obtain(name, report)
     folder = Path(tempfile.mkdtemp(prefix="pillion-demo-"))
     folder.chmod(0o755)  # PostgreSQL runs as another user when we are root
-    passed = False
+    passed, keep = False, True
     try:
         ports = demo_ports.Ports.free(demo_ports.book(folder)) if free else demo_ports.Ports()
         ports.check()
@@ -84,13 +84,17 @@ def _play(report: Report, once: bool, free: bool) -> bool:
             results = asyncio.run(walk(stage, report, STEPS))
             report.table(results)
             passed = all(ok for _, ok, _ in results)
+            keep = not passed
             if not once:
                 _stay(report, stage, folder)
+    except KeyboardInterrupt:
+        keep = False
+        raise
     finally:
-        if passed:
-            shutil.rmtree(folder, ignore_errors=True)
-        elif any(folder.iterdir()):
+        if keep and any(folder.iterdir()):
             report.say(f"Settings and logs of every process are kept in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
     return passed
 
 
