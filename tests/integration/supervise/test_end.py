@@ -97,6 +97,17 @@ async def test_a_killed_supervisor_takes_its_children_with_it(instance: Instance
     assert set(instance.order(*IN_ORDER)) == set(IN_ORDER)
 
 
+async def test_what_a_killed_service_leaves_in_its_process_group_is_asked_to_end(instance: Instance) -> None:
+    instance.plan["children"]["service"].append("fork")
+    instance.start()
+    await instance.ready()
+    await until(lambda: instance.pids("service-worker"))
+    os.kill(instance.pids("service")[0], signal.SIGKILL)
+    assert await instance.ended() == 137
+    await until(lambda: instance.pids("service-worker", "terminated"))
+    await until(lambda: not instance.running())
+
+
 async def test_an_agent_that_does_not_end_is_killed_and_the_rest_stopped_in_order(instance: Instance) -> None:
     instance.plan["hang"] = True
     instance.start(deadline=4.0)

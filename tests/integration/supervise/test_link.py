@@ -45,6 +45,7 @@ def test_an_agent_that_does_not_read_blocks_nothing_and_misses_nothing(pair: Pai
     for number in range(2000):
         pair.link.send({"number": number, "padding": "x" * 1000})
     assert pair.link.wants_to_send
+    assert pair.link.open
     lines = pair.read().splitlines()
     assert [json.loads(line)["number"] for line in lines] == list(range(2000))
     assert not pair.link.wants_to_send

@@ -39,6 +39,8 @@ class System:
         self.names: dict[int, str] = {}
         self.running: dict[int, str] = {}
         self.signals: list[tuple[str, int]] = []
+        self.told_before: list[Any] = []
+        """The last message that the agent had got before each signal."""
         self.missing: set[str] = set()
         self.lines: list[Line] = []
         self.take: Any = None
@@ -59,6 +61,7 @@ class System:
 
     def kill(self, pid: int, signum: int) -> None:
         self.signals.append((self.running[pid], signum))
+        self.told_before.append(self.lines[-1].sent[-1:])
 
     def kill_group(self, pid: int) -> None:
         self.signals.append((self.running[pid], signal.SIGKILL))

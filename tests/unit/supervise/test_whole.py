@@ -20,8 +20,8 @@ def world() -> World:
 
 def test_the_agent_is_told_why_before_it_gets_the_signal(world: World) -> None:
     world.whole.signalled()
-    assert world.line.sent[-1]["leaving"] is True
     assert world.system.signals == [("agent", TERM)]
+    assert world.system.told_before[0][0]["leaving"] is True
 
 
 def test_once_the_agent_has_left_the_rest_is_stopped_in_reverse_one_after_the_other(world: World) -> None:

@@ -1,6 +1,7 @@
 """A stand-in for Envoy and the service: notes its signals in FOLDER/events; signals tell it to end.
 
-Arguments: folder, name, then what SIGTERM does: an exit code, ``default`` (dies of it) or ``ignore``.
+Arguments: folder, name, then what SIGTERM does: an exit code, ``default`` (dies of it) or ``ignore``; then,
+if wanted, ``fork`` for a second process named NAME-worker.
 """
 
 import os
@@ -9,6 +10,10 @@ import sys
 from pathlib import Path
 
 folder, (name, on_term) = Path(sys.argv[1]), sys.argv[2:4]
+
+
+if sys.argv[4:] == ["fork"] and os.fork() == 0:
+    name += "-worker"
 
 
 def note(event):
