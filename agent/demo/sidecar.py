@@ -70,12 +70,16 @@ class Sidecar(Process):
         if self.pid is None:
             return 0
         os.kill(self.pid, signal.SIGSTOP)  # or it would send its children a polite SIGTERM first
-        doomed = [*_below(self.pid), self.pid]
+        doomed = _below(self.pid)
         for pid in doomed:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.kill()
-        return len(doomed)
+        super().kill()
+        return len(doomed) + 1
+
+    def kill(self) -> None:
+        """End it and everything below it at once: what a kill of the supervisor alone would leave to chance."""
+        self.lose()
 
     def _addresses(self, folder: Path) -> dict[str, Any]:
         return {

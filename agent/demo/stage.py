@@ -1,6 +1,7 @@
 """The whole system on this machine: servers, services with their agents, gateway."""
 
 import asyncio
+import contextlib
 import os
 import secrets
 import subprocess
@@ -95,8 +96,9 @@ class Stage:
         agents = list(self.sidecars.values())
         for agent in agents:
             agent.terminate()
-        for process in (*agents, *reversed(self._processes)):
-            process.stop(within=30)
+        with contextlib.ExitStack() as last:
+            for process in (*self._processes, *reversed(agents)):
+                last.callback(process.stop, within=30)
         self.sidecars = {}
         self._processes = []
 
