@@ -1,9 +1,21 @@
 """Envoy's own admin API, on its unix socket."""
 
+import asyncio
+import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import aiohttp
 
 from agent.model.address import Address
 from agent.proxy.snapshot import Resource
+from agent.runtime.errors import Transient
+
+POLL = 0.05
+"""Seconds between two looks at what is in flight."""
+_ACTIVE = re.compile(r"http\.(?:inbound|gateway)\.downstream_(rq|cx)_active: (\d+)")
 
 
 class EnvoyAdmin:
@@ -18,20 +30,80 @@ class EnvoyAdmin:
 
     async def listening(self) -> dict[str, Address]:
         """The addresses of the listeners that are up, by listener name."""
-        raise NotImplementedError
+        answer = json.loads(await self._call("GET", "/listeners", format="json"))
+        return {
+            str(one["name"]): Address(where["address"], where["port_value"])
+            for one in answer.get("listener_statuses", [])
+            if (where := one.get("local_address", {}).get("socket_address"))
+        }
 
     async def metrics(self) -> str:
         """All statistics in Prometheus' text form."""
-        raise NotImplementedError
+        return (await self._call("GET", "/stats/prometheus", usedonly="")).decode()
 
     async def config_dump(self) -> Resource:
         """What Envoy holds, as it tells it itself."""
-        raise NotImplementedError
+        dump: Any = json.loads(await self._call("GET", "/config_dump", include_eds=""))
+        if not isinstance(dump, dict):
+            raise Transient(f"Envoy's admin at {self._socket} sent no mapping as its config dump")
+        return dump
+
+    async def announce(self) -> None:
+        """Tell callers to go: every inbound response says ``Connection: close``; all are still served.
+
+        (Measured: ``/healthcheck/fail`` does the same, but to the service's own outbound connections too.)
+        """
+        await self._call("POST", "/drain_listeners", inboundonly="", graceful="", skip_exit="")
 
     async def drain(self, within: float) -> bool:
-        """Stop taking new inbound work and wait until what is in flight has ended, at most ``within``
-        seconds.
+        """Stop taking inbound work and wait until what is in flight has ended, at most ``within`` seconds.
 
-        Returns whether all of it ended in that time. Calling it again goes on waiting.
+        For the first half of that time late callers are still served, unless all have gone before; then the
+        inbound sockets are closed (a new connection is refused, which callers repeat elsewhere) and only
+        requests in flight go on. Returns whether all ended in time. Calling it again goes on waiting.
         """
-        raise NotImplementedError
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await self.announce()
+        await self._idle("cx", began + within / 2)
+        await self._call("POST", "/drain_listeners", inboundonly="")
+        return await self._idle("rq", began + within)
+
+    async def _idle(self, what: str, deadline: float) -> bool:
+        """Wait until no connection (``cx``) or request (``rq``) is active, or the loop's clock is past the
+        deadline.
+        """
+        loop = asyncio.get_running_loop()
+        while (await self.active())[what]:
+            if loop.time() >= deadline:
+                return False
+            await asyncio.sleep(min(POLL, max(0.0, deadline - loop.time())))
+        return True
+
+    async def active(self) -> Mapping[str, int]:
+        """Inbound connections (``cx``) and requests (``rq``) that are active, on the gateway's listener as
+        well.
+        """
+        pattern = r"^http\.(inbound|gateway)\.downstream_(rq|cx)_active$"
+        text = (await self._call("GET", "/stats", filter=pattern)).decode()
+        counts = {"rq": 0, "cx": 0}
+        for what, number in _ACTIVE.findall(text):
+            counts[what] += int(number)
+        return counts
+
+    async def _call(self, method: str, path: str, **query: str) -> bytes:
+        doing = f"asking Envoy's admin at {self._socket} for {path}"
+        timeout = aiohttp.ClientTimeout(total=self._timeout)
+        try:
+            async with (
+                aiohttp.ClientSession(
+                    connector=aiohttp.UnixConnector(str(self._socket)), timeout=timeout, trust_env=False
+                ) as session,
+                session.request(method, f"http://envoy{path}", params=query) as response,
+            ):
+                body = await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Transient(f"{doing} failed: {error or 'no answer in time'}; is Envoy running?") from error
+        if response.status != 200:
+            raise Transient(f"{doing} was answered {response.status}")
+        return body

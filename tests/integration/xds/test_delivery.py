@@ -1,17 +1,20 @@
 """Snapshots in the real Envoy."""
 
 import asyncio
-import os
+import socket
 import stat
 import time
 
 import aiohttp
+import structlog
 
 from agent.demo.backing import free_port
 from agent.model.revision import Revision
 from agent.proxy.snapshot import Snapshot
-from tests.integration.xds.rig import Agent, Envoy, Hammer, backend, cluster, end, listener, routes, snapshot
+from tests.integration.xds.rig import Agent, Envoy, Hammer, backend, cluster, end, listener, snapshot
 from tests.waiting import until
+
+log = structlog.get_logger(__name__)
 
 
 async def answer(http: aiohttp.ClientSession, port: int, path: str = "/") -> str:
@@ -49,7 +52,7 @@ async def test_changed_endpoints_are_active_within_milliseconds(
             times.append(time.perf_counter() - began)
             assert await answer(http, port) == ("200 two" if turn % 2 == 0 else "200 one")
         times.sort()
-        print(f"endpoint change in force: p50 {times[20] * 1000:.1f} ms, worst {times[-1] * 1000:.1f} ms")
+        log.info(f"endpoint change in force: p50 {times[20] * 1000:.1f} ms, worst {times[-1] * 1000:.1f} ms")
         assert times[20] < 0.1
 
 
@@ -219,8 +222,6 @@ async def test_an_agent_that_restarts_never_empties_a_running_envoy(agent: Agent
 
 
 async def test_a_socket_left_by_a_dead_agent_is_replaced(agent: Agent, envoy: Envoy) -> None:
-    import socket
-
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(agent.socket))
     left.close()
@@ -280,15 +281,13 @@ async def test_no_request_fails_while_clusters_and_routes_come_go_and_are_rename
                 await agent.in_force(snapshot(port, clusters, route=f"r{turn // 10}"))
         assert hammer.failed == {}
         assert hammer.seen["200"] > 100
-        print(f"{hammer.seen['200']} requests over 50 changes")
+        log.info(f"{hammer.seen['200']} requests over 50 changes")
 
 
 async def test_the_newest_stream_counts(agent: Agent, envoy: Envoy) -> None:
-    from pathlib import Path
-
     second = agent.folder / "second"
     second.mkdir()
-    os.symlink(agent.socket, second / "x.sock")
+    (second / "x.sock").symlink_to(agent.socket)
     other = Envoy(second)
     async with agent.running():
         envoy.start()
@@ -298,7 +297,6 @@ async def test_the_newest_stream_counts(agent: Agent, envoy: Envoy) -> None:
             await agent.in_force(snapshot(free_port(), {"a": [2]}))
         finally:
             other.kill()
-    assert Path(other.log).exists()
 
 
 async def test_without_an_envoy_or_a_plan_it_waits_and_says_so(agent: Agent) -> None:
@@ -306,9 +304,6 @@ async def test_without_an_envoy_or_a_plan_it_waits_and_says_so(agent: Agent) -> 
         await until(agent.socket.exists)
         assert agent.revision.value == Revision()
         assert agent.board.reports["xds"].detail == "No Envoy is connected."
-
-
-_ = routes
 
 
 async def _is(http: aiohttp.ClientSession, port: int, wanted: str, path: str = "/") -> bool:
