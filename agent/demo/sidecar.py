@@ -78,7 +78,7 @@ class Sidecar(Process):
         return len(doomed) + 1
 
     def kill(self) -> None:
-        """End it and everything below it at once: what a kill of the supervisor alone would leave to chance."""
+        """End it as a lost machine does: every process at once, no good-bye; how many they were."""
         self.lose()
 
     def _addresses(self, folder: Path) -> dict[str, Any]:
