@@ -1,1 +1,77 @@
-"""To be written."""
+"""Where events go: one module a broker, chosen by the scheme of ``outbox.broker.url`` and imported only then."""
+
+import importlib
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from agent.config.sections.outbox import Broker as Settings
+from agent.outbox.events import Event
+from agent.runtime.errors import Misconfigured, Problem
+
+
+class Outcomes(Protocol):
+    """Who sends is told here what became of each event; never from within ``send``."""
+
+    def acknowledged(self, number: int) -> None:
+        """The broker has stored the event as durably as it says it does."""
+
+    def refused(self, number: int, reason: str) -> None:
+        """The broker understood the event and did not take it; ``reason`` shows nothing of its content."""
+
+    def lost(self, reason: str) -> None:
+        """The link is gone: nothing more will be told of what is in flight."""
+
+
+class Link(Protocol):
+    """A live connection to a broker."""
+
+    largest: int
+    """Bytes of the largest body that may be taken."""
+    warnings: tuple[str, ...]
+    """What makes an acknowledgement less durable than it sounds, each with what to do."""
+
+    def send(self, number: int, event: Event) -> None:
+        """Send one event; its outcome comes later under ``number``, which is used once on a link.
+
+        What was sent twice with the same event id is stored once, as far as the broker can tell. Raises RefusedError
+        for what can't be sent at all. Order is kept between two events only if the second is sent after the first's outcome.
+        """
+
+
+class Broker(Protocol):
+    """A broker that events are published to."""
+
+    name: str
+    """As in settings and metrics."""
+
+    def link(self, outcomes: Outcomes, topics: frozenset[str]) -> AbstractAsyncContextManager[Link]:
+        """A link for the body, closed after it. ``topics`` are the patterns of what will be sent, for a stream that is
+        to be created. Raises Transient or Permanent while it can't be had; either may be tried again later.
+        """
+
+
+BROKERS: Mapping[str, tuple[str, str]] = {
+    "nats": ("agent.outbox.brokers.nats", "nats"),
+    "tls": ("agent.outbox.brokers.nats", "nats"),
+}
+"""By scheme of the URL: the module and the extra that brings its driver."""
+
+
+def make(settings: Settings, service: str) -> Broker:
+    """The broker that the settings name; raises Misconfigured."""
+    scheme = urlsplit(settings.url.split(",")[0].strip()).scheme if settings.url else ""
+    if scheme not in BROKERS:
+        known = ", ".join(f"{each}://" for each in BROKERS)
+        wrong = f"has the scheme {scheme!r}" if settings.url else "is not set"
+        raise Misconfigured([Problem("outbox.broker.url", wrong, f"an URL with one of {known}")])
+    module, extra = BROKERS[scheme]
+    try:
+        made: Broker = importlib.import_module(module).make(settings, service)
+    except ImportError as error:
+        wrong = f"needs a driver that is not installed ({error.name})"
+        raise Misconfigured(
+            [Problem("outbox.broker.url", wrong, f"pip install 'pillion[{extra}]'")]
+        ) from error
+    return made

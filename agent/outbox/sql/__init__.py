@@ -1,1 +1,26 @@
-"""To be written."""
+"""The SQL that Pillion brings into the service's database, as files, and how it is made: ``plan`` decides what is needed.
+
+Everything here is text for PostgreSQL 14 and later. Names come from settings and are always quoted.
+"""
+
+from importlib import resources
+
+from agent.outbox.names import identifier
+
+VERSION = 1
+"""Of what ``schema.sql`` and ``capture.sql`` make; it is kept in the database."""
+
+DEFINER = (
+    "SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET \"TimeZone\" = 'UTC' SET DateStyle = 'ISO, YMD' "
+    "SET IntervalStyle = 'iso_8601' SET bytea_output = 'hex' SET extra_float_digits = '1' SET lc_monetary = 'C'"
+)
+"""What a trigger function runs with, whatever the session of the service is set to."""
+
+
+def rendered(file: str, schema: str) -> str:
+    """A file of this folder with the schema's name put in."""
+    text = resources.files(__package__).joinpath(file).read_text(encoding="utf-8")
+    quoted = identifier(schema)
+    if "'" in quoted or "\\" in quoted:
+        raise ValueError(f"{schema!r} can't be the schema's name")
+    return text.format(schema=quoted, definer=DEFINER)

@@ -1,0 +1,118 @@
+"""``pillion outbox``: prepare the service's database for the relay, show the SQL of it, say how the feeds fare."""
+
+import asyncio
+import dataclasses
+import json
+import sys
+
+import click
+
+from agent.cli.options import SettingsCommand, settings_options
+from agent.config import sources
+from agent.config.sections.outbox import Outbox
+from agent.outbox.database import Database
+from agent.outbox.feeds import feeds
+from agent.outbox.sql.facts import gather
+from agent.outbox.sql.install import SESSION, Installer
+from agent.outbox.sql.plan import Existing, grants, names, plan, removal, script
+from agent.outbox.survey import MOST, Survey, survey
+from agent.runtime.errors import Misconfigured, Problem
+
+SECTIONS = ("outbox", "service")
+existing_option = click.option(
+    "--existing",
+    type=click.Choice(["publish", "ignore"]),
+    help="What becomes of the rows that an outbox table holds already. Must be said when there are any.",
+)
+role_option = click.option(
+    "--role", default="", metavar="NAME", help="Grant this database role what a relay needs, and no more."
+)
+
+
+@click.group()
+def command() -> None:
+    """The outbox in the service's database: prepare it, see the SQL, see how the feeds fare."""
+
+
+@command.command(cls=SettingsCommand)
+@existing_option
+@role_option
+@click.option(
+    "--wait", default=120.0, show_default=True, metavar="SECONDS", help="How long one table's lock is tried for."
+)
+@settings_options(SECTIONS)
+def init(resolved: sources.Resolved, existing: Existing | None, role: str, wait: float) -> None:
+    """Bring the database to what the settings ask for; again is no change.
+
+    Locks are taken for moments only, so that a busy service goes on; indexes are built beside it.
+    """
+    settings = _needed(resolved)
+    installer = Installer(_database(settings), settings, click.echo, wait)
+    done = asyncio.run(installer.install(existing, role))
+    click.echo("nothing to do: everything is there" if not done else f"done: {done} steps")
+
+
+@command.command(cls=SettingsCommand)
+@existing_option
+@role_option
+@click.option("--remove", is_flag=True, help="The SQL that takes everything of Pillion out again.")
+@settings_options(SECTIONS)
+def sql(resolved: sources.Resolved, existing: Existing | None, role: str, remove: bool) -> None:
+    """Print what `init` would run now, for psql. The database is only looked at."""
+    settings = _needed(resolved)
+    text = asyncio.run(_script(settings, existing, remove))
+    click.echo(text if text else "-- nothing to do: everything is there")
+    if role and not remove:
+        click.echo(f"-- what the relay's role needs\n{grants(settings, role)}")
+
+
+async def _script(settings: Outbox, existing: Existing | None, remove: bool) -> str:
+    async with _database(settings).connection() as connection:
+        facts = await gather(connection, settings.schema, names(settings))
+    return script(removal(settings, facts) if remove else plan(settings, facts, existing))
+
+
+@command.command(cls=SettingsCommand)
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@settings_options(SECTIONS)
+def status(resolved: sources.Resolved, as_json: bool) -> None:
+    """Who relays each feed and how much is unsent, as the database says. Ends with 1 where a feed can't be relayed."""
+    settings = _needed(resolved)
+    found = asyncio.run(_surveys(settings))
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(each) for each in found], indent=2))
+    else:
+        for each in found:
+            click.echo(_line(each))
+    if any(each.problem for each in found):
+        sys.exit(1)
+
+
+async def _surveys(settings: Outbox) -> list[Survey]:
+    async with _database(settings).connection() as connection:
+        return await survey(connection, settings)
+
+
+def _line(found: Survey) -> str:
+    if found.problem:
+        return f"{found.feed}: {found.problem}"
+    owner = f"relayed by {found.owner}" if found.owner else "relayed by nobody"
+    count = f"more than {MOST}" if found.unsent > MOST else str(found.unsent)
+    age = f", the oldest {found.oldest:.1f} s old" if found.oldest is not None and found.unsent else ""
+    return f"{found.feed}: {owner}; {count} unsent{age}"
+
+
+def _database(settings: Outbox) -> Database:
+    return Database(lambda: settings.database, settings=SESSION)
+
+
+def _needed(resolved: sources.Resolved) -> Outbox:
+    settings = resolved.settings.outbox
+    problems = []
+    if not settings.database:
+        problems.append(Problem("outbox.database", "is not set", "postgresql://… or outbox.database_file"))
+    if not feeds(settings):
+        problems.append(Problem("outbox", "has neither tables nor changes", "at least one of them"))
+    if problems:
+        raise Misconfigured(problems)
+    return settings

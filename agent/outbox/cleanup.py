@@ -1,0 +1,63 @@
+"""Deleting published rows of Pillion's own table when they are older than the retention."""
+
+import asyncio
+import random
+
+import structlog
+
+from agent.outbox.database import Database
+from agent.outbox.metrics import Metrics
+from agent.outbox.names import identifier
+from agent.runtime.errors import PillionError
+
+log = structlog.get_logger(__name__)
+
+BATCH = 1000
+PAUSE = 60.0
+"""Seconds between two rounds; between two batches of a round a short rest."""
+
+
+class Cleaner:
+    """Cleans up one feed while it is owned."""
+
+    def __init__(
+        self, database: Database, schema: str, feed: str, retention: float, metrics: Metrics
+    ) -> None:
+        """``retention`` in seconds, above 0."""
+        self._database = database
+        self._feed = feed
+        self._retention = retention
+        self._metrics = metrics
+        quoted = identifier(schema)
+        # What the *saved* position covers: a relay that starts from it asks for none of these rows again.
+        self._sql = (
+            f"DELETE FROM {quoted}.outbox WHERE id = ANY (ARRAY(SELECT o.id FROM {quoted}.outbox o "
+            f"JOIN {quoted}.bucket b ON b.feed = $1 AND b.bucket = o.bucket "
+            "WHERE o.created < now() - make_interval(secs => $2::float8) AND (pg_visible_in_snapshot(o.xid, b.base) "
+            "OR (b.target IS NOT NULL AND pg_visible_in_snapshot(o.xid, b.target) AND o.id <= b.pos)) "
+            f"ORDER BY o.id LIMIT {BATCH}))"
+        )
+
+    async def run(self) -> None:
+        """Clean up for ever; what fails is tried again in the next round."""
+        while True:
+            await asyncio.sleep(random.uniform(0.5, 1) * min(PAUSE, self._retention))  # noqa: S311 - jitter
+            try:
+                await self.round()
+            except PillionError as error:
+                log.warning("outbox.cleanup_failed", feed=self._feed, error=str(error))
+
+    async def round(self) -> int:
+        """Delete all that may go; how many rows that were. Raises Transient or Permanent."""
+        total = 0
+        async with self._database.connection() as connection:
+            while True:
+                tag = await connection.execute(
+                    f"cleaning up {self._feed}", self._sql, self._feed, self._retention
+                )
+                count = int(tag.rpartition(" ")[2])
+                total += count
+                self._metrics.cleaned.labels(self._feed).inc(count)
+                if count < BATCH:
+                    return total
+                await asyncio.sleep(0.1)

@@ -1,0 +1,190 @@
+"""The connection to the service's PostgreSQL: the only module that knows the driver, and where its errors are translated."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import asyncpg
+
+from agent.runtime.errors import Permanent, PillionError, Transient
+
+Row = Mapping[str, Any]
+"""One row of a result, by column."""
+
+NAME = "pillion"
+"""``application_name`` of every connection."""
+
+OLDEST = 140000
+"""The least ``server_version_num`` that has all that is used."""
+
+PINNED = {
+    "application_name": NAME,
+    "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "iso_8601",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "search_path": "pg_catalog, pg_temp",
+    # A generic plan reads the whole index on every idle poll.
+    "plan_cache_mode": "force_custom_plan",
+    # Row security would hide rows without a word; off, it is an error.
+    "row_security": "off",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    # A standby that is away must not hold up the relay; what is on this server's disk is enough for its own state.
+    "synchronous_commit": "local",
+    "idle_in_transaction_session_timeout": "60000",
+    "lock_timeout": "2000",
+    "statement_timeout": "30000",
+}
+"""What a relay's session relies on, whatever the role's or the database's own settings are."""
+
+# A server that is starting, stopping, failing over, out of something, or whose table is locked now.
+_PASSING = ("08", "25", "40", "53", "55", "57", "58")
+
+
+class LockedError(Transient):
+    """A lock was not had in time."""
+
+
+class Connection:
+    """One connection; not to be used by two tasks at once except through ``fetch`` and ``execute``, which take turns."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+        self._turn = asyncio.Lock()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is gone."""
+        return bool(self._driver.is_closed())
+
+    async def fetch(self, doing: str, sql: str, *arguments: Any) -> list[Row]:
+        """All rows of a statement. ``doing`` says in an error what was being done."""
+        async with self._turn:
+            with translated(doing):
+                rows: list[Row] = await self._driver.fetch(sql, *arguments)
+                return rows
+
+    async def value(self, doing: str, sql: str, *arguments: Any) -> Any:
+        """The first column of the first row, None without one."""
+        rows = await self.fetch(doing, sql, *arguments)
+        return next(iter(rows[0].values())) if rows else None
+
+    async def execute(self, doing: str, sql: str, *arguments: Any) -> str:
+        """Run a statement, without arguments also several; its command tag, such as ``DELETE 5``."""
+        async with self._turn:
+            with translated(doing):
+                tag: str = await self._driver.execute(sql, *arguments)
+                return tag
+
+    @asynccontextmanager
+    async def transaction(self, doing: str) -> AsyncIterator[None]:
+        """A transaction around the body; the body's statements still take turns with other tasks', so give it a connection."""
+        with translated(doing):
+            async with self._driver.transaction():
+                yield
+
+    @asynccontextmanager
+    async def pages(self, doing: str, sql: str, *arguments: Any) -> AsyncIterator["Portal"]:
+        """A statement whose rows are taken in portions, all from one snapshot."""
+        async with self._turn:
+            with translated(doing):
+                async with self._driver.transaction(readonly=True):
+                    yield Portal(await self._driver.cursor(sql, *arguments))
+
+    def on_notice(self, listener: Callable[[str], None]) -> None:
+        """Tell the server's notices to ``listener``."""
+        self._driver.add_log_listener(lambda _driver, message: listener(message.message))
+
+    def abandon(self) -> None:
+        """Drop the connection without a word; the server ends what it was doing."""
+        self._driver.terminate()
+
+
+class Portal:
+    """An open result."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+
+    async def take(self, count: int) -> list[Row]:
+        """The next rows, fewer than ``count`` only at the end."""
+        rows: list[Row] = await self._cursor.fetch(count)
+        return rows
+
+
+class Database:
+    """Makes connections. ``url`` is asked each time, so that a changed password file counts; it is never shown."""
+
+    def __init__(
+        self, url: Callable[[], str], timeout: float = 10.0, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._url = url
+        self._timeout = timeout
+        self._settings = {**PINNED, **(settings or {})}
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for the body, closed after it. Raises Transient or Permanent."""
+        driver = await self._connect("connecting to the service's PostgreSQL")
+        try:
+            yield Connection(driver)
+        finally:
+            await _close(driver)
+
+    async def _connect(self, doing: str) -> Any:
+        with translated(doing):
+            try:
+                return await asyncpg.connect(
+                    self._url(), timeout=self._timeout, server_settings=self._settings
+                )
+            except (ValueError, asyncpg.ClientConfigurationError):
+                # The driver's words may hold parts of the URL, and with them the password.
+                raise Permanent(
+                    f"{doing}: outbox.database is not a postgresql:// URL that can be used"
+                ) from None
+
+
+async def _close(driver: Any) -> None:
+    try:
+        await driver.close(timeout=2)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        driver.terminate()
+    except asyncio.CancelledError:
+        driver.terminate()
+        raise
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn the driver's errors into ours. PostgreSQL's ``DETAIL`` may show a row, so only its message is kept."""
+    try:
+        yield
+    except PillionError:
+        raise
+    except asyncpg.LockNotAvailableError as error:
+        raise LockedError(f"{doing}: {error.message}") from error
+    except asyncpg.PostgresError as error:
+        raise _translate(doing, error) from error
+    except (OSError, TimeoutError, asyncpg.InternalClientError) as error:
+        raise Transient(f"{doing}: {_reason(error)}; is the server up and its address right?") from error
+    except asyncpg.InterfaceError as error:
+        raise Transient(f"{doing}: {error}") from error
+
+
+def _translate(doing: str, error: Any) -> PillionError:
+    state = str(error.sqlstate or "")
+    text = f"{doing}: PostgreSQL says: {error.message} ({state})"
+    if state.startswith(_PASSING):
+        return Transient(text)
+    if state in {"3F000", "42P01", "42703", "42883"}:
+        return Permanent(f"{text}; run `pillion outbox init`")
+    if state == "42501":
+        return Permanent(f"{text}; grant what `pillion outbox sql --role` prints")
+    return Permanent(text)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__

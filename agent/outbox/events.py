@@ -1,0 +1,149 @@
+"""A row as an event: CloudEvents 1.0 attributes, checked. Pure; rows are hostile until they have passed here.
+
+Source: CloudEvents 1.0.2 (context attributes; extensions: partitioning, sequence, distributed tracing), W3C Trace Context.
+"""
+
+import hashlib
+import re
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from agent.outbox.feeds import Feed
+
+TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}")
+_TOKEN = re.compile(r"[^\s.*>\x00-\x1f\x7f]+")
+_DIGEST = 16
+LONGEST_TOPIC = 512
+LONGEST_ATTRIBUTE = 4096
+
+
+class RefusedError(ValueError):
+    """The row can't be an event, and won't be one on a second try; the text shows no value of the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, ready for any broker."""
+
+    row: int
+    """The row's number in its feed."""
+    bucket: int
+    key: str | None
+    """What it is ordered by; None: by nothing."""
+    topic: str
+    id: str
+    """Never changes, whoever sends it and how often."""
+    source: str
+    type: str
+    time: str
+    """RFC 3339, empty where the table does not say."""
+    content: str
+    """Media type of the body."""
+    traceparent: str
+    """Checked; empty where there is none."""
+    tracestate: str
+    sequence: str
+    """``<history, 6 digits>-<row, 20 digits>``: sorts as text."""
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes the events of one feed."""
+
+    service: str
+    feed: Feed
+    content: str
+    history: int
+
+    def event(self, row: Mapping[str, Any]) -> Event:
+        """The row's event; raises RefusedError."""
+        body = row["body"]
+        if body is None and row["size"] is not None:
+            raise RefusedError(f"its body of {row['size']} bytes is larger than the broker takes")
+        traceparent, tracestate = trace(row["traceparent"], row["tracestate"])
+        table = self.feed.table.table
+        return Event(
+            row=row["id"],
+            bucket=row["bucket"],
+            key=_attribute("key", row["key"]),
+            topic=self._topic(row),
+            id=_attribute("id", row["event"]) or self._identity(row),
+            source=f"/{self.service}",
+            type=_attribute("type", row["type"]) or f"{table}.created",
+            time=row["created"] or "",
+            content=self.content,
+            traceparent=traceparent,
+            tracestate=tracestate,
+            sequence=f"{self.history:06d}-{row['id']:020d}",
+            body=body or b"",
+        )
+
+    def _identity(self, row: Mapping[str, Any]) -> str:
+        # A sequence's number alone may come again with other content after a crash that lost asynchronous commits.
+        digest = hashlib.sha256()
+        for part in (row["kind"], row["key"], row["type"], row["body"]):
+            data = part.encode() if isinstance(part, str) else part or b""
+            digest.update(b"%d:" % len(data) + data)
+        return f"{self.feed.name}-{row['id']}-{digest.hexdigest()[:_DIGEST]}"
+
+    def _topic(self, row: Mapping[str, Any]) -> str:
+        template = self.feed.topics.get(row["origin"] or "", self.feed.topics[""])
+        return topic(
+            template,
+            service=self.service,
+            table=_table(row["origin"], self.feed),
+            aggregatetype=row["kind"] or "",
+        )
+
+
+def topic(template: str, **values: str) -> str:
+    """The template filled in; raises RefusedError for a topic that is none, or that is not for events."""
+    try:
+        filled = string.Formatter().vformat(template, (), values)
+    except (KeyError, IndexError, ValueError, AttributeError):
+        raise RefusedError(f"its topic {template!r} has a place for what is not known") from None
+    if len(filled) > LONGEST_TOPIC or not all(_TOKEN.fullmatch(token) for token in filled.split(".")):
+        raise RefusedError(
+            f"its topic, made from {template!r}, is empty in a part, too long, or has a space or a wildcard"
+        )
+    if filled.startswith(("$", "_INBOX.")):
+        raise RefusedError(f"its topic, made from {template!r}, is one of the broker's own")
+    return filled
+
+
+def patterns(feed: Feed, service: str) -> frozenset[str]:
+    """The topics of a feed's events as patterns of the broker, for a stream that has to be made."""
+    found = set()
+    for origin, template in feed.topics.items():
+        if feed.own and not origin:
+            continue
+        last = template.endswith("{aggregatetype}")
+        filled = template.replace("{aggregatetype}", ">" if last else "*")
+        found.add(filled.replace("{service}", service).replace("{table}", _table(origin or None, feed)))
+    return frozenset(found)
+
+
+def trace(traceparent: str | None, tracestate: str | None) -> tuple[str, str]:
+    """The trace context where it is valid, else nothing: a wrong one is no reason to refuse an event."""
+    if traceparent is None or not TRACEPARENT.fullmatch(traceparent):
+        return "", ""
+    if traceparent.startswith("00") and len(traceparent) != 55:
+        return "", ""
+    state = unquote(tracestate, errors="replace") if tracestate else ""
+    return traceparent, state if _TRACESTATE.fullmatch(state) else ""
+
+
+def _attribute(name: str, value: str | None) -> str | None:
+    if value is not None and len(value) > LONGEST_ATTRIBUTE:
+        raise RefusedError(f"its {name} is longer than {LONGEST_ATTRIBUTE} characters")
+    return value
+
+
+def _table(origin: str | None, feed: Feed) -> str:
+    name = origin if origin else feed.name
+    return name.rpartition(".")[2].strip('"')

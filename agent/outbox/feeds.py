@@ -1,0 +1,114 @@
+"""The feeds of a service: which tables are read, and what their columns mean. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from agent.config.sections.outbox import Changes, Outbox, Table
+from agent.outbox.names import LONGEST, Name
+from agent.runtime.errors import Misconfigured, Problem
+
+FIELDS = ("id", "aggregatetype", "key", "type", "payload", "traceparent")
+"""What a column of an outbox table can be, as ``columns`` names it."""
+
+PRESETS: Mapping[str, Mapping[str, str]] = {
+    "pillion": {each: each for each in FIELDS},
+    "debezium": {
+        "id": "id",
+        "aggregatetype": "aggregatetype",
+        "key": "aggregateid",
+        "type": "type",
+        "payload": "payload",
+        "traceparent": "traceparent",
+    },
+}
+"""The columns of each preset; all but ``id`` and ``payload`` may be absent from the table."""
+
+TOPICS = {"pillion": "{service}.{table}", "debezium": "outbox.event.{aggregatetype}"}
+"""A preset's topic where none is set."""
+
+REQUIRED = frozenset({"id", "payload"})
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One table that is read."""
+
+    name: str
+    """The table's name as text: the feed's key in Pillion's own tables."""
+    table: Name
+    own: bool
+    """It is Pillion's own table, filled by triggers; else the service writes it."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Column by field; empty for Pillion's own table."""
+    required: frozenset[str] = REQUIRED
+    """Fields whose column must exist: those that the operator named, and those without which there is no event."""
+    topics: Mapping[str, str] = field(default_factory=dict)
+    """The topic's template by the table that the event is about; ``""`` stands for any other."""
+
+
+def feeds(settings: Outbox) -> tuple[Feed, ...]:
+    """The feeds that the settings ask for; raises Misconfigured with every problem."""
+    problems: list[Problem] = []
+    found = [
+        feed for n, table in enumerate(settings.tables) for feed in _of_table(n, table, settings, problems)
+    ]
+    topics = {"": "{service}.{table}"}
+    for number, change in enumerate(settings.changes):
+        name = _name(f"outbox.changes[{number}].table", change.table, problems)
+        if name is not None:
+            topics[str(name)] = change.topic or topics[""]
+        problems += _check_changes(f"outbox.changes[{number}]", change)
+    if settings.changes:
+        own = Name(settings.schema, "outbox")
+        found.append(Feed(str(own), own, True, topics=topics))
+    problems += _twice("outbox.tables", [feed.name for feed in found])
+    if problems:
+        raise Misconfigured(problems)
+    return tuple(found)
+
+
+def _of_table(number: int, table: Table, settings: Outbox, problems: list[Problem]) -> Iterable[Feed]:
+    key = f"outbox.tables[{number}]"
+    name = _name(f"{key}.table", table.table, problems)
+    unknown = sorted(set(table.columns) - set(FIELDS))
+    if unknown:
+        problems.append(Problem(f"{key}.columns", f"has {', '.join(unknown)}", f"only {', '.join(FIELDS)}"))
+    if name is not None and name.schema == settings.schema:
+        problems.append(Problem(f"{key}.table", "is in Pillion's own schema", "a table of the service"))
+    if name is not None:
+        columns = {**PRESETS[table.preset], **table.columns}
+        topic = table.topic or TOPICS[table.preset]
+        yield Feed(str(name), name, False, columns, REQUIRED | set(table.columns), {"": topic})
+
+
+def _name(key: str, text: str, problems: list[Problem]) -> Name | None:
+    try:
+        return Name.parse(text)
+    except ValueError as error:
+        problems.append(Problem(key, str(error), "NAME or SCHEMA.NAME"))
+        return None
+
+
+def _check_changes(key: str, change: Changes) -> list[Problem]:
+    problems = []
+    if change.include and change.exclude:
+        problems.append(Problem(f"{key}.exclude", "is set beside include", "one of the two"))
+    unknown = sorted(set(change.types) - {"insert", "update", "delete", "truncate"})
+    if unknown:
+        problems.append(
+            Problem(f"{key}.types", f"has {', '.join(unknown)}", "insert, update, delete, truncate")
+        )
+    if not change.operations:
+        problems.append(Problem(f"{key}.operations", "is empty", "insert, update, delete"))
+    for group in ("key", "include", "exclude", "mask"):
+        for column in getattr(change, group):
+            if not column or "\0" in column or len(column.encode()) > LONGEST:
+                problems.append(Problem(f"{key}.{group}", f"has {column!r}, which can't be a column"))
+    for word in change.types.values():
+        if not word.isprintable() or not word:
+            problems.append(Problem(f"{key}.types", f"has {word!r}", "printable text"))
+    return problems
+
+
+def _twice(key: str, names: list[str]) -> list[Problem]:
+    return [Problem(key, f"names {name} twice") for name in sorted({n for n in names if names.count(n) > 1})]

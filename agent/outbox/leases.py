@@ -1,0 +1,215 @@
+"""Who relays a feed: claim, beat and release. No clock of the database or of another host is ever compared.
+
+A relay is alive while its beat moves. Who sees the same beat for the length of a lease, on its own clock, may take over;
+the epoch rises, so that the former owner can save nothing any more.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from agent.outbox.cursor import BUCKETS, Place
+from agent.outbox.database import Connection, Row
+from agent.outbox.names import identifier
+from agent.outbox.snapshot import Snapshot
+from agent.runtime.errors import Permanent, Transient
+
+MARGIN = 0.3
+"""The part of a lease before whose end a relay stops itself."""
+
+
+class LostError(Transient):
+    """The feed belongs to another relay now, or may by now."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """One owner of buckets, as the database shows it; ``name`` None: nobody."""
+
+    name: str | None
+    beat: int | None
+    buckets: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a relay owns."""
+
+    owner: str
+    epochs: Mapping[int, int]
+    places: Mapping[int, Place]
+    history: int
+    sent: float
+    """When the claim was sent, by the relay's own clock: from here on its lease counts."""
+
+
+class Lease:
+    """How long a relay may still publish. ``clock`` returns seconds and goes on while the host sleeps."""
+
+    def __init__(self, length: float, clock: Callable[[], float], sent: float) -> None:
+        self._clock = clock
+        self._valid = length * (1 - MARGIN)
+        self._until = sent + self._valid
+
+    def renew(self, sent: float) -> None:
+        """A beat that was sent then has arrived."""
+        self._until = sent + self._valid
+
+    @property
+    def left(self) -> float:
+        """Seconds left; nothing may be published when there are none."""
+        return self._until - self._clock()
+
+
+class Watch:
+    """What a standby remembers of the owners' beats."""
+
+    def __init__(self, lease: float, clock: Callable[[], float], former: Callable[[str], bool]) -> None:
+        """``former`` tells an owner that is surely dead, such as this agent's own former process."""
+        self._lease = lease
+        self._clock = clock
+        self._former = former
+        self._seen: dict[str, tuple[int | None, float]] = {}
+
+    def is_gone(self, owner: Owner) -> bool:
+        """Whether the owner may be taken for dead now."""
+        if owner.name is None or self._former(owner.name):
+            return True
+        now = self._clock()
+        beat, since = self._seen.get(owner.name, (None, now))
+        if owner.name not in self._seen or beat != owner.beat:
+            self._seen[owner.name] = (owner.beat, now)
+            return False
+        return now - since >= self._lease
+
+
+class Ledger:
+    """Pillion's own tables of one feed. Every method raises Transient or Permanent."""
+
+    def __init__(self, schema: str, feed: str) -> None:
+        self._schema = identifier(schema)
+        self._feed = feed
+        self._doing = f"claiming the outbox {feed}"
+
+    async def owners(self, connection: Connection) -> list[Owner]:
+        """Who owns the feed's buckets now."""
+        rows = await connection.fetch(
+            self._doing,
+            f"SELECT b.owner, r.beat, count(*)::int AS buckets FROM {self._schema}.bucket b "
+            f"LEFT JOIN {self._schema}.relay r ON r.feed = b.feed AND r.id = b.owner "
+            "WHERE b.feed = $1 GROUP BY b.owner, r.beat",
+            self._feed,
+        )
+        if sum(row["buckets"] for row in rows) != BUCKETS:
+            raise Permanent(f"{self._doing}: it is not prepared; run `pillion outbox init`")
+        return [Owner(row["owner"], row["beat"], row["buckets"]) for row in rows]
+
+    async def claim(
+        self, connection: Connection, owner: str, watch: Watch, clock: Callable[[], float]
+    ) -> Claim | None:
+        """Take the feed if everyone who has it is gone, else None."""
+        sent = clock()
+        async with connection.transaction(self._doing):
+            # One at a time: of two that see the same dead owner the second sees the first.
+            feed = await connection.fetch(
+                self._doing,
+                f"SELECT history, system_id FROM {self._schema}.feed WHERE feed = $1 FOR UPDATE",
+                self._feed,
+            )
+            owners = await self.owners(connection)
+            if not feed or not all(watch.is_gone(each) for each in owners):
+                return None
+            await self._same_system(connection, feed[0]["system_id"])
+            rows = await self._take(connection, owner, [each.name for each in owners if each.name])
+        return Claim(
+            owner,
+            {row["bucket"]: row["epoch"] for row in rows},
+            {row["bucket"]: _place(row["base"], row["target"], row["pos"]) for row in rows},
+            feed[0]["history"],
+            sent,
+        )
+
+    async def _same_system(self, connection: Connection, expected: str) -> None:
+        here = await connection.value(self._doing, "SELECT system_identifier::text FROM pg_control_system()")
+        if here != expected:
+            raise Permanent(
+                f"{self._doing}: this is another PostgreSQL cluster (system identifier {here}) than the one it was prepared "
+                f"on ({expected}): after a restore or pg_upgrade the saved position means nothing here, and going on would "
+                "lose or repeat events; nothing is published until the feed is adopted"
+            )
+
+    async def _take(self, connection: Connection, owner: str, dead: list[str]) -> list[Row]:
+        schema = self._schema
+        await connection.execute(
+            self._doing,
+            f"DELETE FROM {schema}.relay WHERE feed = $1 AND id = ANY($2::text[])",
+            self._feed,
+            dead,
+        )
+        await connection.execute(
+            self._doing,
+            f"INSERT INTO {schema}.relay (feed, id) VALUES ($1, $2) ON CONFLICT (feed, id) DO UPDATE SET beat = relay.beat + 1",
+            self._feed,
+            owner,
+        )
+        return await connection.fetch(
+            self._doing,
+            f"UPDATE {schema}.bucket SET owner = $2, epoch = epoch + 1 WHERE feed = $1 "
+            "RETURNING bucket, epoch, base::text, target::text, pos",
+            self._feed,
+            owner,
+        )
+
+    async def beat(self, connection: Connection, claim: Claim) -> None:
+        """Show that the owner is alive; raises LostError when it is the owner no more."""
+        rows = await connection.fetch(
+            f"beating for the outbox {self._feed}",
+            f"UPDATE {self._schema}.relay SET beat = beat + 1 WHERE feed = $1 AND id = $2 "
+            f"RETURNING (SELECT count(*) FROM {self._schema}.bucket WHERE feed = $1 AND owner = $2) AS owned",
+            self._feed,
+            claim.owner,
+        )
+        if not rows or rows[0]["owned"] != len(claim.epochs):
+            raise LostError(f"the outbox {self._feed} was taken over by another relay")
+
+    async def save(self, connection: Connection, claim: Claim, places: Mapping[int, Place]) -> None:
+        """Keep the places; raises LostError when a bucket belongs to a later epoch."""
+        rows = [
+            (
+                bucket,
+                claim.epochs[bucket],
+                str(place.base),
+                str(place.target) if place.target else None,
+                place.pos,
+            )
+            for bucket, place in places.items()
+        ]
+        saved = await connection.fetch(
+            f"saving the position of the outbox {self._feed}",
+            f"UPDATE {self._schema}.bucket AS b SET base = v.base::pg_snapshot, target = v.target::pg_snapshot, pos = v.pos "
+            "FROM unnest($2::int2[], $3::int8[], $4::text[], $5::text[], $6::int8[]) AS v (bucket, epoch, base, target, pos) "
+            "WHERE b.feed = $1 AND b.bucket = v.bucket AND b.epoch = v.epoch RETURNING b.bucket",
+            self._feed,
+            *map(list, itertools.zip_longest(*rows)),
+        )
+        if len(saved) != len(rows):
+            raise LostError(f"the outbox {self._feed} was taken over by another relay")
+
+    async def release(self, connection: Connection, claim: Claim) -> None:
+        """Give the feed back, so that the next need not wait for the lease."""
+        await connection.execute(
+            f"releasing the outbox {self._feed}",
+            f"UPDATE {self._schema}.bucket SET owner = NULL WHERE feed = $1 AND owner = $2",
+            self._feed,
+            claim.owner,
+        )
+        await connection.execute(
+            f"releasing the outbox {self._feed}",
+            f"DELETE FROM {self._schema}.relay WHERE feed = $1 AND id = $2",
+            self._feed,
+            claim.owner,
+        )
+
+
+def _place(base: str, target: str | None, pos: int) -> Place:
+    return Place(Snapshot.parse(base), Snapshot.parse(target) if target else None, pos)

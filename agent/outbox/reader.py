@@ -1,0 +1,116 @@
+"""Reading a feed: the queries of the cursor's decisions, pages bounded in rows and bytes, and the flush gate."""
+
+import asyncio
+from dataclasses import dataclass
+
+from agent.outbox.cursor import Poll, Walk
+from agent.outbox.database import Connection, Portal, Row
+from agent.outbox.shape import Shape
+from agent.outbox.snapshot import Snapshot
+
+LONGEST_PAGE = 16 * 1024 * 1024
+"""Bytes of bodies in a page; the row that reaches it is the last."""
+
+PATIENCE = 0.05
+"""Seconds that the gate waits for others' commits to flush the log before it makes a small commit of its own."""
+
+_PAGE_HEADERS = (24, 40)
+FLUSHED = "SELECT (pg_current_wal_flush_lsn() - '0/0')::int8 AS flushed"
+NUDGE = "SELECT pg_logical_emit_message(true, 'pillion', '')"
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows in order of id."""
+
+    rows: list[Row]
+    seen: Snapshot | None
+    """The snapshot that a poll was made with; None from a walk."""
+    whole: bool
+    """There is no more in this tick."""
+    wal: int
+    """Where the log stood: what is in the page is durable once the log is flushed to here."""
+
+
+class Reader:
+    """The queries of one feed on one connection. All raise Transient or Permanent."""
+
+    def __init__(self, connection: Connection, shape: Shape, feed: str, size: int, block: int = 8192) -> None:
+        """``size`` is the most rows of a page, ``block`` the server's ``wal_block_size``."""
+        self._connection = connection
+        self._shape = shape
+        self._doing = f"reading the outbox {feed}"
+        self._size = size
+        self._block = block
+        self._flushed = 0
+        self.largest = 1048576
+        """Bytes of the largest body that is fetched; of a larger one only the size is."""
+
+    async def poll(self, poll: Poll) -> Page:
+        """The whole tick since the base; without rows and not ``whole`` when it does not fit into a page."""
+        xmax, xip = _sides(poll.base)
+        arguments = (xmax, xip, sorted(poll.buckets), self._size + 1, self.largest)
+        async with self._connection.pages(self._doing, self._shape.poll, *arguments) as portal:
+            rows, whole = await self._fill(portal, self._size + 1)
+        seen, wal = Snapshot.parse(rows[0]["snapshot"]), rows[0]["wal"]
+        rows = [row for row in rows if row["id"] is not None]
+        if not whole or len(rows) > self._size:
+            return Page([], seen, False, wal)
+        return Page(sorted(rows, key=lambda row: int(row["id"])), seen, True, wal)
+
+    async def walk(self, walk: Walk) -> Page:
+        """The next page of a fixed tick."""
+        arguments = (
+            walk.after, str(walk.base), sorted(walk.buckets), self._size, self.largest, str(walk.target),
+        )  # fmt: skip
+        async with self._connection.pages(self._doing, self._shape.walk, *arguments) as portal:
+            rows, whole = await self._fill(portal, self._size)
+        return Page(rows, None, whole and len(rows) < self._size, rows[0]["wal"] if rows else 0)
+
+    async def floor(self, base: Snapshot) -> int:
+        """A number below every id that the base does not see."""
+        xmax, xip = _sides(base)
+        lowest = await self._connection.value(self._doing, self._shape.floor, xmax, xip)
+        return int(lowest) - 1 if lowest is not None else 0
+
+    async def gate(self, wal: int) -> None:
+        """Wait until the log is flushed to ``wal``: an asynchronous commit that is not may still vanish in a crash."""
+        needed = durable_at(wal, self._block)
+        waited = 0.0
+        while self._flushed < needed:
+            self._flushed = int(await self._connection.value(self._doing, FLUSHED))
+            if self._flushed >= needed:
+                return
+            if waited >= PATIENCE:
+                await self._connection.fetch(self._doing, NUDGE)
+                waited = 0.0
+                continue
+            await asyncio.sleep(PATIENCE / 20)
+            waited += PATIENCE / 20
+
+    async def _fill(self, portal: Portal, most: int) -> tuple[list[Row], bool]:
+        rows: list[Row] = []
+        size, step = 0, 16
+        while len(rows) < most:
+            step = min(step, most - len(rows))
+            taken = await portal.take(step)
+            rows += taken
+            size += sum(len(row["body"] or b"") for row in taken)
+            if len(taken) < step:
+                return rows, True
+            if size >= LONGEST_PAGE:
+                return rows, False
+            step = max(1, int((LONGEST_PAGE - size) / (size / len(rows) + 256)))
+        return rows, False
+
+
+def durable_at(wal: int, block: int) -> int:
+    """The position up to which the log must be flushed for all before ``wal``.
+
+    An insert position just behind a page's header means that nothing of that page is written yet.
+    """
+    return wal - wal % block if wal % block in _PAGE_HEADERS else wal
+
+
+def _sides(base: Snapshot) -> tuple[str, list[str]]:
+    return str(base.xmax), [str(xid) for xid in base.xip]

@@ -1,0 +1,195 @@
+"""An owned feed: beats, publishes, saves and cleans up until it is lost, or given back because the agent stops."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from opentelemetry.trace import Tracer
+
+from agent.outbox.brokers import Broker
+from agent.outbox.cleanup import Cleaner
+from agent.outbox.courier import AwayError, Courier
+from agent.outbox.cursor import Place
+from agent.outbox.database import Connection
+from agent.outbox.leases import Claim, Lease, Ledger
+from agent.outbox.metrics import Metrics
+from agent.outbox.turns import Turns
+from agent.runtime.backoff import Backoff
+from agent.runtime.errors import PillionError
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+SAVE_EVERY = 0.5
+"""Seconds between two saves at the least; a relay that is killed publishes again what came after the last."""
+
+SAVE_SHARE = 20
+"""A save may take one part in so many of the time: under a long transaction of the service its updates pile up."""
+
+SAVE_IDLE = 10.0
+"""Seconds between two saves where nothing was published and only the snapshot moved."""
+
+IDLE_FIRST, IDLE_LAST = 0.005, 0.25
+"""Seconds between two polls: just after work, and at rest."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long things may take, in seconds."""
+
+    lease: float
+    acknowledgement: float
+
+
+class Session:
+    """One ownership of one feed. ``clock`` returns seconds and goes on while the host sleeps."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        turns: Turns,
+        ledger: Ledger,
+        broker: Broker,
+        topics: frozenset[str],
+        timing: Timing,
+        *,
+        cleaner: Cleaner | None,
+        metrics: Metrics,
+        tracer: Tracer | None,
+        clock: Callable[[], float],
+        stopping: asyncio.Event,
+        tell: Callable[[str], None],
+    ) -> None:
+        """``stopping`` ends the session in order. ``tell`` is told what is missing, and an empty text when nothing is."""
+        self.claim = claim
+        self.turns = turns
+        self.warnings: tuple[str, ...] = ()
+        self.rate = 0.0
+        self._ledger = ledger
+        self._broker = broker
+        self._topics = topics
+        self._timing = timing
+        self._cleaner = cleaner
+        self._metrics = metrics
+        self._tracer = tracer
+        self._clock = clock
+        self._stopping = stopping
+        self._tell = tell
+        self._feed = turns.feed
+        self._lease = Lease(timing.lease, clock, claim.sent)
+        self._saved: Mapping[int, Place] = dict(claim.places)
+
+    async def run(self, writes: Connection) -> None:
+        """Work until told to stop. Raises LostError when the feed is gone, Transient or Permanent when the database is.
+
+        ``writes`` is for beats and saves; the reader has a connection of its own, so that a slow page holds up no beat.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                others = [
+                    group.create_task(self._beat(writes), name=f"outbox beats {self._feed}"),
+                    group.create_task(self._save(writes), name=f"outbox saves {self._feed}"),
+                ]
+                if self._cleaner is not None:
+                    others.append(group.create_task(self._cleaner.run(), name=f"outbox cleanup {self._feed}"))
+                await self._publish()
+                for task in others:
+                    task.cancel()
+        except BaseExceptionGroup as errors:
+            raise first(errors) from errors
+        await self._leave(writes)
+
+    async def _leave(self, writes: Connection) -> None:
+        await self._keep(writes, self.turns.places())
+        await self._ledger.release(writes, self.claim)
+        log.info("outbox.released", feed=self._feed)
+
+    async def _beat(self, writes: Connection) -> None:
+        while True:
+            sent = self._clock()
+            async with asyncio.timeout(max(self._lease.left, 0.01)):
+                await self._ledger.beat(writes, self.claim)
+            self._lease.renew(sent)
+            await asyncio.sleep(self._timing.lease / 6)
+
+    async def _save(self, writes: Connection) -> None:
+        pause, published, idle = SAVE_EVERY, 0, self._clock()
+        while True:
+            await asyncio.sleep(pause)
+            self.rate += 0.2 * ((self.turns.published - published) / pause - self.rate)
+            if (
+                self.turns.published == published
+                and self._clock() - idle < SAVE_IDLE
+                and not self.turns.stops.all
+            ):
+                continue
+            published, idle = self.turns.published, self._clock()
+            started = time.monotonic()
+            await self._keep(writes, self.turns.places())
+            pause = max(SAVE_EVERY, SAVE_SHARE * (time.monotonic() - started))
+
+    async def _keep(self, writes: Connection, places: Mapping[int, Place]) -> None:
+        changed = {bucket: place for bucket, place in places.items() if place != self._saved.get(bucket)}
+        if changed:
+            await self._ledger.save(writes, self.claim, changed)
+            self._saved = dict(places)
+
+    async def _publish(self) -> None:
+        backoff = Backoff(0.1, 10.0)
+        while not self._stopping.is_set():
+            try:
+                await self._linked(backoff)
+            except AwayError as error:
+                self._away(str(error))
+                await self._rest(backoff.next(error.delay))
+
+    async def _linked(self, backoff: Backoff) -> None:
+        courier = Courier(
+            self._lease, self._timing.acknowledgement, self._tracer, self._broker.name, self._clock
+        )
+        async with AsyncExitStack() as stack:
+            try:
+                link = await stack.enter_async_context(self._broker.link(courier, self._topics))
+            except PillionError as error:
+                raise AwayError(str(error)) from error
+            self.warnings = link.warnings
+            self._tell("")
+            idle = IDLE_FIRST
+            while not self._stopping.is_set():
+                worked = await self.turns.turn(courier, link)
+                courier.check()
+                idle = IDLE_FIRST if worked else min(idle * 2, IDLE_LAST)
+                if worked:
+                    backoff.reset()
+                    await asyncio.sleep(0)
+                await self._rest(idle)
+
+    def _away(self, reason: str) -> None:
+        self._metrics.away.labels(self._feed).inc()
+        self._tell(f"the broker is away, nothing is lost and it is tried again: {reason}")
+        log.warning("outbox.broker_away", feed=self._feed, reason=reason)
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+
+def first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error that is not a defect if there is one; a defect must not be hidden behind it."""
+    flat: list[BaseException] = []
+    waiting: list[BaseException] = [errors]
+    while waiting:
+        error = waiting.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            waiting += error.exceptions
+        else:
+            flat.append(error)
+    defects = [error for error in flat if not isinstance(error, PillionError | TimeoutError)]
+    return (defects or flat)[0]

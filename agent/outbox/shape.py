@@ -1,0 +1,176 @@
+"""What a feed's table looks like now, and the queries that this makes. The SQL is read-only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.outbox.database import Connection
+from agent.outbox.feeds import Feed
+from agent.outbox.names import identifier, literal
+from agent.runtime.errors import Permanent
+
+COLUMNS = """
+SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type,
+       coalesce(pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname), '') <> ''
+         OR coalesce(pg_get_expr(d.adbin, d.adrelid), '') LIKE 'nextval(%' AS numbered
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped"""
+
+INTEGERS = frozenset({"bigint", "integer", "smallint"})
+_MADE = "pillion_body"
+ADDED = "pillion_id"
+"""The sequence column that ``init`` adds where the table has none of its own."""
+
+_BUCKET = "CASE WHEN {key} IS NULL THEN ({id} & 63)::int2 ELSE (get_byte(sha256(convert_to({key}, 'UTF8')), 0) & 63)::int2 END"
+_BODY = {"json": "convert_to({c}::text, 'UTF8')", "jsonb": "convert_to({c}::text, 'UTF8')", "bytea": "{c}"}
+_CONTENT = {"json": "application/json", "jsonb": "application/json", "bytea": "application/octet-stream"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table."""
+
+    name: str
+    type: str
+    numbered: bool
+    """Its default takes the next value of a sequence."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A feed's table as SQL: each attribute is an expression over its columns."""
+
+    table: str
+    source: str
+    """The table beside each row's body, which is made once a row."""
+    id: str
+    bucket: str
+    selected: str
+    """The select list: id, bucket, event, origin, key, kind, type, body, size, traceparent, tracestate, created."""
+    content: str
+    """Media type of the bodies."""
+
+    @property
+    def poll(self) -> str:
+        """$1 xmax, $2 xip, $3 buckets, $4 rows, $5 longest body: what base does not see, and the snapshot that sees it."""
+        part = "(SELECT {0} FROM {1} WHERE {2} AND {3} = ANY($3::int2[]) LIMIT $4)"
+        new = part.format(self.selected, self.source, "xid >= $1::text::xid8", self.bucket)
+        late = part.format(self.selected, self.source, "xid = ANY($2::text[]::xid8[])", self.bucket)
+        return (
+            "SELECT s.c::text AS snapshot, (pg_current_wal_insert_lsn() - '0/0')::int8 AS wal, r.* "
+            f"FROM (SELECT pg_current_snapshot() AS c) s LEFT JOIN LATERAL ({new} UNION ALL {late}) r ON true"
+        )
+
+    @property
+    def floor(self) -> str:
+        """$1 xmax, $2 xip: the lowest id that base does not see."""
+        return (
+            f"SELECT least((SELECT min({self.id}) FROM {self.table} WHERE xid >= $1::text::xid8), "
+            f"(SELECT min({self.id}) FROM {self.table} WHERE xid = ANY($2::text[]::xid8[])))::int8 AS floor"
+        )
+
+    @property
+    def walk(self) -> str:
+        """$1 after, $2 base, $3 buckets, $4 rows, $5 longest body, $6 target: a page of a fixed tick, in order of id."""
+        return (
+            f"SELECT (pg_current_wal_insert_lsn() - '0/0')::int8 AS wal, {self.selected} FROM {self.source} "
+            f"WHERE {self.id} > $1::int8 AND {self.bucket} = ANY($3::int2[]) "
+            "AND NOT pg_visible_in_snapshot(xid, $2::text::pg_snapshot) "
+            f"AND pg_visible_in_snapshot(xid, $6::text::pg_snapshot) ORDER BY {self.id} LIMIT $4"
+        )
+
+
+def own(feed: Feed) -> Shape:
+    """The shape of Pillion's own table."""
+    return _shape(
+        feed.table.sql,
+        "id",
+        "bucket",
+        {
+            "event": "event::text",
+            "origin": "origin",
+            "key": "key",
+            "kind": "origin",
+            "type": "type",
+            "body": "convert_to(payload::text, 'UTF8')",
+            "traceparent": "traceparent",
+            "tracestate": "tracestate",
+            "created": """to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
+        },
+        "application/json",
+    )
+
+
+def of_table(feed: Feed, columns: Mapping[str, Column]) -> Shape:
+    """The shape of a table that the service writes; raises Permanent when it can't be read as the settings say."""
+    missing = sorted(feed.columns[each] for each in feed.required if feed.columns[each] not in columns)
+    if missing or not columns:
+        what = (
+            f"has no column {', '.join(missing)}"
+            if columns
+            else "does not exist, or the relay's role may not see it"
+        )
+        raise Permanent(f"reading the outbox table {feed.name}: it {what}; see outbox.tables")
+    if "xid" not in columns or columns["xid"].type != "xid8":
+        raise Permanent(
+            f"reading the outbox table {feed.name}: it is not prepared; run `pillion outbox init`"
+        )
+    number = order(feed, columns)
+    if number not in columns:
+        raise Permanent(
+            f"reading the outbox table {feed.name}: it has no column {number}; run `pillion outbox init`"
+        )
+    present = {each: columns[name] for each, name in feed.columns.items() if name in columns}
+    text = {each: f"{identifier(column.name)}::text" for each, column in present.items()}
+    key = text.get("key", "NULL::text")
+    payload = present["payload"]
+    body = _BODY.get(payload.type, "convert_to({c}::text, 'UTF8')").format(c=identifier(payload.name))
+    return _shape(
+        feed.table.sql,
+        identifier(number),
+        _BUCKET.format(key=key, id=identifier(number)),
+        {
+            "event": "NULL::text" if present["id"].type in INTEGERS else text["id"],
+            "origin": f"{literal(str(feed.table))}::text",
+            "key": key,
+            "kind": text.get("aggregatetype", "NULL::text"),
+            "type": text.get("type", "NULL::text"),
+            "body": body,
+            "traceparent": text.get("traceparent", "NULL::text"),
+            "tracestate": "NULL::text",
+            "created": "NULL::text",
+        },
+        _CONTENT.get(payload.type, "text/plain; charset=utf-8"),
+    )
+
+
+def order(feed: Feed, columns: Mapping[str, Column]) -> str:
+    """The column that numbers the rows: the table's own where a sequence fills it, else the one that ``init`` adds."""
+    mapped = columns.get(feed.columns["id"])
+    return mapped.name if mapped is not None and mapped.type in INTEGERS and mapped.numbered else ADDED
+
+
+async def columns_of(connection: Connection, feed: Feed) -> dict[str, Column]:
+    """The columns of a feed's table by name; empty when there is no such table."""
+    rows = await connection.fetch(
+        f"looking at the columns of {feed.name}", COLUMNS, feed.table.schema, feed.table.table
+    )
+    return {row["name"]: Column(row["name"], row["type"], row["numbered"]) for row in rows}
+
+
+async def look(connection: Connection, feed: Feed) -> Shape:
+    """The feed's shape as it is in the database now; raises Transient or Permanent."""
+    return own(feed) if feed.own else of_table(feed, await columns_of(connection, feed))
+
+
+def _shape(table: str, number: str, bucket: str, fields: Mapping[str, str], content: str) -> Shape:
+    source = f"{table} CROSS JOIN LATERAL (SELECT {fields['body']} OFFSET 0) AS pillion({_MADE})"
+    listed = [f"{number}::int8 AS id", f"{bucket} AS bucket"]
+    for name, expression in fields.items():
+        if name == "body":
+            # A body that the broker will refuse anyway is not fetched: it might not fit into memory.
+            listed.append(f"CASE WHEN octet_length({_MADE}) <= $5::int4 THEN {_MADE} END AS body")
+            listed.append(f"octet_length({_MADE}) AS size")
+        else:
+            listed.append(f"{expression} AS {name}")
+    return Shape(table, source, number, bucket, ", ".join(listed), content)

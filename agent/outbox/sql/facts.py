@@ -1,0 +1,179 @@
+"""What is in the service's database now, as far as ``plan`` must know it. Read-only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agent.outbox.database import OLDEST, Connection
+from agent.outbox.feeds import Feed
+from agent.outbox.names import Name
+from agent.outbox.shape import Column, columns_of
+from agent.runtime.errors import Permanent
+
+_DOING = "looking at the service's database"
+
+_TABLE = """
+SELECT c.oid, c.relkind::text AS kind, c.relispartition AS partition, pg_get_userbyid(c.relowner) AS owner,
+  ARRAY(SELECT a.attname::text FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n)
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+        WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = i.indrelid ORDER BY k.n) AS primary_key
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2"""
+
+_INDEXES = """
+SELECT x.relname AS name, i.indisvalid AS valid, m.amname = 'btree' AND i.indpred IS NULL AND i.indexprs IS NULL AS plain,
+  ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n)
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.n) AS columns
+FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam WHERE i.indrelid = $1::oid"""
+
+_TRIGGERS = """
+SELECT t.tgname::text AS name, coalesce(obj_description(t.oid, 'pg_trigger'), '') AS comment
+FROM pg_trigger t WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal AND t.tgname LIKE '!pillion%'"""
+
+_SEQUENCE = """
+SELECT s.seqcache AS cache, s.seqincrement AS step, s.seqcycle AS cycle, format('%I.%I', n.nspname, c.relname) AS name
+FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_depend d ON d.objid = c.oid AND d.deptype IN ('a', 'i') AND d.classid = 'pg_class'::regclass
+JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+WHERE d.refobjid = $1::oid AND a.attname = $2"""
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index of a table."""
+
+    name: str
+    columns: tuple[str, ...]
+    valid: bool
+    """False: what a concurrent build left behind that failed."""
+    plain: bool
+    """A B-tree over all rows."""
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """The sequence of a column, as far as order depends on it."""
+
+    name: str
+    cache: int
+    step: int
+    cycle: bool
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """One table of the service."""
+
+    oid: int
+    kind: str
+    partition: bool
+    owner: str
+    primary_key: tuple[str, ...]
+    columns: Mapping[str, Column]
+    indexes: tuple[Index, ...]
+    triggers: Mapping[str, str]
+    """Pillion's triggers, each with its comment."""
+    has_rows: bool
+    sequences: Mapping[str, Numbering]
+    """By column."""
+
+
+@dataclass(frozen=True)
+class FeedFacts:
+    """What is recorded of a feed."""
+
+    existing: str
+    open: bool
+    """Its buckets are there: a relay reads it."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The database as it is."""
+
+    schema: str
+    """What Pillion's schema is: ``absent``, ``ours`` or a sentence that says why it can't be used."""
+    version: int
+    tables: Mapping[Name, TableFacts] = field(default_factory=dict)
+    feeds: Mapping[str, FeedFacts] = field(default_factory=dict)
+
+
+async def gather(connection: Connection, schema: str, names: Sequence[Name]) -> Facts:
+    """Look; raises Transient, or Permanent where PostgreSQL is too old."""
+    server = int(await connection.value(_DOING, "SELECT current_setting('server_version_num')::int"))
+    if server < OLDEST:
+        raise Permanent(f"{_DOING}: it is PostgreSQL {server // 10000}; 14 or later is needed")
+    if await connection.value(_DOING, "SELECT pg_is_in_recovery()"):
+        raise Permanent(f"{_DOING}: it is a standby; outbox.database must name the primary")
+    state, version = await _schema(connection, schema)
+    tables = {}
+    for name in names:
+        found = await _table(connection, name)
+        if found is not None:
+            tables[name] = found
+    return Facts(state, version, tables, await _feeds(connection, schema) if version else {})
+
+
+async def _schema(connection: Connection, schema: str) -> tuple[str, int]:
+    rows = await connection.fetch(
+        _DOING,
+        "SELECT pg_has_role(nspowner, 'USAGE') AS mine, to_regclass(format('%I.version', nspname)) IS NOT NULL AS known "
+        "FROM pg_namespace WHERE nspname = $1",
+        schema,
+    )
+    if not rows:
+        return "absent", 0
+    # Who owns the schema could put other objects in place of ours, which run with our rights.
+    if not rows[0]["mine"]:
+        return f"the schema {schema} belongs to another role; run this as its owner, or set outbox.schema", 0
+    if not rows[0]["known"]:
+        return (
+            f"the schema {schema} is there, but Pillion did not make it; set outbox.schema to another name",
+            0,
+        )
+    quoted = '"' + schema + '"'
+    return "ours", int(await connection.value(_DOING, f"SELECT max(version) FROM {quoted}.version") or 0)
+
+
+async def _feeds(connection: Connection, schema: str) -> dict[str, FeedFacts]:
+    quoted = '"' + schema + '"'
+    rows = await connection.fetch(
+        _DOING,
+        f"SELECT f.feed, f.existing, EXISTS (SELECT FROM {quoted}.bucket b WHERE b.feed = f.feed) AS open FROM {quoted}.feed f",
+    )
+    return {row["feed"]: FeedFacts(row["existing"], row["open"]) for row in rows}
+
+
+async def _table(connection: Connection, name: Name) -> TableFacts | None:
+    rows = await connection.fetch(_DOING, _TABLE, name.schema, name.table)
+    if not rows:
+        return None
+    row, oid = rows[0], rows[0]["oid"]
+    columns = await columns_of(connection, Feed(str(name), name, False))
+    indexes = await connection.fetch(_DOING, _INDEXES, oid)
+    triggers = await connection.fetch(_DOING, _TRIGGERS, oid)
+    readable = row["kind"] in ("r", "p")
+    return TableFacts(
+        oid=oid,
+        kind=row["kind"],
+        partition=row["partition"],
+        owner=row["owner"],
+        primary_key=tuple(row["primary_key"]),
+        columns=columns,
+        indexes=tuple(
+            Index(each["name"], tuple(each["columns"]), each["valid"], each["plain"]) for each in indexes
+        ),
+        triggers={each["name"]: each["comment"] for each in triggers},
+        has_rows=readable and bool(await connection.value(_DOING, f"SELECT EXISTS (SELECT FROM {name.sql})")),
+        sequences=await _sequences(connection, oid, columns),
+    )
+
+
+async def _sequences(connection: Connection, oid: int, columns: Mapping[str, Column]) -> dict[str, Numbering]:
+    found: dict[str, Numbering] = {}
+    for column in columns.values():
+        if column.numbered:
+            rows = await connection.fetch(_DOING, _SEQUENCE, oid, column.name)
+            found |= {
+                column.name: Numbering(each["name"], each["cache"], each["step"], each["cycle"])
+                for each in rows
+            }
+    return found

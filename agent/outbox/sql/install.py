@@ -1,0 +1,120 @@
+"""Running a plan on a live database: short locks, patience, and a word about who is in the way."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+
+from agent.config.sections.outbox import Outbox
+from agent.outbox.database import Connection, Database, LockedError
+from agent.outbox.names import Name, identifier
+from agent.outbox.sql.facts import gather
+from agent.outbox.sql.plan import Existing, Step, grants, names, plan
+from agent.runtime.backoff import Backoff
+from agent.runtime.errors import Transient
+
+Say = Callable[[str], None]
+
+SESSION = {
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "lock_timeout": "0",
+    "synchronous_commit": "on",
+}
+"""An index on a large table takes as long as it takes; locks are bounded where they are taken."""
+
+_BLOCKERS = """
+SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), a.backend_type) AS who, a.usename AS role,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::int AS age
+FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'relation' AND l.relation = $1::oid AND l.granted AND a.pid <> pg_backend_pid() AND a.xact_start IS NOT NULL
+ORDER BY age DESC LIMIT 5"""
+
+OLD = 1
+"""Seconds after which a transaction on the table is waited for before its lock is tried for at all."""
+
+
+class Installer:
+    """Brings a database to what the settings ask for. Everything may be run again, also after it was interrupted."""
+
+    def __init__(self, database: Database, settings: Outbox, say: Say, patience: float = 120.0) -> None:
+        """``say`` is told each step; ``patience`` is how many seconds one table's lock is tried for."""
+        self._database = database
+        self._settings = settings
+        self._say = say
+        self._patience = patience
+
+    async def steps(self, existing: Existing | None) -> list[Step]:
+        """What is missing now; raises Transient, Permanent or Misconfigured."""
+        async with self._database.connection() as connection:
+            facts = await gather(connection, self._settings.schema, names(self._settings))
+        return plan(self._settings, facts, existing)
+
+    async def install(self, existing: Existing | None, role: str = "") -> int:
+        """Do what is missing and say it; how many steps that were. ``role`` is granted what a relay needs."""
+        async with self._database.connection() as connection:
+            facts = await gather(connection, self._settings.schema, names(self._settings))
+            steps = plan(self._settings, facts, existing)
+            await self.run(connection, steps)
+            if role:
+                await connection.execute(f"granting to {role}", grants(self._settings, role))
+        return len(steps)
+
+    async def run(self, connection: Connection, steps: Sequence[Step]) -> None:
+        """Run the steps in order."""
+        for step in steps:
+            self._say(step.title)
+            if step.locks is not None:
+                await self._locked(connection, step, step.locks)
+            elif step.alone:
+                await connection.execute(step.title, step.sql)
+            else:
+                async with connection.transaction(step.title):
+                    await connection.execute(step.title, step.sql)
+
+    async def _locked(self, connection: Connection, step: Step, table: Name) -> None:
+        # Behind a lock that waits, every statement of the service waits too: so it waits a moment only, then steps back.
+        backoff = Backoff(0.1, 2.0)
+        ends = asyncio.get_running_loop().time() + self._patience
+        while True:
+            waiting = await self._blockers(connection, table)
+            if not any(age > OLD for _, age in waiting):
+                try:
+                    await self._once(connection, step)
+                except LockedError:
+                    waiting = await self._blockers(connection, table)
+                else:
+                    return
+            who = "; ".join(text for text, _ in waiting) or "somebody, for a moment"
+            if asyncio.get_running_loop().time() > ends:
+                raise Transient(
+                    f"{step.title}: the lock on {table} was not had within {self._patience:g} s; in the way: {who}. "
+                    "Nothing is left half done: run this again when they have ended"
+                )
+            self._say(f"  waiting for the lock on {table}; in the way: {who}")
+            await asyncio.sleep(backoff.next())
+
+    async def _once(self, connection: Connection, step: Step) -> None:
+        async with connection.transaction(step.title):
+            timeout = random.randint(50, 100)  # noqa: S311 - jitter
+            await connection.execute(step.title, f"SET LOCAL lock_timeout = '{timeout}ms'")
+            await connection.execute(step.title, step.sql)
+
+    async def _blockers(self, connection: Connection, table: Name) -> list[tuple[str, int]]:
+        doing = f"looking for open transactions on {table}"
+        oid = await connection.value(doing, "SELECT to_regclass($1)::oid::int8", table.sql)
+        rows = await connection.fetch(doing, _BLOCKERS, oid or 0)
+        return [
+            (
+                f"process {row['pid']} ({row['who']}, role {row['role']}), open for {row['age']} s",
+                int(row["age"] or 0),
+            )
+            for row in rows
+        ]
+
+
+async def has_schema(connection: Connection, schema: str) -> bool:
+    """Whether Pillion's tables are there."""
+    found = await connection.value(
+        "looking for Pillion's schema", "SELECT to_regclass($1) IS NOT NULL", f"{identifier(schema)}.bucket"
+    )
+    return bool(found)

@@ -1,0 +1,48 @@
+"""What the relay says of itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.outbox.stops import Stop
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A bucket that stands still behind a refused event; its keys' later events wait."""
+
+    bucket: int
+    row: int
+    """The refused row's number in its table."""
+    reason: str
+    seconds: float
+    """For how long."""
+
+
+@dataclass(frozen=True)
+class FeedStatus:
+    """One feed as this agent sees it."""
+
+    feed: str
+    role: str
+    """``active``: this agent relays it; ``standby``: another does, or it can't be had now."""
+    problem: str = ""
+    """What is missing, as a sentence; empty when nothing is."""
+    owner: str = ""
+    """Who relays it, as far as known."""
+    published: int = 0
+    """Events acknowledged since this agent took the feed."""
+    rate: float = 0.0
+    """Events a second, lately."""
+    lag: float = 0.0
+    """Seconds: everything committed longer ago is published. Only where active."""
+    stopped: tuple[Stopped, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What makes the broker's acknowledgement less durable than it sounds."""
+
+
+def stopped(stops: Mapping[int, Stop], now: float) -> tuple[Stopped, ...]:
+    """The stopped buckets in order."""
+    return tuple(
+        Stopped(bucket, stop.row, stop.reason, round(now - stop.since, 1))
+        for bucket, stop in sorted(stops.items())
+    )

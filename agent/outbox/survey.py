@@ -1,0 +1,73 @@
+"""What the database alone tells of all feeds: for ``pillion outbox status``, where no agent need run."""
+
+from dataclasses import dataclass
+
+from agent.config.sections.outbox import Outbox
+from agent.outbox import shape
+from agent.outbox.database import Connection
+from agent.outbox.feeds import Feed, feeds
+from agent.outbox.names import identifier
+from agent.outbox.snapshot import Snapshot
+from agent.runtime.errors import Permanent
+
+MOST = 10000
+"""Unsent rows are counted up to here: counting all of a long backlog would read it all."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """One feed as its tables show it."""
+
+    feed: str
+    owner: str
+    """Who relays it; empty: nobody."""
+    buckets: int
+    unsent: int
+    """Rows behind the saved position, at most MOST + 1. What is on its way just now counts as unsent."""
+    oldest: float | None
+    """Seconds since the oldest of them was written; None where there are none or the table does not say."""
+    problem: str = ""
+    """Why nothing can be said, as a sentence."""
+
+
+async def survey(connection: Connection, settings: Outbox) -> list[Survey]:
+    """All feeds of the settings; raises Transient or Permanent where nothing at all can be said."""
+    return [await _feed(connection, settings, feed) for feed in feeds(settings)]
+
+
+async def _feed(connection: Connection, settings: Outbox, feed: Feed) -> Survey:
+    doing = f"looking at the outbox {feed.name}"
+    try:
+        rows = await connection.fetch(
+            doing,
+            "SELECT bucket, owner, base::text, target::text, pos "
+            f"FROM {identifier(settings.schema)}.bucket WHERE feed = $1",
+            feed.name,
+        )
+        if not rows:
+            raise Permanent(f"{doing}: it is not prepared; run `pillion outbox init`")
+        table = await shape.look(connection, feed)
+    except Permanent as error:
+        return Survey(feed.name, "", 0, 0, None, str(error))
+    oldest = min((Snapshot.parse(row["base"]) for row in rows), key=lambda base: base.age)
+    found = await connection.fetch(
+        doing,
+        f"SELECT count(*)::int AS unsent, {_age(feed)} AS oldest FROM (SELECT t.* FROM {feed.table.sql} t "
+        f"JOIN {identifier(settings.schema)}.bucket p ON p.feed = $1 AND p.bucket = {_qualified(table.bucket, feed)} "
+        "WHERE (t.xid >= $2::text::xid8 OR t.xid = ANY($3::text[]::xid8[])) AND NOT pg_visible_in_snapshot(t.xid, p.base) "
+        f"AND NOT (p.target IS NOT NULL AND pg_visible_in_snapshot(t.xid, p.target) AND t.{table.id} <= p.pos) "
+        f"LIMIT {MOST + 1}) AS unsent",
+        feed.name,
+        str(oldest.xmax),
+        [str(xid) for xid in oldest.xip],
+    )
+    owners = sorted({row["owner"] for row in rows if row["owner"]})
+    return Survey(feed.name, ", ".join(owners), len(rows), found[0]["unsent"], found[0]["oldest"])
+
+
+def _age(feed: Feed) -> str:
+    return "extract(epoch FROM now() - min(created))::float8" if feed.own else "NULL::float8"
+
+
+def _qualified(bucket: str, feed: Feed) -> str:
+    return "t.bucket" if feed.own else bucket

@@ -1,0 +1,124 @@
+"""One feed's reading and publishing, a turn at a time: decide (``cursor``), read (``reader``), carry (``courier``), move on."""
+
+from collections.abc import Callable, Collection, Mapping
+
+import structlog
+
+from agent.outbox.brokers import Link
+from agent.outbox.courier import Courier
+from agent.outbox.cursor import Cursor, Place, Poll, Walk
+from agent.outbox.database import Row
+from agent.outbox.delivery import Delivery
+from agent.outbox.events import Maker, RefusedError
+from agent.outbox.metrics import Metrics
+from agent.outbox.reader import Page, Reader
+from agent.outbox.snapshot import Snapshot
+from agent.outbox.stops import Stops
+
+log = structlog.get_logger(__name__)
+
+After = Callable[[Mapping[int, int]], dict[int, Place]]
+"""From the lowest unfinished row of each bucket to the places after a page."""
+
+
+class Turns:
+    """Works on a feed that is owned. ``clock`` returns seconds."""
+
+    def __init__(
+        self, cursor: Cursor, reader: Reader, maker: Maker, metrics: Metrics, clock: Callable[[], float]
+    ) -> None:
+        self.cursor = cursor
+        self.stops = Stops(clock)
+        self.published = 0
+        self._reader = reader
+        self._maker = maker
+        self._metrics = metrics
+        self._clock = clock
+        self.feed = maker.feed.name
+        self._underway: Callable[[], dict[int, Place]] | None = None
+        self._asked: dict[Snapshot, float] = {}
+        self._fresh = dict.fromkeys(cursor.places, clock())
+
+    def places(self) -> dict[int, Place]:
+        """What may be saved now, the page that is on its way included as far as it is acknowledged."""
+        return {**self.cursor.places, **(self._underway() if self._underway else {})}
+
+    @property
+    def lag(self) -> float:
+        """Seconds: everything that was committed longer ago is published."""
+        return self._clock() - min(self._fresh.values())
+
+    async def turn(self, courier: Courier, link: Link) -> bool:
+        """Read once for each group of buckets and publish what was read; whether there was anything to do.
+
+        Raises what reader and courier raise; what was acknowledged until then is counted.
+        """
+        self._reader.largest = link.largest
+        resting = self.stops.resting()
+        for tick in self.cursor.stragglers(resting):
+            self.cursor.start(tick.buckets, tick.base, tick.target, await self._reader.floor(tick.base))
+        walks = self.cursor.walks(resting)
+        for walk in walks:
+            await self._walk(walk, courier, link)
+        poll = self.cursor.poll(resting)
+        return (poll is not None and await self._poll(poll, courier, link)) or bool(walks)
+
+    async def _walk(self, walk: Walk, courier: Courier, link: Link) -> None:
+        page = await self._reader.walk(walk)
+        last = None if page.whole else page.rows[-1]["id"]
+        rows = [row for row in page.rows if self.cursor.wants(row["bucket"], row["id"])]
+        await self._publish(
+            page, rows, courier, link, lambda unfinished: self.cursor.walked(walk, last, unfinished)
+        )
+
+    async def _poll(self, poll: Poll, courier: Courier, link: Link) -> bool:
+        asked = self._clock()
+        page = await self._reader.poll(poll)
+        seen = page.seen
+        assert seen is not None
+        self._asked[seen] = asked
+        if not page.whole:
+            self.cursor.start(poll.buckets, poll.base, seen, await self._reader.floor(poll.base))
+            return True
+        await self._publish(
+            page, page.rows, courier, link, lambda unfinished: self.cursor.polled(poll, seen, unfinished)
+        )
+        return bool(page.rows)
+
+    async def _publish(
+        self, page: Page, rows: Collection[Row], courier: Courier, link: Link, after: After
+    ) -> None:
+        delivery = self._delivery(rows)
+        if rows:
+            await self._reader.gate(page.wal)
+        self._underway = lambda: after(delivery.unfinished())
+        try:
+            with self._metrics.page.labels(self.feed).time():
+                await courier.carry(delivery, link)
+        finally:
+            self._underway = None
+            self._settle(delivery, after(delivery.unfinished()))
+
+    def _delivery(self, rows: Collection[Row]) -> Delivery:
+        events, refused = [], []
+        for row in rows:
+            try:
+                events.append(self._maker.event(row))
+            except RefusedError as error:
+                refused.append((row["bucket"], row["id"], str(error)))
+        return Delivery(events, refused)
+
+    def _settle(self, delivery: Delivery, places: Mapping[int, Place]) -> None:
+        self.cursor.move(places)
+        self.published += delivery.acknowledged
+        self._metrics.published.labels(self.feed).inc(delivery.acknowledged)
+        self._metrics.refused.labels(self.feed).inc(len(delivery.reasons))
+        for bucket, stop in self.stops.settle(delivery.reasons, delivery.unfinished(), places).items():
+            log.warning("outbox.refused", feed=self.feed, bucket=bucket, row=stop.row, reason=stop.reason)
+        self._metrics.stopped.labels(self.feed).set(len(self.stops.all))
+        for bucket, place in places.items():
+            if place.target is None:
+                self._fresh[bucket] = self._asked.get(place.base, self._fresh[bucket])
+        used = {each for place in self.cursor.places.values() for each in (place.base, place.target)}
+        self._asked = {seen: at for seen, at in self._asked.items() if seen in used}
+        self._metrics.lag.labels(self.feed).set(self.lag)

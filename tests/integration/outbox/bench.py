@@ -1,0 +1,153 @@
+"""What the outbox tests share: a service's database, relays in this process, and what arrived in the stream."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import msgspec
+import nats
+import nats.errors
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from prometheus_client import CollectorRegistry
+
+from agent.config.sections.outbox import Broker, Changes, Outbox, Table
+from agent.outbox import brokers
+from agent.outbox.database import Database
+from agent.outbox.metrics import Metrics
+from agent.outbox.relay import Relay, boot_clock
+from agent.outbox.sql.install import SESSION, Installer
+from agent.runtime.health import Board
+from tests.waiting import until
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A message of the stream."""
+
+    subject: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def data(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+    @property
+    def key(self) -> str:
+        return self.headers.get("ce-partitionkey", "")
+
+
+class Bench:
+    """A database, a stream and relays. Make tables with ``service``, then ``init``."""
+
+    def __init__(self, url: str, nats_url: str) -> None:
+        self.url = url
+        self.nats_url = nats_url
+        self.stream = f"s{uuid.uuid4().hex[:10]}"
+        self.said: list[str] = []
+        self.board = Board(boot_clock)
+        self.registries: list[CollectorRegistry] = []
+        self._opened: list[asyncpg.Connection] = []
+
+    async def open(self) -> None:
+        self.service = await self.connect()
+
+    async def connect(self, **settings: str) -> Any:
+        connection = await asyncpg.connect(self.url, server_settings={"application_name": "service", **settings})
+        self._opened.append(connection)
+        return connection
+
+    async def close(self) -> None:
+        for connection in self._opened:
+            if not connection.is_closed():
+                connection.terminate()
+
+    def settings(self, *, tables: tuple[Table, ...] = (), changes: tuple[Changes, ...] = (), **more: Any) -> Outbox:
+        """Settings whose topics lie below the bench's own stream."""
+        topic = f"{self.stream}.{{table}}"
+        topical = {"topic": topic}
+        more = {"lease": 2.0, **more}
+        return Outbox(
+            database=self.url,
+            tables=tuple(msgspec.structs.replace(each, **topical) if not each.topic else each for each in tables),
+            changes=tuple(msgspec.structs.replace(each, **topical) if not each.topic else each for each in changes),
+            broker=Broker(url=self.nats_url, stream=self.stream, create=True, timeout=2.0),
+            **more,
+        )
+
+    def installer(self, settings: Outbox, patience: float = 20.0) -> Installer:
+        return Installer(Database(lambda: self.url, settings=SESSION), settings, self.said.append, patience)
+
+    async def init(self, settings: Outbox, existing: Any = None, role: str = "") -> int:
+        return await self.installer(settings).install(existing, role)
+
+    def make(self, settings: Outbox, *, identity: str | None = None, **more: Any) -> Relay:
+        registry = CollectorRegistry()
+        self.registries.append(registry)
+        return Relay(
+            settings, service="shop", identity=identity or uuid.uuid4().hex, url=lambda: settings.database,
+            broker=brokers.make(settings.broker, "shop"), health=self.board.of("relay"), metrics=Metrics(registry), **more,
+        )
+
+    @asynccontextmanager
+    async def relay(self, settings: Outbox, **more: Any) -> AsyncIterator[Relay]:
+        """A relay that runs for the body and is stopped in order."""
+        relay = self.make(settings, **more)
+        task = asyncio.create_task(relay.run(lambda: None))
+        try:
+            yield relay
+        finally:
+            if task.done():
+                task.result()
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def outbox(self) -> list[Any]:
+        """The rows that the triggers wrote."""
+        return list(await self.service.fetch("SELECT * FROM pillion.outbox ORDER BY id"))
+
+    async def arrived(self) -> list[Arrived]:
+        """Everything in the stream, in its order."""
+        return await read_stream(self.nats_url, self.stream)
+
+    async def count(self) -> int:
+        """How many messages are in the stream."""
+        client = await nats.connect(self.nats_url)
+        try:
+            return int((await client.jetstream().stream_info(self.stream)).state.messages)
+        except nats.js.errors.NotFoundError:
+            return 0
+        finally:
+            await client.close()
+
+    async def until_arrived(self, count: int, within: float = 20.0) -> list[Arrived]:
+        """Wait for so many messages and return all."""
+
+        async def enough() -> bool:
+            found = await self.count()
+            assert found >= count, f"{found} of {count}; {dict(self.board.reports)}"
+            return True
+
+        await until(enough, within=within, every=0.05)
+        return await self.arrived()
+
+
+async def read_stream(url: str, stream: str) -> list[Arrived]:
+    """All messages of a stream from its first on."""
+    client = await nats.connect(url)
+    found: list[Arrived] = []
+    try:
+        jetstream = client.jetstream()
+        total = (await jetstream.stream_info(stream)).state.messages
+        config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL, ack_policy=AckPolicy.NONE)
+        puller = await jetstream.pull_subscribe("", durable=None, stream=stream, config=config)
+        while len(found) < total:
+            for message in await puller.fetch(min(500, total - len(found)), timeout=5):
+                found.append(Arrived(message.subject, dict(message.headers or {}), message.data))
+        return found
+    finally:
+        await client.close()
