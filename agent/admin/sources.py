@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from agent.model.catalog import Catalog
 from agent.model.registration import Registration, ServiceHealth, Verdict
 from agent.model.revision import Revision
+from agent.model.store import Store
 from agent.runtime.health import Board
 from agent.runtime.latest import Latest
 
@@ -31,11 +31,15 @@ class Sources:
     registration: Latest[Registration] | None = None
     service: Latest[ServiceHealth] | None = None
     verdict: Latest[Verdict] | None = None
-    store: Latest[Any] | None = None
+    store: Latest[Store] | None = None
     """Configuration for the service from the registry's KV."""
     outbox: Callable[[], Awaitable[object]] | None = None
     """The relay's state as something msgspec can encode."""
     envoy_metrics: Callable[[], Awaitable[str]] | None = None
     """Envoy's statistics in Prometheus' text form; raises Transient while it does not answer."""
-    drain: Callable[[], Awaitable[bool]] | None = None
-    """Drain the inbound and wait; whether all requests in flight ended in time. Raises Transient."""
+    drain: Callable[[bool], Awaitable[bool]] | None = None
+    """Begin to leave (not ready, critical, ``Connection.
+
+    Close``) and, if asked to wait, wait until requests in flight ended; returns whether they have. Raises
+    Transient.
+    """

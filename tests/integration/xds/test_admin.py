@@ -5,7 +5,9 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from agent.admin.exposition import exposition
 from agent.demo.backing import free_port
 from agent.proxy.admin import EnvoyAdmin
 from agent.proxy.snapshot import Resource, Snapshot
@@ -53,7 +55,11 @@ async def test_it_tells_listeners_metrics_and_the_whole_configuration(agent: Age
             "outbound": outward,
         }
         await get(inward)
-        assert "envoy_http_downstream_rq_total" in await admin.metrics()
+        text = exposition(agent.collectors, await admin.metrics())
+        families = {family.name for family in text_string_to_metric_families(text)}
+        assert {"envoy_http_downstream_rq", "pillion_xds_streams"} <= families
+        types = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")]
+        assert len(types) == len(set(types))
         assert "configs" in await admin.config_dump()
 
 

@@ -1,0 +1,89 @@
+"""What the three listeners answer."""
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from agent.admin import exposition, guard
+from agent.admin.page import page
+from agent.admin.polls import Polls
+from agent.admin.sources import Sources
+from agent.admin.status import status
+from agent.runtime.errors import PillionError, Transient
+
+log = structlog.get_logger(__name__)
+
+
+class Api:
+    """The handlers, and the three applications made of them."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def whole(self) -> web.Application:
+        """Everything, to programs on this machine."""
+        app = web.Application(middlewares=[guard.plain_headers, guard.local_only], client_max_size=4096)
+        self._probes(app)
+        app.router.add_get("/", self.index)
+        app.router.add_get("/status", self.status)
+        app.router.add_get("/metrics", self.metrics)
+        app.router.add_post("/drain", self.drain)
+        if self._sources.store is not None:
+            app.router.add_get("/v1/config/{key:.+}", Polls(self._sources.store).answer)
+        return app
+
+    def probes(self) -> web.Application:
+        """Only whether it lives and whether it is ready, to anyone."""
+        app = web.Application(middlewares=[guard.plain_headers], client_max_size=4096)
+        self._probes(app)
+        return app
+
+    def scrapes(self) -> web.Application:
+        """Only metrics, to anyone."""
+        app = web.Application(middlewares=[guard.plain_headers], client_max_size=4096)
+        app.router.add_get("/metrics", self.metrics)
+        return app
+
+    async def health(self, _: web.Request) -> web.Response:
+        """200: the agent's loop turns."""
+        return web.Response(text="ok\n")
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """200 when the instance is to get traffic; else 503 with each reason on a line."""
+        ready, reasons = self._sources.ready()
+        text = "ready\n" if ready else "".join(f"{reason}\n" for reason in reasons) or "not ready\n"
+        return web.Response(status=200 if ready else 503, text=text)
+
+    async def index(self, _: web.Request) -> web.Response:
+        """The status page."""
+        return web.Response(text=page(await status(self._sources)), content_type="text/html")
+
+    async def status(self, _: web.Request) -> web.Response:
+        """The status as JSON."""
+        body = msgspec.json.encode(await status(self._sources))
+        return web.Response(body=body, content_type="application/json")
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """The agent's metrics and Envoy's."""
+        envoy = None
+        if self._sources.envoy_metrics is not None:
+            try:
+                envoy = await self._sources.envoy_metrics()
+            except Transient as error:
+                log.debug("metrics.without_envoy", error=str(error))
+        text = exposition.exposition(self._sources.collectors, envoy)
+        return web.Response(body=text.encode(), headers={"Content-Type": exposition.CONTENT_TYPE})
+
+    async def drain(self, request: web.Request) -> web.Response:
+        """Begin to drain; with ``?wait=1`` answer only when all in flight has ended or its time is over."""
+        if self._sources.drain is None:
+            return web.json_response({"problem": "This agent has nothing to drain."}, status=501)
+        try:
+            drained = await self._sources.drain(request.query.get("wait") == "1")
+        except PillionError as error:
+            return web.json_response({"problem": str(error)}, status=503)
+        return web.json_response({"drained": drained})
+
+    def _probes(self, app: web.Application) -> None:
+        app.router.add_get("/healthz", self.health)
+        app.router.add_get("/readyz", self.ready)

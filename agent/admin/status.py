@@ -1,0 +1,69 @@
+"""Everything that an operator may want to know of this agent, as plain data."""
+
+from typing import Any
+
+import msgspec
+
+from agent.admin.sources import Sources
+from agent.model.catalog import Catalog, Service
+from agent.runtime.errors import PillionError
+
+
+async def status(sources: Sources) -> dict[str, Any]:
+    """The state of all parts.
+
+    Parts that this agent has not are absent. Holds no secret and no configuration value.
+    """
+    ready, reasons = sources.ready()
+    found: dict[str, Any] = {
+        "agent": dict(sources.facts),
+        "ready": ready,
+        "reasons": list(reasons),
+        "components": {name: msgspec.to_builtins(report) for name, report in sources.board.reports.items()},
+        "ports": dict(sources.ports),
+        "envoy": msgspec.to_builtins(sources.revision.value),
+        "upstreams": {name: _service(one) for name, one in _sorted(sources.catalog.value)},
+        "left_out": list(sources.catalog.value.left_out),
+    }
+    for name, cell in (
+        ("registration", sources.registration),
+        ("service", sources.service),
+        ("verdict", sources.verdict),
+    ):
+        if cell is not None:
+            found[name] = msgspec.to_builtins(cell.value)
+    if sources.store is not None:
+        store = sources.store.value
+        found["store"] = {"index": store.index, "keys": sorted(store.entries)}
+    if sources.outbox is not None:
+        found["outbox"] = await _outbox(sources)
+    return found
+
+
+async def _outbox(sources: Sources) -> Any:
+    if sources.outbox is None:
+        return None
+    try:
+        return msgspec.to_builtins(await sources.outbox(), str_keys=True)
+    except PillionError as error:
+        return {"problem": str(error)}
+
+
+def _sorted(catalog: Catalog) -> list[tuple[str, Service]]:
+    return sorted(catalog.services.items())
+
+
+def _service(service: Service) -> dict[str, Any]:
+    return {
+        "stale": service.stale,
+        "routes": list(service.routes),
+        "instances": [
+            {
+                "id": instance.id,
+                "address": str(instance.address),
+                "zone": instance.zone,
+                "versions": [str(version) for version in instance.offer.serves],
+            }
+            for instance in service.instances
+        ],
+    }

@@ -1,0 +1,50 @@
+"""Two scrapes become one."""
+
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.parser import text_string_to_metric_families
+
+from agent.admin.exposition import exposition
+
+ENVOY = """# TYPE envoy_a_total counter
+envoy_a_total{x="1"} 1
+envoy_a_total{x="2"} 2
+
+# TYPE pillion_mine_total counter
+pillion_mine_total 77
+# TYPE envoy_b histogram
+envoy_b_bucket{le="+Inf"} 1
+envoy_b_sum 2
+envoy_b_count 1
+# TYPE envoy_a_total counter
+envoy_a_total{x="3"} 3
+"""
+
+
+def registry() -> CollectorRegistry:
+    """A registry with one counter at 1."""
+    collectors = CollectorRegistry()
+    Counter("pillion_mine", "Mine.", registry=collectors).inc()
+    return collectors
+
+
+def test_every_family_is_there_once_and_the_agents_win() -> None:
+    text = exposition(registry(), ENVOY)
+    families = list(text_string_to_metric_families(text))
+    names = [family.name for family in families]
+    assert len(names) == len(set(names))
+    samples = {
+        (one.name, one.labels.get("x", "")): one.value for family in families for one in family.samples
+    }
+    assert samples["pillion_mine_total", ""] == 1
+    assert samples["envoy_a_total", "2"] == 2
+    assert samples["envoy_b_sum", ""] == 2
+    assert samples["pillion_envoy_answered", ""] == 1
+
+
+def test_without_envoy_the_agents_metrics_say_so() -> None:
+    assert "pillion_envoy_answered 0\n" in exposition(registry(), None)
+    assert "pillion_mine_total 1.0\n" in exposition(registry(), None)
+
+
+def test_lines_that_belong_to_no_family_are_left_out() -> None:
+    assert "stray" not in exposition(registry(), "stray 1\n# TYPE envoy_a_total counter\nenvoy_a_total 1\n")
