@@ -117,7 +117,8 @@ class Session:
             await asyncio.sleep(self._timing.lease / 6)
 
     async def _save(self, writes: Connection) -> None:
-        pause, published, idle = SAVE_EVERY, 0, self._clock()
+        # The first save comes soon: a relay that is killed again and again must still get on.
+        pause, published, idle = SAVE_EVERY / 5, 0, self._clock()
         while True:
             await asyncio.sleep(pause)
             self.rate += 0.2 * ((self.turns.published - published) / pause - self.rate)

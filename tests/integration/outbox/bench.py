@@ -1,17 +1,20 @@
 """What the outbox tests share: a service's database, relays in this process, and what arrived in the stream."""
 
 import asyncio
+import subprocess
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import msgspec
 import nats
 import nats.errors
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, StreamConfig
 from prometheus_client import CollectorRegistry
 
 from agent.config.sections.outbox import Broker, Changes, Outbox, Table
@@ -23,6 +26,8 @@ from agent.outbox.sql.install import SESSION, Installer
 from agent.runtime.health import Board
 from tests.waiting import until
 
+ROOT = Path(__file__).parents[3]
+
 
 @dataclass(frozen=True)
 class Arrived:
@@ -31,6 +36,8 @@ class Arrived:
     subject: str
     headers: dict[str, str]
     body: bytes
+    at: float = 0.0
+    """Wall-clock time at which the stream stored it."""
 
     @property
     def data(self) -> Any:
@@ -52,6 +59,7 @@ class Bench:
         self.board = Board(boot_clock)
         self.registries: list[CollectorRegistry] = []
         self._opened: list[asyncpg.Connection] = []
+        self._children: list[subprocess.Popen[bytes]] = []
 
     async def open(self) -> None:
         self.service = await self.connect()
@@ -62,6 +70,10 @@ class Bench:
         return connection
 
     async def close(self) -> None:
+        for child in self._children:
+            if child.poll() is None:
+                child.kill()
+            child.wait()
         for connection in self._opened:
             if not connection.is_closed():
                 connection.terminate()
@@ -106,6 +118,27 @@ class Bench:
             task.cancel()
             await asyncio.wait([task])
 
+    async def make_stream(self, **settings: Any) -> None:
+        """The bench's stream, with the shortest memory for duplicates, so that they are seen."""
+        client = await nats.connect(self.nats_url)
+        config = StreamConfig(name=self.stream, subjects=[f"{self.stream}.>"], duplicate_window=0.1, **settings)
+        await client.jetstream().add_stream(config)
+        await client.close()
+
+    def process(self, settings: Outbox, folder: Path, identity: str) -> subprocess.Popen[bytes]:
+        """A relay as a process of its own; the test ends it."""
+        file = folder / f"{self.stream}.json"
+        file.write_bytes(msgspec.json.encode(settings))
+        with (folder / f"relay-{self.stream}.log").open("ab") as log:
+            argv = [sys.executable, "-m", "tests.integration.outbox.process", str(file), identity]
+            child = subprocess.Popen(argv, stdout=log, stderr=log, cwd=ROOT)
+        self._children.append(child)
+        return child
+
+    async def owner(self, feed: str) -> str | None:
+        """Who relays the feed now."""
+        return await self.service.fetchval("SELECT max(owner) FROM pillion.bucket WHERE feed = $1", feed)
+
     async def outbox(self) -> list[Any]:
         """The rows that the triggers wrote."""
         return list(await self.service.fetch("SELECT * FROM pillion.outbox ORDER BY id"))
@@ -147,7 +180,8 @@ async def read_stream(url: str, stream: str) -> list[Arrived]:
         puller = await jetstream.pull_subscribe("", durable=None, stream=stream, config=config)
         while len(found) < total:
             for message in await puller.fetch(min(500, total - len(found)), timeout=5):
-                found.append(Arrived(message.subject, dict(message.headers or {}), message.data))
+                at = message.metadata.timestamp.timestamp()
+                found.append(Arrived(message.subject, dict(message.headers or {}), message.data, at))
         return found
     finally:
         await client.close()

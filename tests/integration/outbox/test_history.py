@@ -1,0 +1,139 @@
+"""Everything that was committed arrives, nothing else does, and a key's events arrive in order, whatever happens meanwhile."""
+
+import asyncio
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.config.sections.outbox import Changes, Outbox, Table
+from agent.demo import backing
+from tests.integration.outbox import history
+from tests.integration.outbox.bench import Bench, read_stream
+from tests.waiting import until
+
+FEEDS = {"changes": "pillion.outbox", "table": "public.ob"}
+
+
+async def prepared(bench: Bench, mode: str, **more: Any) -> Outbox:
+    """Tables, stream and Pillion's own, with pages so small that a tick has many."""
+    await bench.service.execute(history.AGGREGATE)
+    more = {"page": 10, "lease": 1.0, **more}
+    if mode == "table":
+        await bench.service.execute(history.OUTBOX)
+        settings = bench.settings(tables=(Table(table="ob"),), **more)
+    else:
+        settings = bench.settings(changes=(Changes(table="aggregate"),), **more)
+    await bench.init(settings)
+    return settings
+
+
+def writers(bench: Bench, mode: str, log: history.History, seed: int = 1) -> history.Writers:
+    return history.Writers(bench.connect, log, note=mode == "table", seed=seed)
+
+
+async def complete(bench: Bench, log: history.History, within: float = 30.0, url: str = "") -> history.Verdict:
+    """Wait until all that was committed arrived, and check it."""
+
+    async def all_there() -> history.Verdict:
+        verdict = history.check(log, await read_stream(url or bench.nats_url, bench.stream))
+        assert not verdict.missing, verdict
+        return verdict
+
+    verdict = await until(all_there, within=within, every=0.2)
+    assert not verdict.phantom
+    assert not verdict.inversions
+    return verdict
+
+
+@pytest.mark.parametrize("mode", ["changes", "table"])
+async def test_nothing_is_skipped_inverted_or_held_up_by_late_commits(bench: Bench, mode: str) -> None:
+    await bench.make_stream()
+    settings = await prepared(bench, mode)
+    log = history.History()
+    work = writers(bench, mode, log)
+    async with bench.relay(settings):
+        work.start()
+        await asyncio.sleep(6)
+        await work.stop()
+        verdict = await complete(bench, log)
+    assert len(log.committed) > 500
+    assert verdict.duplicates == 0
+    delays = [each.at - log.committed[history.version(each)] for each in await bench.arrived()]
+    assert max(delays) < 1.5, "events waited for the transaction that was open for 3 s"
+
+
+async def test_a_tick_of_many_pages_is_read_whole(bench: Bench) -> None:
+    """What piled up while no relay ran, and what was committed late into it."""
+    await bench.make_stream()
+    settings = await prepared(bench, "changes")
+    log = history.History()
+    work = writers(bench, "changes", log)
+    work.start()
+    await asyncio.sleep(3)
+    async with bench.relay(settings):
+        await asyncio.sleep(1)
+        await work.stop()
+        await complete(bench, log)
+
+
+@pytest.mark.parametrize("mode", ["changes", "table"])
+async def test_a_relay_killed_at_random_points_loses_and_inverts_nothing(
+    bench: Bench, tmp_path: Path, mode: str
+) -> None:
+    await bench.make_stream()
+    settings = await prepared(bench, mode)
+    log = history.History()
+    work = writers(bench, mode, log, seed=2)
+    work.start()
+    chance = random.Random(5)
+    former: str | None = None
+    kills = []
+
+    async def taken() -> bool:
+        return await bench.owner(FEEDS[mode]) not in (None, former)
+
+    for _ in range(10):
+        child = bench.process(settings, tmp_path, "same")
+        await until(taken, within=20)
+        former = await bench.owner(FEEDS[mode])
+        await asyncio.sleep(chance.random() * 1.2)
+        kills.append(time.time())
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    await work.stop()
+    async with bench.relay(settings):
+        verdict = await complete(bench, log)
+    # At the most what was published since the last save, which is made twice a second, and a page.
+    recent = [each for each in await bench.arrived() if any(kill - 1 < each.at <= kill for kill in kills)]
+    assert verdict.duplicates <= len(recent) + len(kills) * settings.page
+
+
+async def test_a_broker_that_stops_for_10_seconds_loses_nothing(bench: Bench, tmp_path: Path) -> None:
+    server = backing.Nats(tmp_path / "nats")
+    server.start()
+    try:
+        bench.nats_url = server.url
+        await bench.make_stream()
+        settings = await prepared(bench, "changes")
+        log = history.History()
+        work = writers(bench, "changes", log)
+        async with bench.relay(settings) as relay:
+            work.start()
+            await until(bench.count)
+            server.stop()
+
+            async def away() -> bool:
+                return "broker is away" in (await relay.status())[0].problem
+
+            await until(away)
+            await asyncio.sleep(10)
+            server.start()
+            await work.stop()
+            await complete(bench, log)
+            assert (await relay.status())[0].problem == ""
+    finally:
+        server.stop()
