@@ -1,0 +1,172 @@
+"""One active relay a feed: who takes over when, and what a relay that lost its feed can still do."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.config.sections.outbox import Changes, Outbox
+from agent.outbox.cursor import Place
+from agent.outbox.database import Database
+from agent.outbox.leases import Claim, Ledger, LostError, Watch
+from agent.outbox.snapshot import Snapshot
+from tests.integration.outbox import history
+from tests.integration.outbox.bench import Bench
+from tests.integration.outbox.test_history import complete, prepared, writers
+from tests.waiting import until
+
+FEED = "pillion.outbox"
+
+
+async def simple(bench: Bench, **more: object) -> Outbox:
+    await bench.service.execute("CREATE TABLE orders (id serial PRIMARY KEY, item text)")
+    settings = bench.settings(changes=(Changes(table="orders"),), **more)
+    await bench.init(settings)
+    return settings
+
+
+async def test_of_two_relays_one_is_active_and_the_other_takes_over_when_it_stops(bench: Bench) -> None:
+    settings = await simple(bench)
+    async with bench.relay(settings) as second_to_stop:
+        async with bench.relay(settings) as other:
+
+            async def one_active() -> bool:
+                roles = sorted([(await each.status())[0].role for each in (second_to_stop, other)])
+                return roles == ["active", "standby"]
+
+            await until(one_active)
+            await bench.service.execute("INSERT INTO orders (item) VALUES ('a')")
+            await bench.until_arrived(1)
+        stopped = time.monotonic()
+
+        async def active() -> bool:
+            return (await second_to_stop.status())[0].role == "active"
+
+        await until(active)
+        assert time.monotonic() - stopped < settings.lease, "a released feed need not wait for the lease"
+        await bench.service.execute("INSERT INTO orders (item) VALUES ('b')")
+        assert [each.data["after"]["item"] for each in await bench.until_arrived(2)] == ["a", "b"]
+
+
+async def test_a_standby_holds_no_connection(bench: Bench) -> None:
+    settings = await simple(bench, lease=4.0)
+    async with bench.relay(settings), bench.relay(settings), bench.relay(settings):
+        await until(lambda: bench.owner(FEED))
+
+        async def two() -> bool:
+            count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pillion' AND datname = current_database()"
+            return await bench.service.fetchval(count) == 2
+
+        await until(two)
+
+
+async def test_a_killed_relay_is_replaced_after_its_lease(bench: Bench, tmp_path: Path) -> None:
+    settings = await simple(bench)
+    child = bench.process(settings, tmp_path, "one")
+    await until(lambda: bench.owner(FEED), within=20)
+    dead = await bench.owner(FEED)
+    async with bench.relay(settings, identity="two"):
+        await asyncio.sleep(settings.lease * 1.5)
+        assert await bench.owner(FEED) == dead, "taken from a relay that is alive"
+        child.kill()
+        killed = time.monotonic()
+
+        async def other() -> bool:
+            return await bench.owner(FEED) != dead
+
+        await until(other)
+        assert settings.lease * 0.4 < time.monotonic() - killed < settings.lease * 2.5
+
+
+async def test_a_relay_that_stood_still_past_its_lease_moves_nothing(bench: Bench, tmp_path: Path) -> None:
+    await bench.make_stream()
+    settings = await prepared(bench, "changes")
+    log = history.History()
+    work = writers(bench, "changes", log)
+    work.start()
+    child = bench.process(settings, tmp_path, "one")
+    await until(lambda: bench.owner(FEED), within=20)
+    zombie = await bench.owner(FEED)
+    os.kill(child.pid, signal.SIGSTOP)
+    async with bench.relay(settings, identity="two"):
+
+        async def taken() -> bool:
+            return (await bench.owner(FEED) or "").startswith("two/")
+
+        await until(taken)
+        os.kill(child.pid, signal.SIGCONT)
+        await asyncio.sleep(1)
+        assert (await bench.owner(FEED) or "").startswith("two/")
+        assert child.poll() is None
+        await work.stop()
+        await complete(bench, log)
+    child.kill()
+    assert zombie != await bench.owner(FEED)
+
+
+async def test_a_former_owner_can_save_nothing(bench: Bench) -> None:
+    """The fence itself, without a relay that would notice its loss first."""
+    await simple(bench)
+    ledger = Ledger("pillion", FEED)
+    async with Database(lambda: bench.url).connection() as one, Database(lambda: bench.url).connection() as two:
+        everyone = Watch(1.0, time.monotonic, lambda _: True)
+        first = await ledger.claim(one, "one/1", everyone, time.monotonic)
+        second = await ledger.claim(two, "two/1", everyone, time.monotonic)
+        assert isinstance(first, Claim)
+        assert isinstance(second, Claim)
+        far = Place(Snapshot(10**9, 10**9))
+        before = await bench.service.fetch("SELECT * FROM pillion.bucket ORDER BY bucket")
+        with pytest.raises(LostError):
+            await ledger.save(one, first, dict.fromkeys(range(64), far))
+        with pytest.raises(LostError):
+            await ledger.beat(one, first)
+        await ledger.release(one, first)
+        assert await bench.service.fetch("SELECT * FROM pillion.bucket ORDER BY bucket") == before
+        await ledger.save(two, second, {3: far})
+        assert await bench.service.fetchval("SELECT base::text FROM pillion.bucket WHERE bucket = 3") == str(far.base)
+
+
+async def test_of_claims_at_once_one_wins(bench: Bench) -> None:
+    await simple(bench)
+    ledger = Ledger("pillion", FEED)
+
+    async def claim(number: int) -> Claim | None:
+        async with Database(lambda: bench.url).connection() as connection:
+            watch = Watch(60.0, time.monotonic, lambda _: False)
+            return await ledger.claim(connection, f"r{number}/1", watch, time.monotonic)
+
+    claims = await asyncio.gather(*(claim(number) for number in range(8)))
+    assert len([each for each in claims if each is not None]) == 1
+
+
+async def test_another_cluster_stops_the_relay_with_a_word(bench: Bench) -> None:
+    settings = await simple(bench)
+    await bench.service.execute("UPDATE pillion.feed SET system_id = '1'")
+    await bench.service.execute("INSERT INTO orders (item) VALUES ('a')")
+    async with bench.relay(settings) as relay:
+
+        async def said() -> bool:
+            return "another PostgreSQL cluster" in (await relay.status())[0].problem
+
+        await until(said)
+        assert await bench.owner(FEED) is None
+        assert await bench.count() == 0
+
+
+async def test_a_killed_backend_is_no_more_than_a_pause(bench: Bench) -> None:
+    await bench.make_stream()
+    settings = await prepared(bench, "changes")
+    log = history.History()
+    work = writers(bench, "changes", log)
+    async with bench.relay(settings):
+        work.start()
+        for _ in range(5):
+            await asyncio.sleep(0.5)
+            await bench.service.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pillion' AND datname = current_database()"
+            )
+        await work.stop()
+        await complete(bench, log)
