@@ -26,7 +26,7 @@ class Sources:
     """Whether the instance is to get traffic, and if not, each reason as a sentence."""
     revision: Latest[Revision]
     catalog: Latest[Catalog]
-    ports: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
     """What is bound, as ``host:port`` by name: ``inbound``, ``outbound``, an upstream's explicit port, …"""
     registration: Latest[Registration] | None = None
     service: Latest[ServiceHealth] | None = None

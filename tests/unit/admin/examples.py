@@ -28,7 +28,7 @@ def sources(*, service: str = "orders", ready: bool = True, **more: object) -> S
         "ready": lambda: (ready, () if ready else ("The service does not answer.",)),
         "revision": Latest(Revision("a", "b", (Refusal("listener", "a", "<i>bad</i>"),), True)),
         "catalog": Latest(Catalog({"stock": Service("stock", instances)}, ("left",))),
-        "ports": {"inbound": "127.0.0.1:15006"},
+        "ports": {"inbound": 15006},
         "registration": Latest(Registration(True, Verdict(True, "fine"))),
         "service": Latest(ServiceHealth(True, "answers")),
         "verdict": Latest(Verdict(True, "fine")),

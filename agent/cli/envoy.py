@@ -1,0 +1,192 @@
+"""``pillion envoy``: what Envoy would be given."""
+
+import asyncio
+import json
+import os
+import subprocess
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import yaml
+
+from agent.cli import reach
+from agent.cli.errors import warn
+from agent.cli.options import SettingsCommand, settings_options
+from agent.config import sources
+from agent.config.bound import bound
+from agent.config.place import Place
+from agent.config.settings import Settings
+from agent.demo import components
+from agent.model.catalog import Catalog, Service
+from agent.proxy import assets
+from agent.proxy.bootstrap import Node, bootstrap
+from agent.proxy.command import find
+from agent.proxy.planner import Fragments, plan, plan_gateway, static_bootstrap
+from agent.proxy.snapshot import Resource, Snapshot
+from agent.registry import decode, remembered, selection
+from agent.registry.client import Client, connect
+from agent.runtime.errors import Permanent, PillionError
+
+WITHIN = 5.0
+"""Seconds for Consul to tell its services."""
+VALIDATION = 30.0
+"""Seconds for Envoy to check a configuration."""
+
+catalog_option = click.option(
+    "--catalog",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A catalogue that an agent left in its state folder, instead of asking Consul.",
+)
+gateway_option = click.option("--gateway", is_flag=True, help="The gateway's configuration.")
+form_option = click.option(
+    "--format", "form", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True
+)
+
+
+@click.group()
+def command() -> None:
+    """What Envoy would be given with these settings. Nothing is started or changed."""
+
+
+@command.command(cls=SettingsCommand)
+@catalog_option
+@gateway_option
+@form_option
+@click.option("--static", is_flag=True, help="As one bootstrap that Envoy can run with by itself.")
+@settings_options()
+def render(resolved: sources.Resolved, catalog: Path | None, gateway: bool, form: str, static: bool) -> None:
+    """Print clusters, endpoints, listeners and routes, planned from these settings and Consul's services.
+
+    Consul is asked once; when it does not answer, what the agent with this state folder knew last is used.
+    """
+    settings, fragments, snapshot = planned(resolved.settings, catalog, gateway)
+    if static:
+        show(static_bootstrap(snapshot, started_with(settings, fragments, gateway)), form)
+        return
+    parts = ("clusters", "endpoints", "listeners", "routes")
+    show({part: dict(getattr(snapshot, part)) for part in parts}, form)
+
+
+@command.command(cls=SettingsCommand)
+@catalog_option
+@gateway_option
+@settings_options()
+def validate(resolved: sources.Resolved, catalog: Path | None, gateway: bool) -> None:
+    """Show the configuration to Envoy itself (`--mode validate`).
+
+    Ends with 1 and Envoy's words if it refuses.
+    """
+    settings, fragments, snapshot = planned(resolved.settings, catalog, gateway)
+    binary = find(settings.proxy.envoy, partial(components.find, "envoy"))
+    with tempfile.TemporaryDirectory() as folder:
+        whole = static_bootstrap(snapshot, started_with(settings, fragments, gateway, Path(folder)))
+        file = Path(folder) / "envoy.json"
+        file.write_bytes(msgspec.json.encode(whole))
+        checked(binary, file)
+    counts = f"{len(snapshot.listeners)} listeners, {len(snapshot.clusters)} clusters"
+    click.echo(f"Envoy accepts it: {counts} (snapshot {snapshot.hash})")
+
+
+@command.command("bootstrap", cls=SettingsCommand)
+@gateway_option
+@form_option
+@settings_options()
+def print_bootstrap(resolved: sources.Resolved, gateway: bool, form: str) -> None:
+    """Print what Envoy is started with: who it is, where its admin socket and the agent's socket are."""
+    settings = resolved.settings
+    show(started_with(settings, assets.load(settings.proxy.assets_dir), gateway), form)
+
+
+def show(content: Resource, form: str) -> None:
+    """Print plain data in the asked form."""
+    if form == "json":
+        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    else:
+        click.echo(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True), nl=False)
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML without references: equal parts are written out."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - yaml's signature
+        return True
+
+
+def planned(settings: Settings, file: Path | None, gateway: bool) -> tuple[Settings, Fragments, Snapshot]:
+    """The settings with the ports that are known, the fragments, and the plan of it all."""
+    place = placed(settings, gateway)
+    kept = reach.kept_ports(place.ports)
+    settings = bound(settings, lambda name, _, port: port or kept.get(name, 0))
+    fragments = assets.load(settings.proxy.assets_dir)
+    catalog = known(file) if file else asyncio.run(read(settings, place))
+    if gateway:
+        return settings, fragments, plan_gateway(settings, catalog, fragments)
+    return settings, fragments, plan(settings, catalog, fragments)
+
+
+def placed(settings: Settings, gateway: bool) -> Place:
+    """The state folder of the agent with these settings."""
+    return Place.of(settings, os.environ, "gateway" if gateway else "")
+
+
+def started_with(
+    settings: Settings, fragments: Fragments, gateway: bool, folder: Path | None = None
+) -> Resource:
+    """The bootstrap; with its sockets in ``folder`` instead of the state folder."""
+    place = Place(folder) if folder else placed(settings, gateway)
+    name = "gateway" if gateway else settings.service.name or "service"
+    return bootstrap(
+        fragments.copy("bootstrap"),
+        node=Node(name, name, settings.service.zone),
+        admin=place.admin,
+        xds=place.xds,
+        otlp=settings.tracing.endpoint,
+        heap_limit=settings.proxy.heap_limit,
+    )
+
+
+def known(file: Path) -> Catalog:
+    """The catalogue that an agent left on disk."""
+    found = remembered.load(file).services
+    return Catalog({name: Service(name, one.passing, one.routes) for name, one in sorted(found.items())})
+
+
+async def read(settings: Settings, place: Place) -> Catalog:
+    """The catalogue as Consul tells it now, else as it was known last."""
+    try:
+        async with asyncio.timeout(WITHIN), connect(settings.registry) as client:
+            return await _ask(client, settings)
+    except (PillionError, TimeoutError) as error:
+        reason = str(error) or f"no answer within {WITHIN:g} s"
+        warn(f"Consul was not read ({reason}); used what was known last ({place.catalog})")
+        return await asyncio.to_thread(known, place.catalog)
+
+
+async def _ask(client: Client, settings: Settings) -> Catalog:
+    wanted = frozenset(settings.upstreams) - {"*"}
+    left_out: tuple[str, ...] = ()
+    if "*" in settings.upstreams:
+        _, names = await client.services()
+        chosen = selection.choose(wanted, frozenset(filter(decode.usable, names)), wanted)
+        wanted, left_out = frozenset(chosen.names), chosen.left_out
+    services = {}
+    for name in sorted(wanted):
+        _, rows = await client.instances(name)
+        found = decode.reading(name, rows)
+        services[name] = Service(name, found.passing, found.routes)
+    return Catalog(services, left_out)
+
+
+def checked(binary: Path, file: Path) -> None:
+    """Let Envoy check a bootstrap; raises Permanent with its words when it refuses."""
+    argv = [str(binary), "--mode", "validate", "-c", str(file), "--log-level", "error"]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=VALIDATION, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Permanent(f"running {binary} to validate failed: {error}") from error
+    if done.returncode != 0:
+        raise Permanent(f"Envoy refuses it:\n{(done.stderr or done.stdout).strip()[-4000:]}")

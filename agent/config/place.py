@@ -1,0 +1,62 @@
+"""Where an agent keeps what outlives it: one folder each, and the files in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.config.settings import Settings
+
+
+@dataclass(frozen=True)
+class Place:
+    """The state folder of one agent."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, settings: Settings, environ: Mapping[str, str], kind: str = "") -> "Place":
+        """``state.dir``, else below the user's state folder (``XDG_STATE_HOME``) by service and port.
+
+        ``kind`` tells agents apart that stand beside no service, such as ``gateway``.
+        """
+        if settings.state.dir:
+            return cls(Path(settings.state.dir))
+        home = Path(environ.get("HOME") or "/")
+        base = Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state")
+        name = kind or f"{settings.service.name or 'service'}-{settings.service.port}"
+        return cls(base / "pillion" / name)
+
+    @property
+    def ports(self) -> Path:
+        """The ports that were chosen."""
+        return self.folder / "ports.json"
+
+    @property
+    def catalog(self) -> Path:
+        """The catalogue that was known last."""
+        return self.folder / "catalog.json"
+
+    @property
+    def snapshot(self) -> Path:
+        """The configuration that Envoy accepted last."""
+        return self.folder / "snapshot.json"
+
+    @property
+    def bootstrap(self) -> Path:
+        """What Envoy is started with."""
+        return self.folder / "bootstrap.json"
+
+    @property
+    def xds(self) -> Path:
+        """The socket on which Envoy asks for its configuration."""
+        return self.folder / "xds.sock"
+
+    @property
+    def admin(self) -> Path:
+        """Envoy's admin socket."""
+        return self.folder / "admin.sock"
+
+    @property
+    def lock(self) -> Path:
+        """Held while an agent uses the folder."""
+        return self.folder / "lock"
