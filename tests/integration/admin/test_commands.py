@@ -1,0 +1,107 @@
+"""The commands that read a running agent."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from agent.admin.server import Admin
+from agent.admin.sources import Sources
+from agent.demo.backing import free_port
+from agent.model.address import Address
+from tests.unit.admin.examples import sources
+
+
+async def pillion(*arguments: str) -> tuple[int, str, str]:
+    """Run a command: exit status, standard output and error."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "agent",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+@asynccontextmanager
+async def running(given: Sources) -> AsyncIterator[str]:
+    """The API of these sources; yields its address."""
+    address = Address("127.0.0.1", free_port())
+    ready = asyncio.Event()
+    task = asyncio.create_task(Admin(given, address).run(ready.set))
+    try:
+        await ready.wait()
+        yield str(address)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_status_shows_the_agent_readably_and_as_json() -> None:
+    async with running(sources(ready=False)) as address:
+        code, out, _ = await pillion("status", "--address", address)
+        assert code == 0
+        assert "orders-1: not ready" in out
+        assert "The service does not answer." in out
+        assert "127.0.0.1:9000" in out
+        code, out, _ = await pillion("status", "--json", "--admin-listen", address)
+        assert (code, json.loads(out)["agent"]["instance"]) == (0, "orders-1")
+
+
+async def test_without_an_agent_there_is_a_sentence_and_exit_status_1() -> None:
+    nowhere = f"127.0.0.1:{free_port()}"
+    for command in (["status"], ["wait", "--timeout", "0.3"], ["drain"]):
+        code, out, err = await pillion(*command, "--address", nowhere)
+        assert (code, out) == (1, "")
+        assert f"no agent answers at {nowhere}" in err
+        assert "Traceback" not in err
+
+
+async def test_wait_ends_when_the_agent_is_ready_and_fails_with_its_reasons_when_it_is_not() -> None:
+    reasons = ["It starts."]
+    given = sources()
+    waiting = Sources(**{**vars(given), "ready": lambda: (not reasons, tuple(reasons))})
+    async with running(waiting) as address:
+        code, _, err = await pillion("wait", "--timeout", "0.5", "--address", address)
+        assert code == 1
+        assert "It starts." in err
+        task = asyncio.create_task(pillion("wait", "--timeout", "20", "--address", address))
+        await asyncio.sleep(0.5)
+        assert not task.done()
+        reasons.clear()
+        assert (await task)[0] == 0
+
+
+async def test_drain_waits_unless_it_is_only_to_begin() -> None:
+    asked = []
+
+    async def drain(wait: bool) -> bool:
+        asked.append(wait)
+        return wait
+
+    async with running(sources(drain=drain)) as address:
+        assert (await pillion("drain", "--address", address))[0] == 0
+        assert (await pillion("drain", "--begin", "--address", address))[0] == 0
+    assert asked == [True, False]
+
+
+async def test_drain_fails_when_requests_are_still_in_flight() -> None:
+    async def drain(_: bool) -> bool:
+        return False
+
+    async with running(sources(drain=drain)) as address:
+        code, _, err = await pillion("drain", "--address", address)
+    assert code == 1
+    assert "still in flight" in err
+
+
+async def test_the_terminal_is_safe_from_what_others_wrote() -> None:
+    async with running(sources(service="\x1b[31mred")) as address:
+        _, out, _ = await pillion("status", "--address", address)
+    assert "\x1b" not in out

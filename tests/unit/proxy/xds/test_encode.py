@@ -1,0 +1,68 @@
+"""JSON form to protobuf."""
+
+import pytest
+from envoy.config.cluster.v3 import cluster_pb2
+from google.protobuf import any_pb2
+
+from agent.proxy.snapshot import Resource, Snapshot
+from agent.proxy.xds.encode import Encoded, Encoder, load_types, routed
+from agent.proxy.xds.kinds import Kind
+
+EDS: Resource = {"name": "a", "type": "EDS", "connect_timeout": "1s"}
+
+
+def snapshot(cluster: Resource, listener: Resource | None = None) -> Snapshot:
+    """One cluster with its endpoints."""
+    return Snapshot({"a": cluster}, {"a": {"cluster_name": "a"}}, {"l": listener} if listener else {})
+
+
+def test_a_snapshot_is_encoded_with_the_names_that_hold_it_together() -> None:
+    found = Encoder().encode(snapshot(EDS))
+    assert isinstance(found, Encoded)
+    assert found.assignments == {"a": "a"}
+    wrapped = any_pb2.Any.FromString(found.resources[Kind.CLUSTER]["a"])
+    message = cluster_pb2.Cluster()
+    assert wrapped.Unpack(message)
+    assert message.name == "a"
+
+
+def test_an_equal_resource_is_encoded_once() -> None:
+    encoder = Encoder()
+    first, again = encoder.encode(snapshot(dict(EDS))), encoder.encode(snapshot(dict(EDS)))
+    assert isinstance(first, Encoded)
+    assert isinstance(again, Encoded)
+    assert first.resources[Kind.CLUSTER]["a"] is again.resources[Kind.CLUSTER]["a"]
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        {**EDS, "no_such_field": 1},
+        {**EDS, "connect_timeout": "soon"},
+        {**EDS, "metadata": {"typed_filter_metadata": {"x": {"@type": "type.googleapis.com/os.Path"}}}},
+        {
+            **EDS,
+            "metadata": {"typed_filter_metadata": {"x": {"@type": "type.googleapis.com/envoy.no.v3.No"}}},
+        },
+    ],
+)
+def test_what_cannot_be_encoded_is_a_refusal_with_its_name(cluster: Resource) -> None:
+    found = Encoder().encode(snapshot(cluster))
+    assert isinstance(found, list)
+    assert found[0].type == "cluster"
+    assert found[0].message.startswith("a can't be encoded: ")
+
+
+def test_names_that_lead_nowhere_are_refusals() -> None:
+    found = Encoder().encode(Snapshot({"a": EDS}))
+    assert isinstance(found, list)
+    assert "asks for the endpoints a" in found[0].message
+    listener = {"name": "l", "filter_chains": [{"filters": [{"name": "x"}]}]}
+    assert routed({"x": [{"route_config_name": "r"}]}) == {"r"}
+    assert isinstance(Encoder().encode(snapshot(EDS, listener)), Encoded)
+
+
+def test_types_are_loaded_by_their_name_from_envoys_messages_only() -> None:
+    load_types({"@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"})
+    with pytest.raises(ValueError, match="not a type of Envoy's"):
+        load_types({"@type": "type.googleapis.com/subprocess.Popen"})
