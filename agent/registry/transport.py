@@ -1,7 +1,7 @@
 """The HTTP layer below py-consul: aiohttp with the rules that Pillion needs, and errors translated once.
 
 py-consul's own asyncio layer (``consul.aio``) is not used: it repeats a blocking query with its old index
-when the connection breaks (aiohttp does that on reused connections), has no limit on the size of an answer,
+when the connection breaks (aiohttp does that), has no limit on the size of an answer,
 sets no token where an endpoint forgot it, and warns of deprecations with a current aiohttp. Its interface
 is kept: every method takes py-consul's ``callback`` that makes a value of ``consul.base.Response``.
 """
@@ -38,13 +38,12 @@ class Transport:
         queries."""
         self.endpoint = endpoint
         self._token = token
-        # A connection per request: on a reused one aiohttp sends an interrupted GET again by itself, with
-        # the old index.
+        # A connection per request: one that Consul closed meanwhile would look like a Consul that is away.
         connector = aiohttp.TCPConnector(limit=connections, force_close=True, ssl=_tls(endpoint, ca_cert))
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT)
         headers = {"User-Agent": "pillion"}
         self._session = aiohttp.ClientSession(
-            connector=connector, timeout=timeout, headers=headers, trust_env=False
+            connector=connector, timeout=timeout, headers=headers, trust_env=False, middlewares=(_once,)
         )
 
     async def close(self) -> None:
@@ -89,6 +88,21 @@ class Transport:
             raise Transient(
                 f"{doing} brought an answer that is not Consul's: is this its HTTP port?"
             ) from None
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a GET again by itself when the connection breaks:
+
+    its index is old by then.
+    """
+    try:
+        return await send(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _BrokenError(_words(error)) from error
+
+
+class _BrokenError(aiohttp.ClientError):
+    """The connection broke; not one of the errors after which aiohttp tries again."""
 
 
 def _tls(endpoint: Endpoint, ca_cert: str) -> ssl.SSLContext | bool:

@@ -31,9 +31,12 @@ class Odd:
         self.headers = {"X-Consul-Index": "7"}
         self.asked: list[web.Request] = []
         self.url = ""
+        self.cut = False
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(request)
+        if self.cut and request.transport is not None:
+            request.transport.abort()
         return web.Response(status=self.status, body=self.body, headers=self.headers)
 
 
@@ -144,6 +147,19 @@ async def test_statuses_become_errors_that_say_what_was_asked_and_what_came_back
         assert f"GET /v1/catalog/services at Consul {odd.url}" in str(raised.value)
         assert consul.breaks == before + (kind is Transient)
     assert len(odd.asked) == 1
+
+
+async def test_a_blocking_query_that_is_cut_off_is_an_error_not_asked_again_with_its_old_index(
+    odd: Odd,
+) -> None:
+    """aiohttp repeats a GET by itself when its connection breaks; the index would be outdated."""
+    odd.body = b"{}"
+    async with client.connect(Registry(address=odd.url)) as consul:
+        assert await consul.services(0, 0) == (7, [])
+        odd.cut = True
+        with pytest.raises(Transient):
+            await consul.services(7, 30)
+    assert len(odd.asked) == 2
 
 
 async def test_a_registration_that_a_hanging_consul_holds_up_is_degraded_and_recovers(

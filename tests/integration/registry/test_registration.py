@@ -66,7 +66,7 @@ async def test_an_instance_is_critical_until_the_gate_opens(shared_consul: backi
 async def test_failing_health_is_critical_at_once_and_recovery_is_passing_at_once(
     shared_consul: backing.Consul,
 ) -> None:
-    settings = settings_of(shared_consul.url, name())
+    settings = settings_of(shared_consul.url, name(), registry={"reconcile_interval": 600.0})
     side = Side(settings)
     async with sides(side):
         await side.start()
@@ -240,7 +240,7 @@ async def test_changed_settings_are_registered_by_the_next_agent(shared_consul: 
 async def test_the_check_expires_when_nobody_feeds_it_and_stays_passing_while_fed(
     shared_consul: backing.Consul,
 ) -> None:
-    settings = settings_of(shared_consul.url, name(), registry={"ttl": 1.0})
+    settings = settings_of(shared_consul.url, name(), registry={"ttl": 1.0, "reconcile_interval": 600.0})
     side = Side(settings)
     view = View(shared_consul, settings.service.name)
     async with sides(side):

@@ -96,13 +96,11 @@ def test_a_key_of_pillions_own_that_is_no_longer_published_is_a_difference() -> 
         ({"service": {"name": ""}}, "service.name"),
         ({"service": {"routes": ["/" + "a" * 250 for _ in range(3)]}}, "service.routes"),
         ({"service": {"routes": ["orders"]}}, "service or versions"),
-        ({"service": {"zone": "a b"}}, "service or versions"),
         ({"versions": {"serves": ["v1"], "default": "v2"}}, "service or versions"),
         (
             {"versions": {"serves": ["v1"], "deprecated": {"v1": {"since": "yesterday"}}}},
             "service or versions",
         ),
-        ({"versions": {"serves": ["v1"], "deprecated": {"v1": {"link": "x: y"}}}}, "service or versions"),
     ],
 )
 def test_what_consul_or_readers_would_refuse_is_a_problem_with_its_key(
