@@ -184,7 +184,7 @@ class Delivery:
         another now.
         """
         former = (self._clusters.known if self._clusters.sure else None) or {}
-        names = [name for name in {*clusters, *former} if clusters.get(name) != former.get(name)]
+        names = [name for name, content in clusters.items() if content != former.get(name)]
         return [self._assignments[name] for name in names if name in self._assignments]
 
     def _wanted_clusters(self, target: Encoded) -> list[Contents]:

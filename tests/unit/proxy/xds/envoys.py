@@ -1,8 +1,9 @@
 """An Envoy as the protocol sees it, for tests of the delivery without any I/O.
 
-It keeps to what Envoy does: one queue each way; no listeners wanted before the clusters are there; clusters are acknowledged
-once none warms; endpoints are asked for by name, refused ones end the warming too; a changed cluster wants its endpoints anew; a refused update of clusters
-or listeners takes effect in part; a listener that was replaced drains with its old routes for a while.
+It keeps to what Envoy does: one queue each way; no listeners wanted before the clusters are there; clusters
+are acknowledged once none warms; endpoints are asked for by name, refused ones end the warming too; a changed
+cluster wants its endpoints anew; a refused update of clusters or listeners takes effect in part; a listener
+that was replaced drains with its old routes for a while.
 """
 
 from collections import deque
@@ -20,7 +21,10 @@ BAD = b"!"
 def snapshot(
     clusters: dict[str, str], routes: dict[str, dict[str, str]], endpoints: dict[str, str], name: str
 ) -> Encoded:
-    """``routes``: listener content and route by listener; a route's content is the clusters that it names, by space."""
+    """``routes``.
+
+    Listener content and route by listener; a route's content is the clusters that it names, by space.
+    """
     listeners = {listener: f"{one['content']} {one['route']}".encode() for listener, one in routes.items()}
     named = {one["route"]: one["clusters"].encode() for one in routes.values()}
     return Encoded(
@@ -36,7 +40,7 @@ def snapshot(
     )
 
 
-class Broken(AssertionError):
+class BrokenError(AssertionError):
     """A request would have failed in this Envoy."""
 
 
@@ -116,7 +120,7 @@ class Envoy:
         for _ in range(2000):
             if not (self.agent_sends() or self.turn() or self.agent_hears() or self.drained()):
                 return
-        raise Broken("it never comes to rest")
+        raise BrokenError("it never comes to rest")
 
     def _take_clusters(self, response: Response) -> None:
         bad = [name for name, content in response.contents.items() if BAD in content]
@@ -180,7 +184,7 @@ class Envoy:
             if BAD in content or not set(content.decode().split()) <= {*self.active, *self.warming}
         ]
         if any(BAD not in response.contents[name] for name in bad):
-            raise Broken(
+            raise BrokenError(
                 f"routes name clusters that Envoy does not have: {response.contents}, {set(self.active)}"
             )
         for name, content in response.contents.items():
@@ -206,7 +210,7 @@ class Envoy:
         for name, content in self.routes.items():
             missing = set(content.decode().split()) - self.active.keys()
             if missing:
-                raise Broken(f"route {name} leads to {missing}, active are {set(self.active)}")
+                raise BrokenError(f"route {name} leads to {missing}, active are {set(self.active)}")
 
     def _ask(self, kind: Kind, error: str | None = None) -> None:
         self.seen.add(kind)

@@ -1,4 +1,6 @@
-"""Whatever the order of events, Envoy ends with the newest acceptable snapshot and no request meets a missing cluster."""
+"""Whatever the order of events, Envoy ends with the newest good snapshot and no request meets a missing
+cluster.
+"""
 
 import itertools
 
@@ -34,7 +36,7 @@ def snapshots(draw: st.DrawFn, bad: bool = True) -> Encoded:
     return snapshot(clusters, routes, endpoints, f"s{next(_numbers)}")
 
 
-def play(envoy: Envoy, events: list[tuple[str, Encoded, Encoded]]) -> Envoy:
+def play(envoy: Envoy, events: list[tuple[str, Encoded, Encoded]]) -> Envoy:  # noqa: C901 - a table of events
     """Let the events happen in this order."""
     for event, any_one, good in events:
         match event:

@@ -1,0 +1,174 @@
+"""What is sent when, as short stories."""
+
+from agent.model.revision import Refusal
+from agent.proxy.xds.delivery import Delivery, Request, Response
+from agent.proxy.xds.encode import Encoded
+from agent.proxy.xds.kinds import Kind
+from agent.proxy.xds.lanes import Named, Whole
+from tests.unit.proxy.xds.envoys import Envoy, snapshot
+
+REFUSAL = Refusal("endpoint", "s", "no")
+
+
+def one(
+    clusters: str, route: str = "r", listener: str = "1", name: str = "s", endpoint: str = "1"
+) -> Encoded:
+    """A snapshot whose one listener leads to these clusters."""
+    names = clusters.split()
+    return snapshot(
+        dict.fromkeys(names, "1"),
+        {"in": {"content": listener, "route": route, "clusters": clusters}},
+        dict.fromkeys(names, endpoint),
+        name,
+    )
+
+
+def sent(envoy: Envoy) -> list[str]:
+    """Let all happen; what was sent, as ``kind names``."""
+    found: list[str] = []
+    for _ in range(200):
+        while (response := envoy.delivery.next()) is not None:
+            envoy.to_envoy.append(response)
+            found.append(f"{response.kind} {' '.join(sorted(response.contents))}")
+        if not (envoy.turn() or envoy.agent_hears() or envoy.drained()):
+            return found
+    raise AssertionError("it never comes to rest")
+
+
+def at_rest(wanted: Encoded) -> Envoy:
+    """An Envoy that holds this snapshot."""
+    envoy = Envoy(Delivery())
+    envoy.connect()
+    envoy.delivery.offer(wanted)
+    assert sent(envoy) == ["cluster a", "endpoint a", "listener in", "route r"]
+    return envoy
+
+
+def test_a_cluster_is_made_before_its_route_and_broken_after_it() -> None:
+    envoy = at_rest(one("a"))
+    envoy.delivery.offer(one("b", name="t"))
+    assert sent(envoy) == ["cluster a b", "endpoint b", "route r", "cluster b"]
+
+
+def test_a_changed_endpoint_is_sent_alone() -> None:
+    envoy = at_rest(one("a"))
+    envoy.delivery.offer(one("a", name="t", endpoint="2"))
+    assert sent(envoy) == ["endpoint a"]
+
+
+def test_an_equal_snapshot_sends_nothing() -> None:
+    envoy = at_rest(one("a"))
+    envoy.delivery.offer(one("a"))
+    assert sent(envoy) == []
+
+
+def test_listeners_wait_until_their_clusters_are_warm() -> None:
+    envoy = at_rest(one("a"))
+    envoy.delivery.offer(one("a b", listener="2", name="t"))
+    first = envoy.delivery.next()
+    assert first is not None
+    assert first.kind is Kind.CLUSTER
+    assert envoy.delivery.next() is None
+    assert envoy.delivery.waiting == (Kind.CLUSTER,)
+
+
+def test_a_renamed_route_keeps_its_clusters_until_the_old_listener_has_drained() -> None:
+    envoy = at_rest(one("a"))
+    envoy.delivery.offer(one("b", route="r2", listener="2", name="t"))
+    for _ in range(50):
+        if not (envoy.agent_sends() or envoy.turn() or envoy.agent_hears()):
+            break
+    assert set(envoy.active) == {"a", "b"}
+    assert envoy.delivery.revision.in_force == "t"
+    envoy.drained()
+    envoy.rest()
+    assert set(envoy.active) == {"b"}
+
+
+def opened(delivery: Delivery) -> Response:
+    """A stream that asked for clusters; the answer."""
+    delivery.connect()
+    delivery.heard(Request(Kind.CLUSTER, ""))
+    response = delivery.next()
+    assert response is not None
+    return response
+
+
+def test_a_stale_nonce_is_ignored() -> None:
+    delivery = Delivery()
+    delivery.offer(one("a"))
+    response = opened(delivery)
+    delivery.heard(Request(Kind.CLUSTER, "another"))
+    delivery.heard(Request(Kind.CLUSTER, ""))
+    assert delivery.waiting == (Kind.CLUSTER,)
+    delivery.heard(Request(Kind.CLUSTER, response.nonce))
+    assert delivery.waiting == ()
+
+
+def test_a_new_stream_begins_anew_and_nothing_is_in_force_until_envoy_says_so() -> None:
+    envoy = at_rest(one("a"))
+    envoy.delivery.disconnect()
+    assert envoy.delivery.next() is None
+    assert not envoy.delivery.revision.serving
+    assert opened(envoy.delivery).contents.keys() == {"a"}
+    assert not envoy.delivery.revision.serving
+
+
+def test_nothing_is_sent_of_a_type_while_its_last_answer_is_awaited() -> None:
+    delivery = Delivery()
+    delivery.offer(one("a"))
+    opened(delivery)
+    delivery.offer(one("b"))
+    assert delivery.next() is None
+
+
+def test_after_a_refused_endpoint_the_former_one_is_sent_again_and_the_bad_one_not() -> None:
+    lane = Named({})
+    lane.ask(["a"])
+    lane.send({"a": b"good"})
+    lane.accept()
+    assert lane.next({"a": b"bad"}) == {"a": b"bad"}
+    lane.send({"a": b"bad"})
+    lane.refuse(REFUSAL)
+    assert lane.next({"a": b"bad"}) == {"a": b"good"}
+    lane.send({"a": b"good"})
+    lane.accept()
+    assert lane.next({"a": b"bad"}) is None
+    assert lane.next({"a": b"better"}) == {"a": b"better"}
+    lane.forgive()
+    assert lane.next({"a": b"bad"}) == {"a": b"bad"}
+
+
+def test_of_several_refused_endpoints_each_is_tried_alone() -> None:
+    lane = Named({})
+    lane.ask(["a", "b"])
+    wanted = {"a": b"1", "b": b"!"}
+    lane.send(lane.next(wanted) or {})
+    lane.refuse(REFUSAL)
+    assert lane.next(wanted) == {"a": b"1"}
+    lane.send({"a": b"1"})
+    lane.accept()
+    assert lane.next(wanted) == {"b": b"!"}
+    lane.send({"b": b"!"})
+    lane.refuse(REFUSAL)
+    assert lane.next(wanted) is None
+    assert lane.refusals == {"b": REFUSAL}
+
+
+def test_endpoints_of_a_cluster_that_changed_while_they_were_under_way_are_sent_again() -> None:
+    lane = Named({})
+    lane.ask(["a"])
+    lane.send({"a": b"1"})
+    lane.resend(["a"])
+    lane.accept()
+    assert lane.next({"a": b"1"}) == {"a": b"1"}
+
+
+def test_a_lane_whose_last_good_contents_are_refused_too_stays_quiet() -> None:
+    lane = Whole({"x": b"good"})
+    lane.ask()
+    for contents in ({"x": b"bad"}, {"x": b"good"}):
+        assert lane.next({"x": b"bad"}) == contents
+        lane.send(contents)
+        lane.refuse(REFUSAL)
+    assert lane.next({"x": b"bad"}) is None
