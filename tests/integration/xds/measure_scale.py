@@ -1,4 +1,4 @@
-"""What a thousand clusters of ten endpoints cost, printed: ``pytest -s tests/integration/xds/measure_scale.py``."""
+"""What a thousand clusters of ten endpoints cost: ``pytest -s tests/integration/xds/measure_scale.py`` prints it."""
 
 import asyncio
 import sys
