@@ -73,7 +73,7 @@ class Planning(Generic[S]):
             self._metrics.plan_failures.inc()
             log.exception("plan.failed")
             self._health.degraded(
-                f"Planning Envoy's configuration failed ({type(error).__name__}: {error}); the former one stays."
+                f"Planning failed ({type(error).__name__}: {error}); the former configuration stays in force."
             )
             return
         self._snapshots.set(snapshot)

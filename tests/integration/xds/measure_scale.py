@@ -1,4 +1,4 @@
-"""What a thousand clusters of ten endpoints cost: ``pytest -s tests/integration/xds/measure_scale.py`` prints it."""
+"""What a thousand clusters of ten endpoints cost; run this file with pytest -s to see it."""
 
 import asyncio
 import sys
