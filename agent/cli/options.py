@@ -91,13 +91,13 @@ class SettingsCommand(click.Command):
 
 
 def settings_options(
-    sections: Iterable[str] | None = None, *, require: Require = "none"
+    sections: Iterable[str] | None = None, *, require: Require = "none", quiet: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add ``--config`` and a flag for every setting of ``sections`` (all without), and pass ``resolved:
     sources.Resolved``.
 
     Use it with ``@click.command(cls=SettingsCommand)``, nearest to the function. ``require`` says what the
-    settings must suffice for. Warnings go to standard error. What is wrong ends the command before its
+    settings must suffice for. Warnings go to standard error unless ``quiet``. What is wrong ends the command before its
     function is called (Misconfigured)."""
     wanted = None if sections is None else set(sections)
     settings = [
@@ -109,7 +109,7 @@ def settings_options(
         def command(config: Path | None, **parameters: Any) -> Any:
             flags = {one.key: parameters.pop(_parameter(one.key)) for one in settings}
             purpose = require if isinstance(require, str) else require(parameters)
-            return function(resolved=resolve(flags, config, purpose), **parameters)
+            return function(resolved=resolve(flags, config, purpose, quiet=quiet), **parameters)
 
         own = list(getattr(command, "__click_params__", []))
         option = click.Option(
@@ -124,10 +124,12 @@ def settings_options(
     return decorate
 
 
-def resolve(flags: Mapping[str, object], config: Path | None, require: Purpose = "none") -> sources.Resolved:
-    """The settings from these flags, this process's environment and the file; warnings are printed."""
+def resolve(
+    flags: Mapping[str, object], config: Path | None, require: Purpose = "none", *, quiet: bool = False
+) -> sources.Resolved:
+    """The settings from these flags, this process's environment and the file; warnings are printed unless ``quiet``."""
     resolved = sources.load(flags, os.environ, config, LocalDisk(), require=require)
-    for warning in resolved.warnings:
+    for warning in () if quiet else resolved.warnings:
         warn(str(warning))
     return resolved
 

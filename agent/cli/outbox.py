@@ -38,7 +38,11 @@ def command() -> None:
 @existing_option
 @role_option
 @click.option(
-    "--wait", default=120.0, show_default=True, metavar="SECONDS", help="How long one table's lock is tried for."
+    "--wait",
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long one table's lock is tried for.",
 )
 @settings_options(SECTIONS)
 def init(resolved: sources.Resolved, existing: Existing | None, role: str, wait: float) -> None:

@@ -64,6 +64,12 @@ def by_key() -> dict[str, Setting]:
     return {setting.key: setting for setting in all_settings()}
 
 
+@cache
+def secret_variables() -> frozenset[str]:
+    """The variables of Pillion that hold secrets: nothing that an agent starts is to inherit them."""
+    return frozenset(setting.variable for setting in all_settings() if setting.member.secret)
+
+
 def value(settings: Settings, key: str) -> object:
     """The value of the setting ``key`` in ``settings``."""
     found: object = settings

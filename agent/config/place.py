@@ -37,6 +37,21 @@ class Place:
         return self.folder / "catalog.json"
 
     @property
+    def overrides(self) -> Path:
+        """The live override that was accepted last."""
+        return self.folder / "overrides.yaml"
+
+    @property
+    def store(self) -> Path:
+        """The configuration from KV that was read last; it may hold secrets."""
+        return self.folder / "store.json"
+
+    @property
+    def delivered(self) -> Path:
+        """What of it was delivered to the service."""
+        return self.folder / "delivered.json"
+
+    @property
     def snapshot(self) -> Path:
         """The configuration that Envoy accepted last."""
         return self.folder / "snapshot.json"

@@ -20,10 +20,11 @@ log = structlog.get_logger(__name__)
 
 OPEN = Verdict(True, "the service and its Envoy are well")
 LEAVING = Verdict(False, "the instance is leaving")
+DRAINING = Verdict(False, "the instance was told to drain")
 TOLD = 3.0
 """Seconds that a leaving instance waits for Consul to take its last word."""
 
-Cell = Latest[ServiceHealth] | Latest[Revision] | Latest[Registration]
+Cell = Latest[ServiceHealth] | Latest[Revision] | Latest[Registration] | Latest[bool]
 
 
 def decide(service: ServiceHealth, revision: Revision) -> Verdict:
@@ -55,6 +56,7 @@ class Gate:
         revision: Latest[Revision],
         registration: Latest[Registration],
         leaving: Latest[bool],
+        draining: Latest[bool],
         drain: Callable[[], Awaitable[None]],
         health: Health,
         patience: float,
@@ -62,15 +64,16 @@ class Gate:
         drain_within: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``patience`` is the check's TTL, ``spread`` is ``registry.spread``;
+        """``draining`` turns true when an operator takes the instance out of traffic before it leaves.
 
-        ``drain`` ends within ``drain_within`` s.
+        ``patience`` is the check's TTL, ``spread`` is ``registry.spread``; ``drain`` ends within ``drain_within`` s.
         """
         self._verdicts = verdicts
         self._service = service
         self._revision = revision
         self._registration = registration
         self._leaving = leaving
+        self._draining = draining
         self._drain = drain
         self._health = health
         self._patience = patience
@@ -88,7 +91,7 @@ class Gate:
         silent_until = self._clock() + self._patience
         try:
             async with asyncio.TaskGroup() as group:
-                for cell in (self._service, self._revision, self._registration):
+                for cell in (self._service, self._revision, self._registration, self._draining):
                     group.create_task(_ring(cell, cell.version, news), name="gate:news")
                 while True:
                     left = silent_until - self._clock()
@@ -104,6 +107,9 @@ class Gate:
             raise
 
     def _turn(self, ready: Ready, *, silent: bool) -> None:
+        if self._draining.value:
+            self._say(DRAINING)
+            return
         verdict = decide(self._service.value, self._revision.value)
         self._well = self._well or self._service.value.healthy
         if not self._opened:

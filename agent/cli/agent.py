@@ -1,0 +1,91 @@
+"""The hidden command that the supervisor runs: the agent itself."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from functools import partial
+from importlib import metadata
+
+import click
+import structlog
+import uvloop
+
+from agent import wiring
+from agent.cli import logs
+from agent.cli.launch import prepared
+from agent.cli.options import SettingsCommand, settings_options
+from agent.config import sources
+from agent.config.bound import bound
+from agent.config.checks import check
+from agent.config.place import Place
+from agent.config.settings import Settings
+from agent.demo import components
+from agent.proxy import command as envoy
+from agent.runtime.component import Component
+from agent.runtime.deadline import Deadline
+from agent.runtime.health import Board
+from agent.runtime.ports import PortBook
+from agent.runtime.runtime import Runtime
+from agent.runtime.supervisor import Supervisor
+
+log = structlog.get_logger(__name__)
+
+LAST_RESORT = 5.0
+"""Seconds beyond the components' own budgets after which a stop that hangs is cut off."""
+
+
+@click.command(cls=SettingsCommand, hidden=True)
+@click.option("--gateway", "is_gateway", is_flag=True)
+@click.argument("cmd", nargs=-1, type=click.UNPROCESSED)
+@settings_options(quiet=True)
+def command(resolved: sources.Resolved, is_gateway: bool, cmd: tuple[str, ...]) -> int:
+    """The agent, started by its supervisor, whose socket's number ends the arguments."""
+    *service, _, descriptor = cmd
+    logs.set_up(resolved.settings.log)
+    place = prepared(resolved.settings, "gateway" if is_gateway else "")
+    settings = bound(resolved.settings, PortBook(place.ports).keep)
+    check(settings, "gateway" if is_gateway else "sidecar")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_live(settings, place, int(descriptor), tuple(service), is_gateway))
+
+
+async def _live(
+    settings: Settings, place: Place, descriptor: int, service: tuple[str, ...], is_gateway: bool
+) -> int:
+    board = Board(time.time)
+    async with Supervisor(descriptor) as supervisor:
+        around = wiring.Around(
+            settings, place, supervisor, envoy.find(settings.proxy.envoy, partial(components.find, "envoy")),
+            socket.gethostname(), dict(os.environ), metadata.version("pillion"), os.getpid(),
+        )  # fmt: skip
+        parts = wiring.gateway(around, board) if is_gateway else wiring.sidecar(around, service, board)
+        async with parts as story:
+            await _until_told(story, board, supervisor)
+    return 0
+
+
+async def _until_told(story: tuple[Component, ...], board: Board, supervisor: Supervisor) -> None:
+    """Run the components until SIGTERM, and stop them in order; what ends them otherwise is raised."""
+    runtime = Runtime(story, board)
+    running = asyncio.create_task(runtime.run(), name="runtime")
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, told.set)
+    waiting = asyncio.create_task(told.wait(), name="signal")
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    deadline = Deadline(runtime.stop_budget + LAST_RESORT)
+    deadline.arm()
+    try:
+        if not running.done():
+            await supervisor.refresh()
+            log.info("agent.stopping", leaving=supervisor.leaving.value)
+            running.cancel()
+        waiting.cancel()
+        await asyncio.wait({running, waiting})
+        if not running.cancelled():
+            running.result()
+    finally:
+        deadline.disarm()
