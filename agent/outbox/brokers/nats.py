@@ -9,14 +9,10 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
-import nats
-import nats.errors
-import nats.js.errors
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
-
 from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.brokers import Link, Outcomes
 from agent.outbox.brokers.wire import Server, Wire
@@ -41,6 +37,13 @@ class _Ack(msgspec.Struct):
     error: _Error | None = None
 
 
+class _Info(msgspec.Struct):
+    config: dict[str, Any] | None = None
+    error: _Error | None = None
+
+
+_INFO = msgspec.json.Decoder(_Info)
+_NOT_FOUND = 10059
 _ACK = msgspec.json.Decoder(_Ack)
 
 
@@ -60,7 +63,7 @@ def make(settings: Settings, service: str) -> "Nats":
         )
     if problems:
         raise Misconfigured(problems)
-    return Nats(settings.url, servers, stream, create=settings.create, timeout=settings.timeout)
+    return Nats(servers, stream, create=settings.create, timeout=settings.timeout)
 
 
 class Nats:
@@ -68,8 +71,7 @@ class Nats:
 
     name = "nats"
 
-    def __init__(self, url: str, servers: list[Server], stream: str, *, create: bool, timeout: float) -> None:
-        self._url = url
+    def __init__(self, servers: list[Server], stream: str, *, create: bool, timeout: float) -> None:
         self._servers = servers
         self._stream = stream
         self._create = create
@@ -78,10 +80,10 @@ class Nats:
     @asynccontextmanager
     async def link(self, outcomes: Outcomes, topics: frozenset[str]) -> AsyncIterator[Link]:
         """See ``brokers.Broker.link``."""
-        warnings = await self._check(topics)
-        link = JetStream(self._stream, outcomes, warnings)
-        await self._open(link)
+        link = JetStream(self._stream, outcomes)
         try:
+            await self._open(link)
+            link.warnings = await self._check(link.wire, topics)
             yield link
         finally:
             link.wire.close()
@@ -93,63 +95,50 @@ class Nats:
                 async with asyncio.timeout(self._timeout):
                     await link.wire.open(server)
             except TimeoutError:
-                errors.append(f"connecting to NATS at {server}: no answer within {self._timeout} s")
+                errors.append(f"connecting to NATS at {server}: no answer within {self._timeout:g} s")
             except PillionError as error:
                 errors.append(str(error))
             else:
                 link.largest = int(link.wire.info.get("max_payload", 1048576)) - JetStream.HEADROOM
                 return
+            link.wire.close()
             link.renew()
         raise Transient("; ".join(errors))
 
-    async def _check(self, topics: frozenset[str]) -> tuple[str, ...]:
-        doing = f"looking at the JetStream stream {self._stream}"
-        try:
-            client = await nats.connect(
-                [each.strip() for each in self._url.split(",")],
-                allow_reconnect=False, connect_timeout=self._timeout, error_cb=_quiet, name="pillion",
-            )  # fmt: skip
-        except (OSError, nats.errors.Error, TimeoutError, ValueError) as error:
-            raise Transient(f"{doing}: {type(error).__name__}: {_first_line(error)}; is NATS up?") from error
-        try:
-            return await self._stream_of(client.jetstream(timeout=self._timeout), topics, doing)
-        except nats.js.errors.APIError as error:
-            raise Transient(f"{doing}: the server says: {error.description} ({error.err_code})") from error
-        except (nats.errors.Error, TimeoutError, OSError) as error:
-            raise Transient(
-                f"{doing}: {type(error).__name__}: {_first_line(error)}; is JetStream on?"
-            ) from error
-        finally:
-            await client.close()
-
-    async def _stream_of(
-        self, jetstream: nats.js.JetStreamContext, topics: frozenset[str], doing: str
-    ) -> tuple[str, ...]:
-        try:
-            info = await jetstream.stream_info(self._stream)
-        except nats.js.errors.NotFoundError:
+    async def _check(self, wire: Wire, topics: frozenset[str]) -> tuple[str, ...]:
+        config = await self._ask(wire, "INFO", None)
+        if config is None:
             if not self._create:
-                raise Permanent(f"{doing}: there is none; create it, or set outbox.broker.create") from None
-            config = StreamConfig(
-                name=self._stream, subjects=sorted(topics), storage=StorageType.FILE, discard=DiscardPolicy.NEW,
-                retention=RetentionPolicy.LIMITS,
-            )  # fmt: skip
-            info = await jetstream.add_stream(config)
-        config = info.config
-        if self._create and not topics <= set(config.subjects or ()):
-            config = await self._widen(jetstream, config, topics)
-        return _warnings(config)
+                raise Permanent(
+                    f"looking at the JetStream stream {self._stream}: there is none; create it, or set outbox.broker.create"
+                )
+            config = await self._ask(wire, "CREATE", _new(self._stream, topics))
+        elif self._create:
+            # Several feeds of one service share a stream; a wider pattern that is there already covers the narrower.
+            there = config.get("subjects") or []
+            missing = {each for each in topics if not any(covers(old, each) for old in there)}
+            if missing:
+                kept = {each for each in there if not any(covers(new, each) for new in missing)}
+                config = await self._ask(wire, "UPDATE", {**config, "subjects": sorted(kept | missing)})
+        return warnings(config or {})
 
-    async def _widen(
-        self, jetstream: nats.js.JetStreamContext, config: StreamConfig, topics: frozenset[str]
-    ) -> StreamConfig:
-        # Several feeds of one service share a stream; a wider pattern that is there already covers the narrower.
-        missing = {each for each in topics if not any(covers(old, each) for old in config.subjects or ())}
-        if not missing:
-            return config
-        kept = [each for each in config.subjects or () if not any(covers(new, each) for new in missing)]
-        config.subjects = sorted({*kept, *missing})
-        return (await jetstream.update_stream(config)).config
+    async def _ask(self, wire: Wire, verb: str, config: dict[str, Any] | None) -> dict[str, Any] | None:
+        body = msgspec.json.encode(config) if config is not None else b""
+        answer = await wire.request(f"$JS.API.STREAM.{verb}.{self._stream}", body, self._timeout)
+        doing = f"asking NATS about the stream {self._stream} ({verb.lower()})"
+        try:
+            said = _INFO.decode(answer)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise Transient(f"{doing}: the answer can't be read; is JetStream on?") from None
+        if said.error is None:
+            return said.config
+        if verb == "INFO" and said.error.err_code == _NOT_FOUND:
+            return None
+        raise Transient(f"{doing}: the server says: {said.error.description} ({said.error.err_code or said.error.code})")
+
+
+def _new(stream: str, topics: frozenset[str]) -> dict[str, Any]:
+    return {"name": stream, "subjects": sorted(topics), "storage": "file", "retention": "limits", "discard": "new"}
 
 
 class JetStream:
@@ -158,8 +147,8 @@ class JetStream:
     HEADROOM = 16384
     """Bytes left for headers below the server's ``max_payload``; the server refuses what is larger still."""
 
-    def __init__(self, stream: str, outcomes: Outcomes, warnings: tuple[str, ...]) -> None:
-        self.warnings = warnings
+    def __init__(self, stream: str, outcomes: Outcomes) -> None:
+        self.warnings: tuple[str, ...] = ()
         self.largest = 1048576 - self.HEADROOM
         self._stream = stream
         self._outcomes = outcomes
@@ -240,23 +229,16 @@ def covers(wide: str, narrow: str) -> bool:
     return len(left) == len(right)
 
 
-def _warnings(config: StreamConfig) -> tuple[str, ...]:
+def warnings(config: dict[str, Any]) -> tuple[str, ...]:
+    """What makes the stream's acknowledgement less durable than it sounds."""
     found = []
-    if config.storage == StorageType.MEMORY:
+    if config.get("storage") == "memory":
         found.append("the stream is in memory: a restart of the server loses it; make it a file stream")
-    if (config.num_replicas or 1) < 3:
+    if config.get("num_replicas", 1) < 3:
         found.append("the stream has less than 3 replicas: a lost disk loses events; set num_replicas to 3")
-    limited = any((limit or 0) > 0 for limit in (config.max_msgs, config.max_bytes))
-    if config.discard != DiscardPolicy.NEW and limited:
+    limited = any(config.get(limit, -1) > 0 for limit in ("max_msgs", "max_bytes"))
+    if config.get("discard") != "new" and limited:
         found.append("a full stream drops its oldest events; set discard: new")
-    if config.no_ack:
+    if config.get("no_ack"):
         found.append("the stream does not acknowledge, so that nothing can be published; turn no_ack off")
     return tuple(found)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0]
-
-
-async def _quiet(_error: Exception) -> None:
-    """Errors are raised where the client is called; the client would log them too."""

@@ -17,6 +17,7 @@ Answer = Callable[[int, bytes, bytes], None]
 """Called with a message's number, the answer's headers (empty without) and its body."""
 
 _LONGEST_LINE = 65536
+_FIRST_REQUEST = 2**62
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Wire(asyncio.Protocol):
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._informed: asyncio.Future[None] = self._loop.create_future()
         self._closed = False
+        self._asked: dict[int, asyncio.Future[bytes]] = {}
 
     async def open(self, server: Server) -> None:
         """Connect and wait until the server takes messages; raises Transient or Permanent."""
@@ -95,6 +97,18 @@ class Wire(asyncio.Protocol):
         self._write(
             b"CONNECT %b\r\nSUB %b.* 1\r\nPING\r\n" % (json.dumps(words).encode(), self._inbox.encode())
         )
+
+    async def request(self, subject: str, body: bytes, timeout: float) -> bytes:
+        """Ask the server's own API and return its answer; raises Transient."""
+        number = _FIRST_REQUEST + len(self._asked)
+        asked: asyncio.Future[bytes] = self._loop.create_future()
+        self._asked[number] = asked
+        self._write(b"PUB %b %b.%d %d\r\n%b\r\n" % (subject.encode(), self._inbox.encode(), number, len(body), body))
+        try:
+            async with asyncio.timeout(timeout):
+                return await asked
+        except TimeoutError:
+            raise Transient(f"asking NATS: no answer within {timeout:g} s; is JetStream on?") from None
 
     def send(self, data: bytes) -> None:
         """Send whole protocol messages."""
@@ -163,7 +177,10 @@ class Wire(asyncio.Protocol):
         start = end + 2
         if len(buffer) < start + length + 2:
             return -1
-        self._answer(number, buffer[start : start + head], buffer[start + head : start + length])
+        if number < _FIRST_REQUEST:
+            self._answer(number, buffer[start : start + head], buffer[start + head : start + length])
+        elif number in self._asked and not self._asked[number].done():
+            self._asked[number].set_result(buffer[start + head : start + length])
         return start + length + 2
 
     def _inform(self, text: bytes) -> None:
@@ -188,7 +205,8 @@ class Wire(asyncio.Protocol):
         if self._closed:
             return
         self.close()
-        for waiting in (self._informed, self._ready):
+        everyone: list[asyncio.Future[Any]] = [self._informed, self._ready, *self._asked.values()]
+        for waiting in everyone:
             if not waiting.done():
                 waiting.set_exception(_refusal(reason))
                 waiting.exception()

@@ -78,7 +78,7 @@ class Bench:
             if not connection.is_closed():
                 connection.terminate()
 
-    def settings(self, *, tables: tuple[Table, ...] = (), changes: tuple[Changes, ...] = (), **more: Any) -> Outbox:
+    def settings(self, *, tables: tuple[Table, ...] = (), changes: tuple[Changes, ...] = (), broker_create: bool = True, **more: Any) -> Outbox:
         """Settings whose topics lie below the bench's own stream."""
         topic = f"{self.stream}.{{table}}"
         topical = {"topic": topic}
@@ -87,7 +87,7 @@ class Bench:
             database=self.url,
             tables=tuple(msgspec.structs.replace(each, **topical) if not each.topic else each for each in tables),
             changes=tuple(msgspec.structs.replace(each, **topical) if not each.topic else each for each in changes),
-            broker=Broker(url=self.nats_url, stream=self.stream, create=True, timeout=2.0),
+            broker=Broker(url=self.nats_url, stream=self.stream, create=broker_create, timeout=2.0),
             **more,
         )
 
@@ -124,6 +124,19 @@ class Bench:
         config = StreamConfig(name=self.stream, subjects=[f"{self.stream}.>"], duplicate_window=0.1, **settings)
         await client.jetstream().add_stream(config)
         await client.close()
+
+    async def change_stream(self, **settings: Any) -> None:
+        """Give the stream other limits."""
+        client = await nats.connect(self.nats_url)
+        config = (await client.jetstream().stream_info(self.stream)).config
+        await client.jetstream().update_stream(config.evolve(**settings))
+        await client.close()
+
+    def metric(self, name: str) -> float | None:
+        """The newest relay's metric, over its feeds."""
+        metrics = list(self.registries[-1].collect())
+        found = [sample.value for metric in metrics for sample in metric.samples if sample.name == name]
+        return sum(found) if found else None
 
     def process(self, settings: Outbox, folder: Path, identity: str) -> subprocess.Popen[bytes]:
         """A relay as a process of its own; the test ends it."""

@@ -1,0 +1,101 @@
+"""What comes from the broker's socket, cut anywhere."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.outbox.brokers.nats import JetStream
+from agent.outbox.brokers.wire import Wire
+
+ACK = b'{"stream":"s","seq":5}'
+STREAM = (
+    b'INFO {"headers":true}\r\nPONG\r\n'
+    + b"MSG _INBOX.x.7 1 %d\r\n%b\r\n" % (len(ACK), ACK)
+    + b"PING\r\n"
+    + b"HMSG _INBOX.x.8 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n"
+    + b"MSG _INBOX.x.9 1 %d\r\n%b\r\n" % (len(ACK), ACK)
+)
+
+
+class Socket(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def abort(self) -> None:
+        pass
+
+
+class Told:
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+
+    def acknowledged(self, number: int) -> None:
+        self.said.append(number)
+
+    def refused(self, number: int, reason: str) -> None:
+        self.said.append((number, reason))
+
+    def lost(self, reason: str) -> None:
+        self.said.append(reason)
+
+
+@given(st.lists(st.integers(1, 30), min_size=1))
+def test_answers_are_understood_wherever_the_stream_is_cut(sizes: list[int]) -> None:
+    async def story() -> None:
+        answers: list[tuple[int, bytes, bytes]] = []
+        socket = Socket()
+        wire = Wire("_INBOX.x", lambda *answer: answers.append(answer), lambda _: None)
+        wire.connection_made(socket)
+        rest, place = STREAM, 0
+        while rest:
+            size = sizes[place % len(sizes)]
+            wire.data_received(rest[:size])
+            rest, place = rest[size:], place + 1
+        assert answers == [(7, b"", ACK), (8, b"NATS/1.0 503\r\n\r\n", b""), (9, b"", ACK)]
+        assert socket.written == b"PONG\r\n"
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"MSG a 1 x\r\n", b"MSG\r\n", b"INFO {\r\n", b"x" * 70000, b"-ERR 'Authorization Violation'\r\n"]
+)
+async def test_what_is_not_nats_ends_the_link(garbage: bytes) -> None:
+    lost: list[str] = []
+    wire = Wire("_INBOX.x", lambda *_: None, lost.append)
+    wire.connection_made(Socket())
+    wire.data_received(garbage)
+    assert len(lost) == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "said"),
+    [
+        (b"", b'{"stream":"s","seq":1}', 3),
+        (b"", b'{"stream":"s","seq":1,"duplicate":true}', 3),
+        (b"", b'{"stream":"other","seq":1}', "not the stream"),
+        (b"", b'{"stream":"s"}', "not the stream"),
+        (b"", b"thanks", "not JetStream"),
+        (b"", b"\xff\xfe", "not JetStream"),
+        (b"", b"", "not JetStream"),
+        (b"NATS/1.0 503\r\n\r\n", b"", "no stream"),
+        (b"", b'{"error":{"code":400,"err_code":10054,"description":"message size exceeds\\r\\nmaximum"}}', "10054"),
+    ],
+)
+async def test_only_the_streams_own_word_is_an_acknowledgement(head: bytes, body: bytes, said: Any) -> None:
+    told = Told()
+    JetStream("s", told)._answered(3, head, body)
+    if isinstance(said, int):
+        assert told.said == [said]
+    else:
+        ((number, reason),) = told.said
+        assert number == 3
+        assert said in reason
+        assert "\r" not in reason
