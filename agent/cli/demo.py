@@ -119,6 +119,7 @@ def _ended(stage: "Stage", report: Report) -> Iterator[None]:
         try:
             with report.working("Ending everything"):
                 stage.close()
+            report.say("Everything that was started has ended.")
         finally:
             for sign, handler in former.items():
                 signal.signal(sign, handler)

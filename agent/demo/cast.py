@@ -34,6 +34,7 @@ def common(servers: Servers) -> dict[str, Any]:
     return {
         "registry": {"address": servers.consul, "spread": 0.5},
         "proxy": {"envoy": servers.envoy, "concurrency": 1, "drain_time": 2},
+        "traffic": {"ejection_time": "5s"},
         "tracing": {"endpoint": servers.otlp, "sample": 1},
     }
 

@@ -20,7 +20,7 @@ def shown(order: Order) -> dict[str, object]:
 def index() -> ResponseReturnValue:
     with Session() as session:
         newest = session.query(Order).order_by(Order.id.desc()).limit(10)
-        return jsonify([shown(order) for order in newest])
+        return jsonify(orders=[shown(order) for order in newest], served_by=INSTANCE)
 
 
 @api.get("/<int:number>")
