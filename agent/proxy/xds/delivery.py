@@ -158,7 +158,7 @@ class Delivery:
     def _wishes(self, target: Encoded) -> Iterable[tuple[Kind, Contents | None]]:
         yield Kind.CLUSTER, self._clusters.next(*self._wanted_clusters(target))
         if self._clusters.sent:
-            # Clusters of the snapshot before may be warming: without endpoints they would for 15 s.
+            # Clusters of the snapshot before may be warming: without endpoints they would for ever.
             yield Kind.ENDPOINT, self._endpoints.next({**self._former, **target.resources[Kind.ENDPOINT]})
         if self._clusters_in(target):
             yield Kind.LISTENER, self._listeners.next(self._wanted_listeners(target))

@@ -144,7 +144,7 @@ def _all(snapshot: Snapshot) -> Iterator[tuple[Kind, str, Resource]]:
 def _dangling(snapshot: Snapshot) -> Iterator[tuple[Kind, str]]:
     """Names that something asks for and that are not there.
 
-    Envoy would wait 15 s for each and then go on without.
+    Envoy would wait for each.
     """
     for cluster, wanted in assignments(snapshot.clusters).items():
         if wanted not in snapshot.endpoints:

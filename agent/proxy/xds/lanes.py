@@ -115,6 +115,7 @@ class Named:
         self.held: set[str] = set()
         self.under_way: Contents | None = None
         self._outdated: set[str] = set()
+        self._try_again(self._refused)
 
     def ask(self, names: Iterable[str]) -> None:
         """Envoy wants these names, and no others any more."""
@@ -129,6 +130,7 @@ class Named:
         names = set(names)
         self.held -= names
         self._outdated |= names & (self.under_way or {}).keys()
+        self._try_again(names)
 
     def next(self, wanted: Contents) -> Contents | None:
         """What to send so that Envoy comes to hold ``wanted``.
@@ -201,6 +203,15 @@ class Named:
             if name not in self.asked or (name in wanted and wanted[name] not in contents):
                 del self._refused[name]
                 self.refusals.pop(name, None)
+
+    def _try_again(self, names: Iterable[str]) -> None:
+        """Forget refusals that nothing can stand in for.
+
+        A cluster warms until it gets endpoints or refuses them; without an answer it warms for ever.
+        """
+        for name in [name for name in names if name not in self.known]:
+            self._refused.pop(name, None)
+            self.refusals.pop(name, None)
 
     def _change(self, name: str, wanted: Contents) -> bytes | None:
         known = self.known.get(name)

@@ -172,3 +172,14 @@ def test_a_lane_whose_last_good_contents_are_refused_too_stays_quiet() -> None:
         lane.send(contents)
         lane.refuse(REFUSAL)
     assert lane.next({"x": b"bad"}) is None
+
+
+def test_a_new_envoy_is_sent_refused_endpoints_again_where_it_would_wait_for_them_for_ever() -> None:
+    lane = Named({})
+    lane.ask(["a"])
+    lane.send({"a": b"!"})
+    lane.refuse(REFUSAL)
+    assert lane.next({"a": b"!"}) is None
+    lane.connect()
+    lane.ask(["a"])
+    assert lane.next({"a": b"!"}) == {"a": b"!"}
