@@ -98,7 +98,7 @@ class Stage:
             agent.terminate()
         with contextlib.ExitStack() as last:
             for process in (*self._processes, *reversed(agents)):
-                last.callback(process.stop, within=30)
+                last.callback(process.stop)
         self.sidecars = {}
         self._processes = []
 

@@ -23,6 +23,8 @@ async def registration(scene: Scene) -> str:
         for entry in found:
             scene.report.saw(f"{entry['ID']} at {entry['Address']}:{entry['Port']}")
         total += len(found)
+    # Registered is not yet known to every caller: that takes a moment more, once for each new service.
+    await until(partial(_answers, scene, "/shop"), "the storefront reaching the other services")
     return f"{total} instances registered themselves in Consul and pass their checks"
 
 
@@ -204,6 +206,10 @@ async def metrics(scene: Scene) -> str:
 async def _several(scene: Scene, service: str, count: int) -> list[dict[str, Any]]:
     found = await readings.passing(scene.stage.consul, service)
     return found if len(found) == count else []
+
+
+async def _answers(scene: Scene, path: str) -> bool:
+    return (await scene.client.get(path)).status == 200
 
 
 def _expect(answer: Answer, status: int) -> Answer:
