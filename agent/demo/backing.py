@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import urllib.request
+from collections.abc import Container
 from pathlib import Path
 
 import yaml
@@ -15,14 +16,12 @@ import yaml
 from agent.demo import components
 from agent.demo.process import Process
 from agent.runtime.errors import Permanent
+from agent.runtime.ports import choose
 
 
-def free_port() -> int:
-    """A port on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(taken: Container[int] = ()) -> int:
+    """A port on which nothing listens now and from which the kernel starts no connection either."""
+    return choose("127.0.0.1", taken)
 
 
 def direct() -> urllib.request.OpenerDirector:
@@ -63,9 +62,11 @@ class Consul(Process):
 
     def __init__(self, folder: Path, http: int | None = None, dns: int | None = None) -> None:
         self.http = http or free_port()
-        self.dns = dns or free_port()
+        self.dns = dns or free_port({self.http})
         self.url = f"http://127.0.0.1:{self.http}"
-        ports = {"http": self.http, "dns": self.dns, "server": free_port(), "serf_lan": free_port()}
+        ports = {"http": self.http, "dns": self.dns}
+        for name in ("server", "serf_lan"):
+            ports[name] = free_port(ports.values())
         options = {
             "ports": {**ports, "serf_wan": -1, "grpc": -1, "grpc_tls": -1},
             "bind_addr": "127.0.0.1",
@@ -127,7 +128,7 @@ class Jaeger(Process):
         super().__init__("Jaeger", argv, folder / "jaeger.log", answers=self._answers_both)
 
     def stop(self, within: float = 2.0, sign: signal.Signals = signal.SIGTERM) -> int | None:
-        """Short: after queries it waits a quarter of a minute for nothing, and what it holds is gone anyway."""
+        """Short: after queries it waits a quarter of a minute for nothing; what it holds is lost anyway."""
         return super().stop(within, sign)
 
     def _answers_both(self) -> bool:

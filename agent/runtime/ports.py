@@ -3,7 +3,7 @@
 import json
 import random
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 
 from agent.runtime.errors import Permanent
@@ -35,7 +35,7 @@ class PortBook:
             return port
         book = self._read()
         if name not in book:
-            book[name] = self._choose(host, taken=set(book.values()))
+            book[name] = choose(host, set(book.values()), self._shuffle)
             write_atomically(self._path, json.dumps(book, indent=1, sort_keys=True).encode() + b"\n")
         return book[name]
 
@@ -48,14 +48,18 @@ class PortBook:
             return {}
         return {name: port for name, port in content.items() if type(port) is int and 0 < port <= HIGHEST}
 
-    def _choose(self, host: str, taken: set[int]) -> int:
-        for span in _spans():
-            ports = list(span)
-            self._shuffle(ports)
-            for port in ports:
-                if port not in taken and _is_free(host, port):
-                    return port
-        raise Permanent(f"no port is free on {host} outside the kernel's ephemeral range; give fixed ports")
+
+def choose(
+    host: str, taken: Container[int] = (), shuffle: Callable[[list[int]], None] = random.shuffle
+) -> int:
+    """A port of ``host`` that is free now and none of ``taken``; raises Permanent when there is none."""
+    for span in _spans():
+        ports = list(span)
+        shuffle(ports)
+        for port in ports:
+            if port not in taken and _is_free(host, port):
+                return port
+    raise Permanent(f"no port is free on {host} outside the kernel's ephemeral range; give fixed ports")
 
 
 def _spans() -> Iterator[Sequence[int]]:
