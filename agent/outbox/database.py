@@ -176,7 +176,7 @@ def translated(doing: str) -> Iterator[None]:
 
 def _translate(doing: str, error: Any) -> PillionError:
     state = str(error.sqlstate or "")
-    text = f"{doing}: PostgreSQL says: {error.message} ({state})"
+    text = f"{doing}: PostgreSQL says: {error.message or error} ({state})"
     if state.startswith(_PASSING):
         return Transient(text)
     if state in {"3F000", "42P01", "42703", "42883"}:

@@ -148,6 +148,9 @@ class FeedRelay:
         self._new = True
 
     def _is_former(self, owner: str) -> bool:
+        # Under its own name this very process had the feed until its connection ended.
+        if owner == self._owner:
+            return True
         return self._new and owner.rpartition("/")[0] == self._owner.rpartition("/")[0]
 
     async def run(self) -> None:

@@ -18,14 +18,14 @@ async def test_an_asynchronous_commit_is_published_only_once_it_can_not_vanish(
 ) -> None:
     """PostgreSQL flushes its log as late as it may and crashes three times while events are written."""
     server = backing.Postgres(
-        server_folder / uuid.uuid4().hex[:8], settings={"wal_writer_delay": "10000", "fsync": "off", "wal_writer_flush_after": "0"}
+        server_folder / uuid.uuid4().hex[:8], settings={"wal_writer_delay": "10000", "fsync": "off", "wal_writer_flush_after": "100000"}
     )
     server.start()
     bench = Bench(server.url, shared_nats.url)
     try:
         await bench.open()
         await bench.service.execute("CREATE TABLE t (id bigserial PRIMARY KEY, a int)")
-        settings = bench.settings(changes=(Changes(table="t"),), retention=0.0, page=20)
+        settings = bench.settings(changes=(Changes(table="t"),), retention=0.0, page=20, lease=20.0)
         await bench.init(settings)
         vanished = 0
         async with bench.relay(settings):

@@ -126,6 +126,17 @@ async def test_ignored_rows_are_not_published_but_what_is_written_meanwhile_is(b
     assert left <= arrived
 
 
+async def test_ignored_rows_are_not_published_on_a_quiet_database(bench: Bench) -> None:
+    """The change of the table is the newest transaction of all then."""
+    await bench.service.execute(DEBEZIUM)
+    await bench.service.execute(ROW, "old")
+    settings = debezium(bench)
+    await bench.init(settings, "ignore")
+    await bench.service.execute(ROW, "new")
+    async with bench.relay(settings):
+        assert [each.key for each in await bench.until_arrived(1)] == ["new"]
+
+
 async def test_a_lock_is_waited_for_without_holding_the_service_up(bench: Bench) -> None:
     await bench.service.execute("CREATE TABLE t (id int PRIMARY KEY)")
     settings = bench.settings(changes=(Changes(table="t"),))

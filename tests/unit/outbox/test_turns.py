@@ -1,0 +1,138 @@
+"""A turn with a reader and a link that are told what happens when."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from agent.outbox.courier import AwayError, Courier
+from agent.outbox.cursor import Cursor, Place
+from agent.outbox.events import Event
+from agent.outbox.leases import Lease, LostError
+from agent.outbox.metrics import Metrics
+from agent.outbox.reader import Page, Reader
+from agent.outbox.snapshot import Snapshot
+from agent.outbox.turns import Turns
+from tests.unit.outbox.test_events import maker, row
+
+BASE, SEEN = Snapshot(3, 3), Snapshot(9, 9)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Link:
+    largest = 1000
+    warnings = ()
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, Event]] = []
+
+    def send(self, number: int, event: Event) -> None:
+        self.sent.append((number, event))
+
+
+class Rows:
+    """A reader of one whole tick."""
+
+    largest = 0
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.rows = rows
+        self.gated: list[int] = []
+
+    async def poll(self, _poll: object) -> Page:
+        return Page(list(self.rows), SEEN, True, 5)
+
+    async def gate(self, wal: int) -> None:
+        self.gated.append(wal)
+
+
+class Scene:
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.clock = Clock()
+        self.reader = Rows(rows)
+        self.link = Link()
+        self.turns = Turns(
+            Cursor({0: Place(BASE), 3: Place(BASE)}), cast(Reader, self.reader), maker(), Metrics(CollectorRegistry()), self.clock
+        )
+        self.lease = Lease(10.0, self.clock, 0.0)
+        self.courier = Courier(self.lease, 0.05, None, "test", self.clock)
+
+    def start(self) -> asyncio.Task[bool]:
+        return asyncio.create_task(self.turns.turn(self.courier, self.link))
+
+
+async def settled() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_save_in_the_middle_of_a_page_holds_only_what_is_acknowledged() -> None:
+    scene = Scene([row(id=1, key="a"), row(id=2, key="a"), row(id=3, key="b", bucket=0)])
+    task = scene.start()
+    await settled()
+    assert scene.reader.gated == [5]
+    assert [event.row for _, event in scene.link.sent] == [1, 3]
+    assert scene.turns.places() == {0: Place(BASE, SEEN, 2), 3: Place(BASE, SEEN, 0)}
+    scene.courier.acknowledged(scene.link.sent[0][0])
+    scene.courier.acknowledged(scene.link.sent[1][0])
+    assert scene.turns.places() == {0: Place(SEEN), 3: Place(BASE, SEEN, 1)}
+    scene.courier.acknowledged(scene.link.sent[2][0])
+    assert await task
+    assert scene.turns.places() == {0: Place(SEEN), 3: Place(SEEN)}
+    assert scene.turns.published == 3
+
+
+async def test_a_lost_link_keeps_what_was_acknowledged() -> None:
+    scene = Scene([row(id=1, key="a"), row(id=2, key="a")])
+    task = scene.start()
+    await settled()
+    scene.courier.acknowledged(scene.link.sent[0][0])
+    scene.courier.lost("cut")
+    with pytest.raises(AwayError, match="cut"):
+        await task
+    assert scene.turns.places()[3] == Place(BASE, SEEN, 1)
+
+
+async def test_nothing_is_sent_once_the_lease_ran_out() -> None:
+    scene = Scene([row(id=1, key="a"), row(id=2, key="a")])
+    task = scene.start()
+    await settled()
+    scene.clock.now = 9.0
+    scene.courier.acknowledged(scene.link.sent[0][0])
+    with pytest.raises(LostError):
+        await task
+    assert [event.row for _, event in scene.link.sent] == [1]
+
+
+async def test_an_answer_to_an_earlier_page_is_not_taken_for_one_to_this() -> None:
+    scene = Scene([row(id=1, key="a")])
+    task = scene.start()
+    await settled()
+    scene.courier.acknowledged(scene.link.sent[0][0])
+    await task
+    scene.turns.cursor.move({3: Place(BASE), 0: Place(BASE)})
+    task = scene.start()
+    await settled()
+    scene.courier.acknowledged(scene.link.sent[0][0])
+    await settled()
+    assert not task.done()
+    scene.courier.acknowledged(scene.link.sent[1][0])
+    await task
+
+
+async def test_a_row_that_is_no_event_stops_its_bucket_and_says_why() -> None:
+    scene = Scene([row(id=1, key="a", kind="a b"), row(id=2, key="c"), row(id=3, key="b", bucket=0)])
+    task = scene.start()
+    await settled()
+    assert [event.row for _, event in scene.link.sent] == [3]
+    scene.courier.acknowledged(scene.link.sent[0][0])
+    await task
+    assert scene.turns.places() == {0: Place(SEEN), 3: Place(BASE, SEEN, 0)}
+    assert "wildcard" in scene.turns.stops.all[3].reason
