@@ -76,6 +76,11 @@ class Instance:
         except OSError as error:
             return 0, str(error)
 
+    def call(self, host: str, path: str = "") -> int:
+        """The status that the service got when it called another by name; 0 while it can't be asked."""
+        code, body = self.get(f"/call/{host}?path={path}", self.inbound, timeout=15)
+        return int(json.loads(body)["status"]) if code == 200 else 0
+
     def status(self) -> dict[str, Any]:
         """What the agent says of itself; empty when it does not answer."""
         code, body = self.get("/status")

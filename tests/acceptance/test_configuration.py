@@ -51,7 +51,7 @@ async def test_a_change_shows_in_gunicorn_after_hup_without_a_failed_request(mes
 async def test_a_live_override_changes_routes_and_a_bad_one_is_refused_and_reported(mesh: Mesh) -> None:
     inventory = await mesh.service("inventory").ready()
     shop = await mesh.service("shop").ready()
-    call = lambda: json.loads(shop.get("/call/inventory?path=slow%3Fseconds=1", shop.inbound)[1])["status"]  # noqa: E731
+    call = lambda: shop.call("inventory", "slow%3Fseconds=1")  # noqa: E731
     await until(lambda: call() == 200)
     put(mesh, "pillion/shop", json.dumps({"traffic": {"timeout": "200ms"}}))
     await until(lambda: call() == 504)
