@@ -1,4 +1,5 @@
-"""``pillion outbox``: prepare the service's database for the relay, show the SQL of it, say how the feeds fare."""
+"""``pillion outbox``: prepare the service's database for the relay, show the SQL of it, say how the feeds
+fare."""
 
 import asyncio
 import dataclasses
@@ -14,7 +15,8 @@ from agent.outbox.database import Database
 from agent.outbox.feeds import feeds
 from agent.outbox.sql.facts import gather
 from agent.outbox.sql.install import SESSION, Installer
-from agent.outbox.sql.plan import Existing, grants, names, plan, removal, script
+from agent.outbox.sql.plan import grants, names, plan, removal
+from agent.outbox.sql.steps import Existing, script
 from agent.outbox.survey import MOST, Survey, survey
 from agent.runtime.errors import Misconfigured, Problem
 
@@ -65,7 +67,7 @@ def sql(resolved: sources.Resolved, existing: Existing | None, role: str, remove
     """Print what `init` would run now, for psql. The database is only looked at."""
     settings = _needed(resolved)
     text = asyncio.run(_script(settings, existing, remove))
-    click.echo(text if text else "-- nothing to do: everything is there")
+    click.echo(text or "-- nothing to do: everything is there")
     if role and not remove:
         click.echo(f"-- what the relay's role needs\n{grants(settings, role)}")
 
@@ -80,7 +82,8 @@ async def _script(settings: Outbox, existing: Existing | None, remove: bool) -> 
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @settings_options(SECTIONS)
 def status(resolved: sources.Resolved, as_json: bool) -> None:
-    """Who relays each feed and how much is unsent, as the database says. Ends with 1 where a feed can't be relayed."""
+    """Who relays each feed and how much is unsent, as the database says. Ends with 1 where a feed can't be
+    relayed."""
     settings = _needed(resolved)
     found = asyncio.run(_surveys(settings))
     if as_json:

@@ -1,6 +1,7 @@
 """Rows of the service's PostgreSQL become events on a broker: at least once, in the order of each key.
 
-Events come in from tables that the service writes or that triggers fill (``sql/``), are read as differences of snapshots
-(``snapshot``, ``cursor``, ``reader``), and leave through a broker (``brokers/``). Pure: ``names``, ``snapshot``, ``cursor``,
-``delivery``, ``events``. Only ``database`` imports the PostgreSQL driver, only a broker's module that broker's.
+Events come in from tables that the service writes or that triggers fill (``sql/``), are read as
+differences of snapshots (``snapshot``, ``cursor``, ``reader``), and leave through a broker (``brokers/``).
+Pure: ``names``, ``snapshot``, ``cursor``, ``delivery``, ``events``. Only ``database`` imports the
+PostgreSQL driver, only a broker's module that broker's.
 """

@@ -1,4 +1,5 @@
-"""Carrying a page over a link: sends what may be sent, takes the answers, and stops the moment that the lease does."""
+"""Carrying a page over a link: sends what may be sent, takes the answers, and stops the moment that the
+lease does."""
 
 import asyncio
 from collections.abc import Callable
@@ -45,7 +46,8 @@ class Courier:
         self._spans: dict[int, Span] = {}
 
     async def carry(self, delivery: Delivery, link: Link) -> None:
-        """Send the page and wait for all answers; raises AwayError or LostError. The delivery says how far it came."""
+        """Send the page and wait for all answers; raises AwayError or LostError. The delivery says how far
+        it came."""
         self._base += len(self._delivery.events)
         self._delivery, self._link = delivery, link
         self._settled.clear()

@@ -1,8 +1,9 @@
-"""Where a relay stands in a feed: the state machine of each bucket. Pure decisions; ``reader`` runs the queries.
+"""Where a relay stands in a feed: the state machine of each bucket. Pure decisions; ``reader`` runs the
+queries.
 
-Invariant of a bucket: every row visible in ``base``, and every row of the tick with ``id <= pos``, is acknowledged. The
-tick is what ``target`` sees and ``base`` does not. The target is part of the state because half a tick without it can't be
-told from a whole one: the rest would be lost.
+Invariant of a bucket: every row visible in ``base``, and every row of the tick with ``id <= pos``, is
+acknowledged. The tick is what ``target`` sees and ``base`` does not. The target is part of the state
+because half a tick without it can't be told from a whole one: the rest would be lost.
 """
 
 from collections.abc import Collection, Mapping
@@ -50,7 +51,8 @@ class Cursor:
         self.places = dict(places)
 
     def walks(self, without: Collection[int] = ()) -> list[Walk]:
-        """One walk for each group of buckets that are within the same tick; ``without`` are the stopped buckets."""
+        """One walk for each group of buckets that are within the same tick; ``without`` are the stopped
+        buckets."""
         groups: dict[tuple[Snapshot, Snapshot], set[int]] = {}
         for bucket, place in self.places.items():
             if place.target is not None and bucket not in without:
@@ -61,7 +63,8 @@ class Cursor:
         ]
 
     def poll(self, without: Collection[int] = ()) -> Poll | None:
-        """The poll of the buckets between two ticks that stand at the newest base; None when there are none."""
+        """The poll of the buckets between two ticks that stand at the newest base; None when there are
+        none."""
         bases = self._waiting(without)
         if not bases:
             return None
@@ -69,9 +72,11 @@ class Cursor:
         return Poll(frozenset(bucket for bucket, base in bases.items() if base == newest), newest)
 
     def stragglers(self, without: Collection[int] = ()) -> list[Walk]:
-        """Buckets between two ticks at an older base than the newest, each group as a tick towards that newest base.
+        """Buckets between two ticks at an older base than the newest, each group as a tick towards that
+        newest base.
 
-        Without this, buckets that were stopped once would be polled apart from the others for ever. ``after`` is unknown yet.
+        Without this, buckets that were stopped once would be polled apart from the others for ever.
+        ``after`` is unknown yet.
         """
         newest = self.poll(without)
         groups: dict[Snapshot, set[int]] = {}
@@ -88,14 +93,16 @@ class Cursor:
         }
 
     def start(self, buckets: Collection[int], base: Snapshot, target: Snapshot, floor: int) -> None:
-        """Fix a tick that is to be walked. ``floor`` is below every id of the whole tick, never only of a page of it."""
+        """Fix a tick that is to be walked. ``floor`` is below every id of the whole tick, never only of a
+        page of it."""
         for bucket in buckets:
             self.places[bucket] = Place(base, target, floor)
 
     def polled(self, poll: Poll, seen: Snapshot, unfinished: Mapping[int, int]) -> dict[int, Place]:
         """The places after the whole tick up to ``seen`` was read and published.
 
-        ``unfinished`` holds the lowest id of each bucket that is not acknowledged. Its bucket stays within the tick.
+        ``unfinished`` holds the lowest id of each bucket that is not acknowledged. Its bucket stays within
+        the tick.
         """
         return {
             bucket: Place(poll.base, seen, unfinished[bucket] - 1) if bucket in unfinished else Place(seen)
@@ -103,7 +110,8 @@ class Cursor:
         }
 
     def walked(self, walk: Walk, last: int | None, unfinished: Mapping[int, int]) -> dict[int, Place]:
-        """The places after a page was published. ``last`` is the page's highest id, None when it was the tick's last page."""
+        """The places after a page was published. ``last`` is the page's highest id, None when it was the
+        tick's last page."""
         places = {}
         for bucket in walk.buckets:
             place = self.places[bucket]

@@ -1,4 +1,5 @@
-"""The connection to the service's PostgreSQL: the only module that knows the driver, and where its errors are translated."""
+"""The connection to the service's PostgreSQL: the only module that knows the driver, and where its errors
+are translated."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -32,7 +33,8 @@ PINNED = {
     "row_security": "off",
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
-    # A standby that is away must not hold up the relay; what is on this server's disk is enough for its own state.
+    # A standby that is away must not hold up the relay; what is on this server's disk is enough for its own
+    # state.
     "synchronous_commit": "local",
     "idle_in_transaction_session_timeout": "60000",
     "lock_timeout": "2000",
@@ -49,7 +51,8 @@ class LockedError(Transient):
 
 
 class Connection:
-    """One connection; not to be used by two tasks at once except through ``fetch`` and ``execute``, which take turns."""
+    """One connection; not to be used by two tasks at once except through ``fetch`` and ``execute``, which
+    take turns."""
 
     def __init__(self, driver: Any) -> None:
         self._driver = driver
@@ -81,7 +84,8 @@ class Connection:
 
     @asynccontextmanager
     async def transaction(self, doing: str) -> AsyncIterator[None]:
-        """A transaction around the body; the body's statements still take turns with other tasks', so give it a connection."""
+        """A transaction around the body; the body's statements still take turns with other tasks', so give
+        it a connection."""
         with translated(doing):
             async with self._driver.transaction():
                 yield
@@ -116,7 +120,8 @@ class Portal:
 
 
 class Database:
-    """Makes connections. ``url`` is asked each time, so that a changed password file counts; it is never shown."""
+    """Makes connections. ``url`` is asked each time, so that a changed password file counts; it is never
+    shown."""
 
     def __init__(
         self, url: Callable[[], str], timeout: float = 10.0, settings: Mapping[str, str] | None = None
@@ -159,7 +164,8 @@ async def _close(driver: Any) -> None:
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Turn the driver's errors into ours. PostgreSQL's ``DETAIL`` may show a row, so only its message is kept."""
+    """Turn the driver's errors into ours. PostgreSQL's ``DETAIL`` may show a row, so only its message is
+    kept."""
     try:
         yield
     except PillionError:

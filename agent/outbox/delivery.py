@@ -13,7 +13,8 @@ class Delivery:
     """
 
     def __init__(self, events: Sequence[Event], refused: Iterable[tuple[int, int, str]] = ()) -> None:
-        """``refused`` are rows that are no events: bucket, row, reason. Later rows of their buckets are not sent."""
+        """``refused`` are rows that are no events: bucket, row, reason. Later rows of their buckets are
+        not sent."""
         self.events = events
         self.reasons: dict[int, str] = {}
         """Why a bucket stopped, by bucket."""

@@ -1,6 +1,7 @@
 """A row as an event: CloudEvents 1.0 attributes, checked. Pure; rows are hostile until they have passed here.
 
-Source: CloudEvents 1.0.2 (context attributes; extensions: partitioning, sequence, distributed tracing), W3C Trace Context.
+Source: CloudEvents 1.0.2 (context attributes; extensions: partitioning, sequence, distributed tracing),
+W3C Trace Context.
 """
 
 import hashlib
@@ -84,7 +85,8 @@ class Maker:
         )
 
     def _identity(self, row: Mapping[str, Any]) -> str:
-        # A sequence's number alone may come again with other content after a crash that lost asynchronous commits.
+        # A sequence's number alone may come again with other content after a crash that lost asynchronous
+        # commits.
         digest = hashlib.sha256()
         for part in (row["kind"], row["key"], row["type"], row["body"]):
             data = part.encode() if isinstance(part, str) else part or b""
@@ -145,5 +147,5 @@ def _attribute(name: str, value: str | None) -> str | None:
 
 
 def _table(origin: str | None, feed: Feed) -> str:
-    name = origin if origin else feed.name
+    name = origin or feed.name
     return name.rpartition(".")[2].strip('"')

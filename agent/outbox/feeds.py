@@ -41,7 +41,8 @@ class Feed:
     columns: Mapping[str, str] = field(default_factory=dict)
     """Column by field; empty for Pillion's own table."""
     required: frozenset[str] = REQUIRED
-    """Fields whose column must exist: those that the operator named, and those without which there is no event."""
+    """Fields whose column must exist: those that the operator named, and those without which there is no
+    event."""
     topics: Mapping[str, str] = field(default_factory=dict)
     """The topic's template by the table that the event is about; ``""`` stands for any other."""
 
@@ -100,13 +101,17 @@ def _check_changes(key: str, change: Changes) -> list[Problem]:
         )
     if not change.operations:
         problems.append(Problem(f"{key}.operations", "is empty", "insert, update, delete"))
-    for group in ("key", "include", "exclude", "mask"):
-        for column in getattr(change, group):
-            if not column or "\0" in column or len(column.encode()) > LONGEST:
-                problems.append(Problem(f"{key}.{group}", f"has {column!r}, which can't be a column"))
-    for word in change.types.values():
-        if not word.isprintable() or not word:
-            problems.append(Problem(f"{key}.types", f"has {word!r}", "printable text"))
+    problems += [
+        Problem(f"{key}.{group}", f"has {column!r}, which can't be a column")
+        for group in ("key", "include", "exclude", "mask")
+        for column in getattr(change, group)
+        if not column or "\0" in column or len(column.encode()) > LONGEST
+    ]
+    problems += [
+        Problem(f"{key}.types", f"has {word!r}", "printable text")
+        for word in change.types.values()
+        if not word or not word.isprintable()
+    ]
     return problems
 
 

@@ -1,8 +1,10 @@
 """Who relays a feed: claim, beat and release. No clock of the database or of another host is ever compared.
 
-A relay is alive while its beat moves. Who sees the same beat for the length of a lease, on its own clock, may take over;
-the epoch rises, so that the former owner can save nothing any more.
+A relay is alive while its beat moves. Who sees the same beat for the length of a lease, on its own clock,
+may take over; the epoch rises, so that the former owner can save nothing any more.
 """
+
+# ruff: noqa: S608 - names are quoted by names.identifier, values are parameters or quoted by names.literal
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -133,8 +135,10 @@ class Ledger:
         here = await connection.value(self._doing, "SELECT system_identifier::text FROM pg_control_system()")
         if here != expected:
             raise Permanent(
-                f"{self._doing}: this is another PostgreSQL cluster (system identifier {here}) than the one it was prepared "
-                f"on ({expected}): after a restore or pg_upgrade the saved position means nothing here, and going on would "
+                f"{self._doing}: this is another PostgreSQL cluster (system identifier {here}) than "
+                f"the one it was prepared "
+                f"on ({expected}): after a restore or pg_upgrade the saved position means nothing "
+                f"here, and going on would "
                 "lose or repeat events; nothing is published until the feed is adopted"
             )
 
@@ -148,7 +152,8 @@ class Ledger:
         )
         await connection.execute(
             self._doing,
-            f"INSERT INTO {schema}.relay (feed, id) VALUES ($1, $2) ON CONFLICT (feed, id) DO UPDATE SET beat = relay.beat + 1",
+            f"INSERT INTO {schema}.relay (feed, id) VALUES ($1, $2) ON CONFLICT (feed, id) DO UPDATE "
+            f"SET beat = relay.beat + 1",
             self._feed,
             owner,
         )
@@ -186,8 +191,10 @@ class Ledger:
         ]
         saved = await connection.fetch(
             f"saving the position of the outbox {self._feed}",
-            f"UPDATE {self._schema}.bucket AS b SET base = v.base::pg_snapshot, target = v.target::pg_snapshot, pos = v.pos "
-            "FROM unnest($2::int2[], $3::int8[], $4::text[], $5::text[], $6::int8[]) AS v (bucket, epoch, base, target, pos) "
+            f"UPDATE {self._schema}.bucket AS b SET base = v.base::pg_snapshot, target = "
+            f"v.target::pg_snapshot, pos = v.pos "
+            "FROM unnest($2::int2[], $3::int8[], $4::text[], $5::text[], $6::int8[]) AS v (bucket, "
+            "epoch, base, target, pos) "
             "WHERE b.feed = $1 AND b.bucket = v.bucket AND b.epoch = v.epoch RETURNING b.bucket",
             self._feed,
             *map(list, itertools.zip_longest(*rows)),

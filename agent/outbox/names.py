@@ -18,8 +18,8 @@ class Name:
 
     @classmethod
     def parse(cls, text: str) -> "Name":
-        """Read ``NAME`` (in the schema public) or ``SCHEMA.NAME``; letters keep their case, a part with a dot stands in
-        double quotes. Raises ValueError with a clause that says what is wrong.
+        """Read ``NAME`` (in the schema public) or ``SCHEMA.NAME``; letters keep their case, a part with a
+        dot stands in double quotes. Raises ValueError with a clause that says what is wrong.
         """
         match = _NAME.fullmatch(text)
         if match is None:

@@ -1,4 +1,5 @@
-"""Reading a feed: the queries of the cursor's decisions, pages bounded in rows and bytes, and the flush gate."""
+"""Reading a feed: the queries of the cursor's decisions, pages bounded in rows and bytes, and the flush
+gate."""
 
 import asyncio
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ LONGEST_PAGE = 16 * 1024 * 1024
 """Bytes of bodies in a page; the row that reaches it is the last."""
 
 PATIENCE = 0.05
-"""Seconds that the gate waits for others' commits to flush the log before it makes a small commit of its own."""
+"""Seconds that the gate waits for others' commits to flush the log before it makes a small commit of its
+own."""
 
 _PAGE_HEADERS = (24, 40)
 FLUSHED = "SELECT (pg_current_wal_flush_lsn() - '0/0')::int8 AS flushed"
@@ -74,7 +76,8 @@ class Reader:
         return int(lowest) - 1 if lowest is not None else 0
 
     async def gate(self, wal: int) -> None:
-        """Wait until the log is flushed to ``wal``: an asynchronous commit that is not may still vanish in a crash."""
+        """Wait until the log is flushed to ``wal``: an asynchronous commit that is not may still vanish in
+        a crash."""
         needed = durable_at(wal, self._block)
         waited = 0.0
         while self._flushed < needed:

@@ -58,9 +58,9 @@ class Relay:
         tracer: Tracer | None = None,
         clock: Callable[[], float] = boot_clock,
     ) -> None:
-        """``identity`` is this instance's stable id: a process that starts under it takes over at once what its dead
-        predecessor had. ``url`` gives the database's URL whenever a connection is made. ``clock`` returns seconds and goes on while the
-        host sleeps. Raises Misconfigured.
+        """``identity`` is this instance's stable id: a process that starts under it takes over at once
+        what its dead predecessor had. ``url`` gives the database's URL whenever a connection is made.
+        ``clock`` returns seconds and goes on while the host sleeps. Raises Misconfigured.
         """
         owner = f"{identity}/{secrets.token_hex(6)}"
         self._health = health
@@ -69,8 +69,9 @@ class Relay:
         database = Database(url)
         self._feeds = [
             FeedRelay(
-                feed, settings, service, owner, database, broker, metrics, tracer, clock, self._stopping,
-                functools.partial(self._tell, feed.name),
+                feed, settings, service=service, owner=owner, database=database, broker=broker,
+                metrics=metrics, tracer=tracer, clock=clock, stopping=self._stopping,
+                tell=functools.partial(self._tell, feed.name),
             )
             for feed in feeds(settings)
         ]  # fmt: skip
@@ -117,6 +118,7 @@ class FeedRelay:
         self,
         feed: Feed,
         settings: Outbox,
+        *,
         service: str,
         owner: str,
         database: Database,
@@ -227,10 +229,10 @@ class FeedRelay:
         if self._feed.own and settings.retention > 0:
             cleaner = Cleaner(self._database, settings.schema, self.name, settings.retention, self._metrics)
         return Session(
-            claim, turns, self._ledger, self._broker, events.patterns(self._feed, self._service),
-            Timing(settings.lease, settings.broker.timeout),
-            cleaner=cleaner, metrics=self._metrics, tracer=self._tracer, clock=self._clock, stopping=self._stopping,
-            tell=self._tell,
+            claim, turns, self._ledger, self._broker, topics=events.patterns(self._feed, self._service),
+            timing=Timing(settings.lease, settings.broker.timeout),
+            cleaner=cleaner, metrics=self._metrics, tracer=self._tracer, clock=self._clock,
+            stopping=self._stopping, tell=self._tell,
         )  # fmt: skip
 
     def _tell(self, problem: str) -> None:

@@ -1,4 +1,5 @@
-"""An owned feed: beats, publishes, saves and cleans up until it is lost, or given back because the agent stops."""
+"""An owned feed: beats, publishes, saves and cleans up until it is lost, or given back because the agent
+stops."""
 
 import asyncio
 import time
@@ -28,7 +29,8 @@ SAVE_EVERY = 0.5
 """Seconds between two saves at the least; a relay that is killed publishes again what came after the last."""
 
 SAVE_SHARE = 20
-"""A save may take one part in so many of the time: under a long transaction of the service its updates pile up."""
+"""A save may take one part in so many of the time: under a long transaction of the service its updates
+pile up."""
 
 SAVE_IDLE = 10.0
 """Seconds between two saves where nothing was published and only the snapshot moved."""
@@ -54,9 +56,9 @@ class Session:
         turns: Turns,
         ledger: Ledger,
         broker: Broker,
+        *,
         topics: frozenset[str],
         timing: Timing,
-        *,
         cleaner: Cleaner | None,
         metrics: Metrics,
         tracer: Tracer | None,
@@ -64,7 +66,8 @@ class Session:
         stopping: asyncio.Event,
         tell: Callable[[str], None],
     ) -> None:
-        """``stopping`` ends the session in order. ``tell`` is told what is missing, and an empty text when nothing is."""
+        """``stopping`` ends the session in order. ``tell`` is told what is missing, and an empty text when
+        nothing is."""
         self.claim = claim
         self.turns = turns
         self.warnings: tuple[str, ...] = ()
@@ -84,9 +87,11 @@ class Session:
         self._saved: Mapping[int, Place] = dict(claim.places)
 
     async def run(self, writes: Connection) -> None:
-        """Work until told to stop. Raises LostError when the feed is gone, Transient or Permanent when the database is.
+        """Work until told to stop. Raises LostError when the feed is gone, Transient or Permanent when the
+        database is.
 
-        ``writes`` is for beats and saves; the reader has a connection of its own, so that a slow page holds up no beat.
+        ``writes`` is for beats and saves; the reader has a connection of its own, so that a slow page
+        holds up no beat.
         """
         try:
             async with asyncio.TaskGroup() as group:

@@ -1,5 +1,7 @@
 """What a feed's table looks like now, and the queries that this makes. The SQL is read-only."""
 
+# ruff: noqa: S608 - names are quoted by names.identifier, values are parameters or quoted by names.literal
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,7 +23,10 @@ _MADE = "pillion_body"
 ADDED = "pillion_id"
 """The sequence column that ``init`` adds where the table has none of its own."""
 
-_BUCKET = "CASE WHEN {key} IS NULL THEN ({id} & 63)::int2 ELSE (get_byte(sha256(convert_to({key}, 'UTF8')), 0) & 63)::int2 END"
+_BUCKET = (
+    "(CASE WHEN {key} IS NULL THEN {id} & 63 "
+    "ELSE get_byte(sha256(convert_to({key}, 'UTF8')), 0) & 63 END)::int2"
+)
 _BODY = {"json": "convert_to({c}::text, 'UTF8')", "jsonb": "convert_to({c}::text, 'UTF8')", "bytea": "{c}"}
 _CONTENT = {"json": "application/json", "jsonb": "application/json", "bytea": "application/octet-stream"}
 
@@ -46,13 +51,15 @@ class Shape:
     id: str
     bucket: str
     selected: str
-    """The select list: id, bucket, event, origin, key, kind, type, body, size, traceparent, tracestate, created."""
+    """The select list: id, bucket, event, origin, key, kind, type, body, size, traceparent, tracestate,
+    created."""
     content: str
     """Media type of the bodies."""
 
     @property
     def poll(self) -> str:
-        """$1 xmax, $2 xip, $3 buckets, $4 rows, $5 longest body: what base does not see, and the snapshot that sees it."""
+        """$1 xmax, $2 xip, $3 buckets, $4 rows, $5 longest body: what base does not see, and the snapshot
+        that sees it."""
         part = "(SELECT {0} FROM {1} WHERE {2} AND {3} = ANY($3::int2[]) LIMIT $4)"
         new = part.format(self.selected, self.source, "xid >= $1::text::xid8", self.bucket)
         late = part.format(self.selected, self.source, "xid = ANY($2::text[]::xid8[])", self.bucket)
@@ -71,7 +78,8 @@ class Shape:
 
     @property
     def walk(self) -> str:
-        """$1 after, $2 base, $3 buckets, $4 rows, $5 longest body, $6 target: a page of a fixed tick, in order of id."""
+        """$1 after, $2 base, $3 buckets, $4 rows, $5 longest body, $6 target: a page of a fixed tick, in
+        order of id."""
         return (
             f"SELECT (pg_current_wal_insert_lsn() - '0/0')::int8 AS wal, {self.selected} FROM {self.source} "
             f"WHERE {self.id} > $1::int8 AND {self.bucket} = ANY($3::int2[]) "
@@ -102,7 +110,8 @@ def own(feed: Feed) -> Shape:
 
 
 def of_table(feed: Feed, columns: Mapping[str, Column]) -> Shape:
-    """The shape of a table that the service writes; raises Permanent when it can't be read as the settings say."""
+    """The shape of a table that the service writes; raises Permanent when it can't be read as the settings
+    say."""
     missing = sorted(feed.columns[each] for each in feed.required if feed.columns[each] not in columns)
     if missing or not columns:
         what = (
@@ -145,7 +154,8 @@ def of_table(feed: Feed, columns: Mapping[str, Column]) -> Shape:
 
 
 def order(feed: Feed, columns: Mapping[str, Column]) -> str:
-    """The column that numbers the rows: the table's own where a sequence fills it, else the one that ``init`` adds."""
+    """The column that numbers the rows: the table's own where a sequence fills it, else the one that
+    ``init`` adds."""
     mapped = columns.get(feed.columns["id"])
     return mapped.name if mapped is not None and mapped.type in INTEGERS and mapped.numbered else ADDED
 

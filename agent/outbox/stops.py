@@ -1,4 +1,5 @@
-"""Buckets that stand still behind a refused event. Pure; they are tried again by themselves, ever more slowly."""
+"""Buckets that stand still behind a refused event. Pure; they are tried again by themselves, ever more
+slowly."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """What the database alone tells of all feeds: for ``pillion outbox status``, where no agent need run."""
 
+# ruff: noqa: S608 - names are quoted by names.identifier, values are parameters or quoted by names.literal
+
 from dataclasses import dataclass
 
 from agent.config.sections.outbox import Outbox
@@ -44,19 +46,22 @@ async def _feed(connection: Connection, settings: Outbox, feed: Feed) -> Survey:
             f"FROM {identifier(settings.schema)}.bucket WHERE feed = $1",
             feed.name,
         )
-        if not rows:
-            raise Permanent(f"{doing}: it is not prepared; run `pillion outbox init`")
         table = await shape.look(connection, feed)
     except Permanent as error:
         return Survey(feed.name, "", 0, 0, None, str(error))
+    if not rows:
+        problem = f"{doing}: it is not prepared; run `pillion outbox init`"
+        return Survey(feed.name, "", 0, 0, None, problem)
     oldest = min((Snapshot.parse(row["base"]) for row in rows), key=lambda base: base.age)
+    schema = identifier(settings.schema)
     found = await connection.fetch(
         doing,
-        f"SELECT count(*)::int AS unsent, {_age(feed)} AS oldest FROM (SELECT t.* FROM {feed.table.sql} t "
-        f"JOIN {identifier(settings.schema)}.bucket p ON p.feed = $1 AND p.bucket = {_qualified(table.bucket, feed)} "
-        "WHERE (t.xid >= $2::text::xid8 OR t.xid = ANY($3::text[]::xid8[])) AND NOT pg_visible_in_snapshot(t.xid, p.base) "
-        f"AND NOT (p.target IS NOT NULL AND pg_visible_in_snapshot(t.xid, p.target) AND t.{table.id} <= p.pos) "
-        f"LIMIT {MOST + 1}) AS unsent",
+        f"SELECT count(*)::int AS unsent, {_age(feed)} AS oldest FROM (SELECT t.* FROM ("
+        f"SELECT *, {table.bucket} AS pillion_bucket FROM {feed.table.sql} "
+        "WHERE xid >= $2::text::xid8 OR xid = ANY($3::text[]::xid8[])) t "
+        f"JOIN {schema}.bucket p ON p.feed = $1 AND p.bucket = t.pillion_bucket "
+        "WHERE NOT pg_visible_in_snapshot(t.xid, p.base) AND NOT (p.target IS NOT NULL "
+        f"AND pg_visible_in_snapshot(t.xid, p.target) AND t.{table.id} <= p.pos) LIMIT {MOST + 1}) AS unsent",
         feed.name,
         str(oldest.xmax),
         [str(xid) for xid in oldest.xip],
@@ -67,7 +72,3 @@ async def _feed(connection: Connection, settings: Outbox, feed: Feed) -> Survey:
 
 def _age(feed: Feed) -> str:
     return "extract(epoch FROM now() - min(created))::float8" if feed.own else "NULL::float8"
-
-
-def _qualified(bucket: str, feed: Feed) -> str:
-    return "t.bucket" if feed.own else bucket

@@ -1,4 +1,5 @@
-"""One feed's reading and publishing, a turn at a time: decide (``cursor``), read (``reader``), carry (``courier``), move on."""
+"""One feed's reading and publishing, a turn at a time: decide (``cursor``), read (``reader``), carry
+(``courier``), move on."""
 
 from collections.abc import Callable, Collection, Mapping
 

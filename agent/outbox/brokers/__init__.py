@@ -1,4 +1,5 @@
-"""Where events go: one module a broker, chosen by the scheme of ``outbox.broker.url`` and imported only then."""
+"""Where events go: one module a broker, chosen by the scheme of ``outbox.broker.url`` and imported only
+then."""
 
 import importlib
 from collections.abc import Mapping
@@ -35,8 +36,9 @@ class Link(Protocol):
     def send(self, number: int, event: Event) -> None:
         """Send one event; its outcome comes later under ``number``, which is used once on a link.
 
-        What was sent twice with the same event id is stored once, as far as the broker can tell. Raises RefusedError
-        for what can't be sent at all. Order is kept between two events only if the second is sent after the first's outcome.
+        What was sent twice with the same event id is stored once, as far as the broker can tell. Raises
+        RefusedError for what can't be sent at all. Order is kept between two events only if the second is
+        sent after the first's outcome.
         """
 
 
@@ -47,8 +49,9 @@ class Broker(Protocol):
     """As in settings and metrics."""
 
     def link(self, outcomes: Outcomes, topics: frozenset[str]) -> AbstractAsyncContextManager[Link]:
-        """A link for the body, closed after it. ``topics`` are the patterns of what will be sent, for a stream that is
-        to be created. Raises Transient or Permanent while it can't be had; either may be tried again later.
+        """A link for the body, closed after it. ``topics`` are the patterns of what will be sent, for a
+        stream that is to be created. Raises Transient or Permanent while it can't be had; either may be
+        tried again later.
         """
 
 

@@ -1,7 +1,8 @@
 """NATS JetStream. An event is acknowledged when its stream has stored it.
 
-Sources: NATS documentation, "JetStream model deep dive" (message deduplication, expected stream), "JetStream wire API"
-(publish acknowledgement); CloudEvents 1.0, HTTP and NATS protocol bindings, binary content mode (percent-encoding).
+Sources: NATS documentation, "JetStream model deep dive" (message deduplication, expected stream),
+"JetStream wire API" (publish acknowledgement); CloudEvents 1.0, HTTP and NATS protocol bindings, binary
+content mode (percent-encoding).
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+
 from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.brokers import Link, Outcomes
 from agent.outbox.brokers.wire import Server, Wire
@@ -110,11 +112,13 @@ class Nats:
         if config is None:
             if not self._create:
                 raise Permanent(
-                    f"looking at the JetStream stream {self._stream}: there is none; create it, or set outbox.broker.create"
+                    f"looking at the JetStream stream {self._stream}: there is none; create it, or "
+                    f"set outbox.broker.create"
                 )
             config = await self._ask(wire, "CREATE", _new(self._stream, topics))
         elif self._create:
-            # Several feeds of one service share a stream; a wider pattern that is there already covers the narrower.
+            # Several feeds of one service share a stream; a wider pattern that is there already covers the
+            # narrower.
             there = config.get("subjects") or []
             missing = {each for each in topics if not any(covers(old, each) for old in there)}
             if missing:
@@ -134,11 +138,19 @@ class Nats:
             return said.config
         if verb == "INFO" and said.error.err_code == _NOT_FOUND:
             return None
-        raise Transient(f"{doing}: the server says: {said.error.description} ({said.error.err_code or said.error.code})")
+        raise Transient(
+            f"{doing}: the server says: {said.error.description} ({said.error.err_code or said.error.code})"
+        )
 
 
 def _new(stream: str, topics: frozenset[str]) -> dict[str, Any]:
-    return {"name": stream, "subjects": sorted(topics), "storage": "file", "retention": "limits", "discard": "new"}
+    return {
+        "name": stream,
+        "subjects": sorted(topics),
+        "storage": "file",
+        "retention": "limits",
+        "discard": "new",
+    }
 
 
 class JetStream:
@@ -177,7 +189,8 @@ class JetStream:
             "NATS/1.0",
             f"Nats-Msg-Id: {source}/{identity}",
             f"Nats-Expected-Stream: {self._stream}",
-            f"ce-specversion: 1.0\r\nce-id: {identity}\r\nce-source: {source}\r\nce-type: {encoded(event.type)}",
+            f"ce-specversion: 1.0\r\nce-id: {identity}\r\nce-source: {source}",
+            f"ce-type: {encoded(event.type)}",
             f"ce-sequence: {event.sequence}",
         ]
         if event.body:
@@ -221,10 +234,10 @@ def encoded(value: str) -> str:
 def covers(wide: str, narrow: str) -> bool:
     """Whether every subject of the pattern ``narrow`` is one of ``wide``."""
     left, right = wide.split("."), narrow.split(".")
-    for place, token in enumerate(left):
-        if token == ">":
+    for place, part in enumerate(left):
+        if part == ">":
             return len(right) > place
-        if place >= len(right) or right[place] == ">" or (token not in ("*", right[place])):
+        if place >= len(right) or right[place] == ">" or (part not in ("*", right[place])):
             return False
     return len(left) == len(right)
 

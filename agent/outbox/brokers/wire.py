@@ -1,6 +1,8 @@
-"""NATS on the wire, as far as publishing needs it: CONNECT, SUB, HPUB, and the acknowledgements that come back.
+"""NATS on the wire, as far as publishing needs it: CONNECT, SUB, HPUB, and the acknowledgements that come
+back.
 
-A client library costs ten times the processor time a message (measured). Source: NATS documentation, "Client Protocol".
+A client library costs ten times the processor time a message (measured). Source: NATS documentation,
+"Client Protocol".
 """
 
 import asyncio
@@ -31,7 +33,8 @@ class Server:
 
     @classmethod
     def parse(cls, url: str) -> "Server":
-        """Read ``nats://[user:password@|token@]host[:port]`` or the same with ``tls``; raises ValueError without the URL."""
+        """Read ``nats://[user:password@|token@]host[:port]`` or the same with ``tls``; raises ValueError
+        without the URL."""
         parts = urlsplit(url)
         if parts.scheme not in ("nats", "tls") or not parts.hostname:
             raise ValueError("is not nats://HOST:PORT or tls://HOST:PORT")
@@ -84,7 +87,7 @@ class Wire(asyncio.Protocol):
         assert self._transport is not None
         context = ssl.create_default_context()
         secured = await self._loop.start_tls(self._transport, self, context, server_hostname=server.host)
-        self._transport = cast(asyncio.Transport, secured)
+        self._transport = cast("asyncio.Transport", secured)
 
     def _hello(self, server: Server) -> None:
         if not self.info.get("headers"):
@@ -103,7 +106,9 @@ class Wire(asyncio.Protocol):
         number = _FIRST_REQUEST + len(self._asked)
         asked: asyncio.Future[bytes] = self._loop.create_future()
         self._asked[number] = asked
-        self._write(b"PUB %b %b.%d %d\r\n%b\r\n" % (subject.encode(), self._inbox.encode(), number, len(body), body))
+        self._write(
+            b"PUB %b %b.%d %d\r\n%b\r\n" % (subject.encode(), self._inbox.encode(), number, len(body), body)
+        )
         try:
             async with asyncio.timeout(timeout):
                 return await asked
@@ -129,7 +134,7 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the transport; the server speaks first."""
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say so, once."""

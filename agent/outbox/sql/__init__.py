@@ -1,4 +1,5 @@
-"""The SQL that Pillion brings into the service's database, as files, and how it is made: ``plan`` decides what is needed.
+"""The SQL that Pillion brings into the service's database, as files, and how it is made: ``plan`` decides
+what is needed.
 
 Everything here is text for PostgreSQL 14 and later. Names come from settings and are always quoted.
 """
@@ -11,8 +12,10 @@ VERSION = 1
 """Of what ``schema.sql`` and ``capture.sql`` make; it is kept in the database."""
 
 DEFINER = (
-    "SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET \"TimeZone\" = 'UTC' SET DateStyle = 'ISO, YMD' "
-    "SET IntervalStyle = 'iso_8601' SET bytea_output = 'hex' SET extra_float_digits = '1' SET lc_monetary = 'C'"
+    "SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET \"TimeZone\" = 'UTC' SET DateStyle = "
+    "'ISO, YMD' "
+    "SET IntervalStyle = 'iso_8601' SET bytea_output = 'hex' SET extra_float_digits = '1' SET "
+    "lc_monetary = 'C'"
 )
 """What a trigger function runs with, whatever the session of the service is set to."""
 

@@ -1,5 +1,7 @@
 """What is in the service's database now, as far as ``plan`` must know it. Read-only."""
 
+# ruff: noqa: S608 - names are quoted by names.identifier, values are parameters or quoted by names.literal
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,17 +21,20 @@ SELECT c.oid, c.relkind::text AS kind, c.relispartition AS partition, pg_get_use
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2"""
 
 _INDEXES = """
-SELECT x.relname AS name, i.indisvalid AS valid, m.amname = 'btree' AND i.indpred IS NULL AND i.indexprs IS NULL AS plain,
+SELECT x.relname AS name, i.indisvalid AS valid,
+  m.amname = 'btree' AND i.indpred IS NULL AND i.indexprs IS NULL AS plain,
   ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n)
         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.n) AS columns
-FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam WHERE i.indrelid = $1::oid"""
+FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+WHERE i.indrelid = $1::oid"""
 
 _TRIGGERS = """
 SELECT t.tgname::text AS name, coalesce(obj_description(t.oid, 'pg_trigger'), '') AS comment
 FROM pg_trigger t WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal AND t.tgname LIKE '!pillion%'"""
 
 _SEQUENCE = """
-SELECT s.seqcache AS cache, s.seqincrement AS step, s.seqcycle AS cycle, format('%I.%I', n.nspname, c.relname) AS name
+SELECT s.seqcache AS cache, s.seqincrement AS step, s.seqcycle AS cycle,
+  format('%I.%I', n.nspname, c.relname) AS name
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_depend d ON d.objid = c.oid AND d.deptype IN ('a', 'i') AND d.classid = 'pg_class'::regclass
 JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
@@ -115,7 +120,8 @@ async def gather(connection: Connection, schema: str, names: Sequence[Name]) -> 
 async def _schema(connection: Connection, schema: str) -> tuple[str, int]:
     rows = await connection.fetch(
         _DOING,
-        "SELECT pg_has_role(nspowner, 'USAGE') AS mine, to_regclass(format('%I.version', nspname)) IS NOT NULL AS known "
+        "SELECT pg_has_role(nspowner, 'USAGE') AS mine, to_regclass(format('%I.version', nspname)) "
+        "IS NOT NULL AS known "
         "FROM pg_namespace WHERE nspname = $1",
         schema,
     )
@@ -137,7 +143,8 @@ async def _feeds(connection: Connection, schema: str) -> dict[str, FeedFacts]:
     quoted = '"' + schema + '"'
     rows = await connection.fetch(
         _DOING,
-        f"SELECT f.feed, f.existing, EXISTS (SELECT FROM {quoted}.bucket b WHERE b.feed = f.feed) AS open FROM {quoted}.feed f",
+        f"SELECT f.feed, f.existing, EXISTS (SELECT FROM {quoted}.bucket b WHERE b.feed = f.feed) AS "
+        f"open FROM {quoted}.feed f",
     )
     return {row["feed"]: FeedFacts(row["existing"], row["open"]) for row in rows}
 
@@ -172,8 +179,7 @@ async def _sequences(connection: Connection, oid: int, columns: Mapping[str, Col
     for column in columns.values():
         if column.numbered:
             rows = await connection.fetch(_DOING, _SEQUENCE, oid, column.name)
-            found |= {
-                column.name: Numbering(each["name"], each["cache"], each["step"], each["cycle"])
-                for each in rows
-            }
+            for each in rows:
+                numbering = Numbering(each["name"], each["cache"], each["step"], each["cycle"])
+                found[column.name] = numbering
     return found

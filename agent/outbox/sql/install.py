@@ -8,7 +8,8 @@ from agent.config.sections.outbox import Outbox
 from agent.outbox.database import Connection, Database, LockedError
 from agent.outbox.names import Name, identifier
 from agent.outbox.sql.facts import gather
-from agent.outbox.sql.plan import Existing, Step, grants, names, plan
+from agent.outbox.sql.plan import grants, names, plan
+from agent.outbox.sql.steps import Existing, Step
 from agent.runtime.backoff import Backoff
 from agent.runtime.errors import Transient
 
@@ -26,7 +27,8 @@ _BLOCKERS = """
 SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), a.backend_type) AS who, a.usename AS role,
        extract(epoch FROM clock_timestamp() - a.xact_start)::int AS age
 FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-WHERE l.locktype = 'relation' AND l.relation = $1::oid AND l.granted AND a.pid <> pg_backend_pid() AND a.xact_start IS NOT NULL
+WHERE l.locktype = 'relation' AND l.relation = $1::oid AND l.granted
+  AND a.pid <> pg_backend_pid() AND a.xact_start IS NOT NULL
 ORDER BY age DESC LIMIT 5"""
 
 OLD = 1
@@ -34,7 +36,8 @@ OLD = 1
 
 
 class Installer:
-    """Brings a database to what the settings ask for. Everything may be run again, also after it was interrupted."""
+    """Brings a database to what the settings ask for. Everything may be run again, also after it was
+    interrupted."""
 
     def __init__(self, database: Database, settings: Outbox, say: Say, patience: float = 120.0) -> None:
         """``say`` is told each step; ``patience`` is how many seconds one table's lock is tried for."""
@@ -72,7 +75,8 @@ class Installer:
                     await connection.execute(step.title, step.sql)
 
     async def _locked(self, connection: Connection, step: Step, table: Name) -> None:
-        # Behind a lock that waits, every statement of the service waits too: so it waits a moment only, then steps back.
+        # Behind a lock that waits, every statement of the service waits too: so it waits a moment only, then
+        # steps back.
         backoff = Backoff(0.1, 2.0)
         ends = asyncio.get_running_loop().time() + self._patience
         while True:
@@ -87,7 +91,8 @@ class Installer:
             who = "; ".join(text for text, _ in waiting) or "somebody, for a moment"
             if asyncio.get_running_loop().time() > ends:
                 raise Transient(
-                    f"{step.title}: the lock on {table} was not had within {self._patience:g} s; in the way: {who}. "
+                    f"{step.title}: the lock on {table} was not had within {self._patience:g} s; in "
+                    f"the way: {who}. "
                     "Nothing is left half done: run this again when they have ended"
                 )
             self._say(f"  waiting for the lock on {table}; in the way: {who}")

@@ -1,4 +1,5 @@
-"""What the outbox tests share: a service's database, relays in this process, and what arrived in the stream."""
+"""What the outbox tests share: a service's database, relays in this process, and what arrived in the
+stream."""
 
 import asyncio
 import subprocess
@@ -65,7 +66,9 @@ class Bench:
         self.service = await self.connect()
 
     async def connect(self, **settings: str) -> Any:
-        connection = await asyncpg.connect(self.url, server_settings={"application_name": "service", **settings})
+        connection = await asyncpg.connect(
+            self.url, server_settings={"application_name": "service", **settings}
+        )
         self._opened.append(connection)
         return connection
 
@@ -78,15 +81,26 @@ class Bench:
             if not connection.is_closed():
                 connection.terminate()
 
-    def settings(self, *, tables: tuple[Table, ...] = (), changes: tuple[Changes, ...] = (), broker_create: bool = True, **more: Any) -> Outbox:
+    def settings(
+        self,
+        *,
+        tables: tuple[Table, ...] = (),
+        changes: tuple[Changes, ...] = (),
+        broker_create: bool = True,
+        **more: Any,
+    ) -> Outbox:
         """Settings whose topics lie below the bench's own stream."""
         topic = f"{self.stream}.{{table}}"
         topical = {"topic": topic}
         more = {"lease": 2.0, **more}
         return Outbox(
             database=self.url,
-            tables=tuple(msgspec.structs.replace(each, **topical) if not each.topic else each for each in tables),
-            changes=tuple(msgspec.structs.replace(each, **topical) if not each.topic else each for each in changes),
+            tables=tuple(
+                msgspec.structs.replace(each, **topical) if not each.topic else each for each in tables
+            ),
+            changes=tuple(
+                msgspec.structs.replace(each, **topical) if not each.topic else each for each in changes
+            ),
             broker=Broker(url=self.nats_url, stream=self.stream, create=broker_create, timeout=2.0),
             **more,
         )
@@ -101,8 +115,14 @@ class Bench:
         registry = CollectorRegistry()
         self.registries.append(registry)
         return Relay(
-            settings, service="shop", identity=identity or uuid.uuid4().hex, url=lambda: settings.database,
-            broker=brokers.make(settings.broker, "shop"), health=self.board.of("relay"), metrics=Metrics(registry), **more,
+            settings,
+            service="shop",
+            identity=identity or uuid.uuid4().hex,
+            url=lambda: settings.database,
+            broker=brokers.make(settings.broker, "shop"),
+            health=self.board.of("relay"),
+            metrics=Metrics(registry),
+            **more,
         )
 
     @asynccontextmanager
@@ -121,7 +141,9 @@ class Bench:
     async def make_stream(self, **settings: Any) -> None:
         """The bench's stream, with the shortest memory for duplicates, so that they are seen."""
         client = await nats.connect(self.nats_url)
-        config = StreamConfig(name=self.stream, subjects=[f"{self.stream}.>"], duplicate_window=0.1, **settings)
+        config = StreamConfig(
+            name=self.stream, subjects=[f"{self.stream}.>"], duplicate_window=0.1, **settings
+        )
         await client.jetstream().add_stream(config)
         await client.close()
 

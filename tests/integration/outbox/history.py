@@ -26,7 +26,9 @@ CREATE TABLE ob (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text, t
 """
 """An outbox table that the writers fill after they changed the aggregate."""
 
-NOTE = "INSERT INTO ob (key, type, payload) VALUES ($1::int::text, 'changed', jsonb_build_object('k', $1::int, 'v', $2::bigint))"
+NOTE = """
+INSERT INTO ob (key, type, payload)
+VALUES ($1::int::text, 'changed', jsonb_build_object('k', $1::int, 'v', $2::bigint))"""
 
 
 @dataclass
@@ -46,7 +48,9 @@ class History:
 class Writers:
     """Transactions with late commits, rollbacks, savepoints, prepared transactions and long ones."""
 
-    def __init__(self, connect: Callable[[], Any], history: History, *, note: bool = False, seed: int = 1) -> None:
+    def __init__(
+        self, connect: Callable[[], Any], history: History, *, note: bool = False, seed: int = 1
+    ) -> None:
         self._connect = connect
         self._history = history
         self._note = note
@@ -141,7 +145,8 @@ class Verdict:
 
 
 def check(history: History, arrived: list[Arrived]) -> Verdict:
-    """Compare what was committed with what arrived: all of it, nothing else, first occurrences of a key in order."""
+    """Compare what was committed with what arrived: all of it, nothing else, first occurrences of a key in
+    order."""
     newest: dict[int, int] = {}
     seen: set[tuple[int, int]] = set()
     inversions, duplicates = [], 0

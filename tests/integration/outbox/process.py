@@ -1,4 +1,5 @@
-"""A relay as a process of its own, which a test may kill: ``python -m tests.integration.outbox.process FILE IDENTITY``."""
+"""A relay as a process of its own, which a test may kill: ``python -m tests.integration.outbox.process
+FILE IDENTITY``."""
 
 import asyncio
 import signal

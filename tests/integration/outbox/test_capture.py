@@ -41,17 +41,24 @@ async def test_only_what_really_changed_is_an_event(bench: Bench) -> None:
 
 async def test_what_is_rolled_back_leaves_no_event(bench: Bench) -> None:
     await watch(bench, "CREATE TABLE t (id int PRIMARY KEY)")
-    await bench.service.execute("BEGIN; INSERT INTO t VALUES (1); SAVEPOINT s; INSERT INTO t VALUES (2); ROLLBACK TO s; COMMIT")
+    await bench.service.execute(
+        "BEGIN; INSERT INTO t VALUES (1); SAVEPOINT s; INSERT INTO t VALUES (2); ROLLBACK TO s; COMMIT"
+    )
     assert [key for _, key, _ in await events(bench)] == ["1"]
 
 
 async def test_the_key_does_not_depend_on_the_session(bench: Bench) -> None:
     await watch(
-        bench, "CREATE TABLE t (at timestamptz, i interval, b bytea, f float8, d date, m money, PRIMARY KEY (at))"
+        bench,
+        "CREATE TABLE t (at timestamptz, i interval, b bytea, f float8, d date, m money, PRIMARY KEY (at))",
     )
     row = "'2026-01-02 03:04:05+00', '1 day 2 hours', '\\x01ff', 0.1::float8 + 0.2, '2026-01-02', 12.5"
     other = await bench.connect(
-        timezone="Asia/Tokyo", datestyle="German", intervalstyle="postgres_verbose", bytea_output="escape", extra_float_digits="-5"
+        timezone="Asia/Tokyo",
+        datestyle="German",
+        intervalstyle="postgres_verbose",
+        bytea_output="escape",
+        extra_float_digits="-5",
     )
     for connection in (bench.service, other):
         await connection.execute(f"INSERT INTO t VALUES ({row})")
@@ -82,7 +89,8 @@ async def test_a_move_between_partitions_is_delete_and_insert_under_the_root(ben
         bench,
         "CREATE TABLE t (id int, a text, PRIMARY KEY (id, a)) PARTITION BY LIST (a);"
         "CREATE TABLE t_x PARTITION OF t FOR VALUES IN ('x');"
-        "CREATE TABLE t_y (a text NOT NULL, id int NOT NULL); ALTER TABLE t ATTACH PARTITION t_y FOR VALUES IN ('y')",
+        "CREATE TABLE t_y (a text NOT NULL, id int NOT NULL); ALTER TABLE t ATTACH PARTITION t_y FOR "
+        "VALUES IN ('y')",
         key=("id",),
     )
     await bench.service.execute("INSERT INTO t VALUES (1, 'x')")
@@ -117,7 +125,11 @@ async def test_the_service_can_still_change_its_columns(bench: Bench) -> None:
         "UPDATE u SET d = 5",
     ):
         await bench.service.execute(statement)
-    assert (await events(bench))[-1] == ("t.updated", "1", {"before": {"id": 1, "d": 4}, "after": {"id": 1, "d": 5}})
+    assert (await events(bench))[-1] == (
+        "t.updated",
+        "1",
+        {"before": {"id": 1, "d": 4}, "after": {"id": 1, "d": 5}},
+    )
 
 
 async def test_a_key_that_is_gone_fails_the_write_with_a_hint(bench: Bench) -> None:
@@ -130,14 +142,17 @@ async def test_a_key_that_is_gone_fails_the_write_with_a_hint(bench: Bench) -> N
 
 async def test_columns_are_included_excluded_and_masked(bench: Bench) -> None:
     await bench.service.execute(
-        "CREATE TABLE t (id int PRIMARY KEY, a text, secret text); CREATE TABLE u (id int PRIMARY KEY, a text, b text)"
+        "CREATE TABLE t (id int PRIMARY KEY, a text, secret text); CREATE TABLE u (id int PRIMARY "
+        "KEY, a text, b text)"
     )
     changes = (Changes(table="t", mask=("secret",)), Changes(table="u", include=("id", "a")))
     await bench.init(bench.settings(changes=changes))
     await bench.service.execute("INSERT INTO t VALUES (1, 'a', 'hidden'); UPDATE t SET secret = 'hidden too'")
     await bench.service.execute("INSERT INTO u VALUES (1, 'a', 'b'); UPDATE u SET b = 'c'")
     found = await events(bench)
-    assert [each[0] for each in found] == ["t.created", "t.updated", "u.created"], "a change of what is left out is none"
+    assert [each[0] for each in found] == ["t.created", "t.updated", "u.created"], (
+        "a change of what is left out is none"
+    )
     assert found[1][2]["after"] == {"id": 1, "a": "a", "secret": "***"}
     assert found[2][2]["after"] == {"id": 1, "a": "a"}
     assert "hidden" not in str(found)
@@ -145,7 +160,10 @@ async def test_columns_are_included_excluded_and_masked(bench: Bench) -> None:
 
 async def test_only_the_wanted_operations_are_events_and_types_are_as_named(bench: Bench) -> None:
     await watch(
-        bench, "CREATE TABLE t (id int PRIMARY KEY, a int)", operations=("insert", "update"), types={"insert": "order.made"}
+        bench,
+        "CREATE TABLE t (id int PRIMARY KEY, a int)",
+        operations=("insert", "update"),
+        types={"insert": "order.made"},
     )
     await bench.service.execute("INSERT INTO t VALUES (1, 1); UPDATE t SET a = 2; DELETE FROM t; TRUNCATE t")
     assert [each[0] for each in await events(bench)] == ["order.made", "t.updated"]
@@ -154,10 +172,14 @@ async def test_only_the_wanted_operations_are_events_and_types_are_as_named(benc
 async def test_the_service_needs_no_rights_on_pillions_schema(bench: Bench) -> None:
     await watch(bench, "CREATE TABLE t (id serial PRIMARY KEY, a text)")
     role = f"service_{bench.stream}"
-    await bench.service.execute(f"CREATE ROLE {role}; GRANT ALL ON t TO {role}; GRANT USAGE ON SEQUENCE t_id_seq TO {role}")
+    await bench.service.execute(
+        f"CREATE ROLE {role}; GRANT ALL ON t TO {role}; GRANT USAGE ON SEQUENCE t_id_seq TO {role}"
+    )
     try:
         await bench.service.execute(f"SET ROLE {role}")
-        await bench.service.execute("INSERT INTO t (a) VALUES ('a'); UPDATE t SET a = 'b'; DELETE FROM t; TRUNCATE t")
+        await bench.service.execute(
+            "INSERT INTO t (a) VALUES ('a'); UPDATE t SET a = 'b'; DELETE FROM t; TRUNCATE t"
+        )
         for forbidden in ("SELECT * FROM pillion.outbox", "SELECT pillion.key_of('{}', '{a}')"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await bench.service.execute(forbidden)
@@ -168,7 +190,8 @@ async def test_the_service_needs_no_rights_on_pillions_schema(bench: Bench) -> N
 
 
 async def test_a_hostile_search_path_changes_nothing(bench: Bench) -> None:
-    """Functions and tables of the same names as those that the triggers use stand in front of the real ones."""
+    """Functions and tables of the same names as those that the triggers use stand in front of the real
+    ones."""
     await watch(bench, "CREATE TABLE t (id int PRIMARY KEY, a text); CREATE TABLE stolen (x text)")
     await bench.service.execute(
         """
@@ -224,7 +247,9 @@ async def test_a_recorded_failure_keeps_hidden_what_is_hidden(bench: Bench) -> N
         ("", None),
     ],
 )
-async def test_the_trace_comes_from_the_comment_at_the_end(bench: Bench, comment: str, expected: str | None) -> None:
+async def test_the_trace_comes_from_the_comment_at_the_end(
+    bench: Bench, comment: str, expected: str | None
+) -> None:
     await watch(bench, "CREATE TABLE t (id int PRIMARY KEY, a text)")
     # What looks like a comment within a value is none.
     await bench.service.execute(f"INSERT INTO t VALUES (1, '/*traceparent=''{OTHER}''*/') {comment}")
@@ -234,7 +259,8 @@ async def test_the_trace_comes_from_the_comment_at_the_end(bench: Bench, comment
 async def test_a_statement_without_a_comment_has_no_trace_of_the_one_before(bench: Bench) -> None:
     await watch(
         bench,
-        "CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE p PARTITION OF t FOR VALUES FROM (0) TO (9)",
+        "CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE p PARTITION OF t "
+        "FOR VALUES FROM (0) TO (9)",
     )
     await bench.service.execute("BEGIN")
     await bench.service.execute(f"INSERT INTO t VALUES (1) /*traceparent='{PARENT}'*/")
@@ -251,7 +277,10 @@ async def test_a_long_statement_is_read_once(bench: Bench) -> None:
     await watch(bench, "CREATE TABLE t (id int PRIMARY KEY, a text)")
     values = ", ".join(f"({n}, '{'x' * 80}')" for n in range(10000))
     await bench.service.execute(f"INSERT INTO t VALUES {values} /*traceparent='{PARENT}'*/", timeout=20)
-    assert await bench.service.fetchval("SELECT count(*) FROM pillion.outbox WHERE traceparent = $1", PARENT) == 10000
+    assert (
+        await bench.service.fetchval("SELECT count(*) FROM pillion.outbox WHERE traceparent = $1", PARENT)
+        == 10000
+    )
 
 
 async def test_a_trigger_of_the_service_that_writes_again_comes_after(bench: Bench) -> None:
@@ -272,6 +301,8 @@ async def test_names_may_be_anything(bench: Bench) -> None:
     table, column = "Or\"der's; DROP TABLE x;--\\", "i'd\"\\"
     quoted = table.replace('"', '""')
     column_sql = '"' + column.replace('"', '""') + '"'
-    await watch(bench, f'CREATE TABLE "{quoted}" ({column_sql} text PRIMARY KEY)', table=f'"{quoted}"', mask=())
+    await watch(
+        bench, f'CREATE TABLE "{quoted}" ({column_sql} text PRIMARY KEY)', table=f'"{quoted}"', mask=()
+    )
     await bench.service.execute(f"INSERT INTO \"{quoted}\" VALUES ('k')")
     assert [each[:2] for each in await events(bench)] == [(f"{table}.created", "k")]

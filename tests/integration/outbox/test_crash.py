@@ -14,7 +14,12 @@ async def test_an_asynchronous_commit_is_published_only_once_it_can_not_vanish(
     server_folder: Path, shared_nats: backing.Nats
 ) -> None:
     """PostgreSQL flushes its log as late as it may and crashes just after such commits, again and again."""
-    late = {"wal_writer_delay": "10000", "wal_writer_flush_after": "100000", "fsync": "off", "autovacuum": "off"}
+    late = {
+        "wal_writer_delay": "10000",
+        "wal_writer_flush_after": "100000",
+        "fsync": "off",
+        "autovacuum": "off",
+    }
     server = backing.Postgres(server_folder / uuid.uuid4().hex[:8], settings=late)
     server.start()
     bench = Bench(server.url, shared_nats.url)
@@ -39,7 +44,8 @@ async def test_an_asynchronous_commit_is_published_only_once_it_can_not_vanish(
 
 
 async def commit_and_crash(bench: Bench, server: backing.Postgres) -> str:
-    """Keep the relay awake, commit without waiting for the disk, crash a moment later, start again; the event's id."""
+    """Keep the relay awake, commit without waiting for the disk, crash a moment later, start again; the
+    event's id."""
     before = len(await bench.outbox())
     await bench.service.execute("INSERT INTO t DEFAULT VALUES")
     await bench.until_arrived(before + 1)

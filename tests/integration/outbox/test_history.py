@@ -1,4 +1,5 @@
-"""Everything that was committed arrives, nothing else does, and a key's events arrive in order, whatever happens meanwhile."""
+"""Everything that was committed arrives, nothing else does, and a key's events arrive in order, whatever
+happens meanwhile."""
 
 import asyncio
 import random
@@ -35,7 +36,9 @@ def writers(bench: Bench, mode: str, log: history.History, seed: int = 1) -> his
     return history.Writers(bench.connect, log, note=mode == "table", seed=seed)
 
 
-async def complete(bench: Bench, log: history.History, within: float = 30.0, url: str = "") -> history.Verdict:
+async def complete(
+    bench: Bench, log: history.History, within: float = 30.0, url: str = ""
+) -> history.Verdict:
     """Wait until all that was committed arrived, and check it."""
 
     async def all_there() -> history.Verdict:

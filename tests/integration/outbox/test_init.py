@@ -14,13 +14,15 @@ from agent.demo import backing
 from agent.outbox.database import Database
 from agent.outbox.sql.facts import gather
 from agent.outbox.sql.install import SESSION
-from agent.outbox.sql.plan import names, removal, script
+from agent.outbox.sql.plan import names, removal
+from agent.outbox.sql.steps import script
 from agent.runtime.errors import Misconfigured, PillionError, Transient
 from tests.integration.outbox.bench import Bench
 from tests.waiting import until
 
 DEBEZIUM = """CREATE TABLE ob (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), aggregatetype text, aggregateid text, type text, payload jsonb
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    aggregatetype text, aggregateid text, type text, payload jsonb
 )"""
 ROW = "INSERT INTO ob (aggregatetype, aggregateid, type, payload) VALUES ('order', $1::text, 'made', '{}')"
 
@@ -87,19 +89,25 @@ async def test_ignored_rows_are_not_published_but_what_is_written_meanwhile_is(b
 
     async def prepared() -> bool:
         return bool(
-            await bench.service.fetchval("SELECT count(*) FROM pg_attribute WHERE attrelid = 'ob'::regclass AND attname = 'xid'")
+            await bench.service.fetchval(
+                "SELECT count(*) FROM pg_attribute WHERE attrelid = 'ob'::regclass AND attname = 'xid'"
+            )
         )
 
     async def write(number: int) -> None:
         connection = await bench.connect()
         count = 0
         while not ends.is_set():
-            # Numbers are taken before the table is touched: transactions are open across the change of the table.
+            # Numbers are taken before the table is touched: transactions are open across the change of the
+            # table.
             async with connection.transaction():
                 await connection.execute("INSERT INTO other VALUES (1)")
                 await asyncio.sleep(0.02)
                 after = bool(
-                    await connection.fetchval("SELECT count(*) FROM pg_attribute WHERE attrelid = 'ob'::regclass AND attname = 'xid'")
+                    await connection.fetchval(
+                        "SELECT count(*) FROM pg_attribute WHERE attrelid = 'ob'::regclass AND "
+                        "attname = 'xid'"
+                    )
                 )
                 key = f"w{number}-{count}"
                 await connection.execute(ROW, key)
@@ -121,8 +129,13 @@ async def test_ignored_rows_are_not_published_but_what_is_written_meanwhile_is(b
     assert news <= arrived
     assert not any(key.startswith("old") for key in arrived)
     # All rows that the change of the table found have its number; nothing else may be left out.
-    stamped = await bench.service.fetchval("SELECT min(xid::text::bigint)::text FROM ob WHERE aggregateid = 'old0'")
-    left = {row["aggregateid"] for row in await bench.service.fetch("SELECT * FROM ob WHERE xid <> $1::text::xid8", stamped)}
+    stamped = await bench.service.fetchval(
+        "SELECT min(xid::text::bigint)::text FROM ob WHERE aggregateid = 'old0'"
+    )
+    left = {
+        row["aggregateid"]
+        for row in await bench.service.fetch("SELECT * FROM ob WHERE xid <> $1::text::xid8", stamped)
+    }
     assert left <= arrived
 
 
@@ -184,9 +197,13 @@ async def test_what_a_failed_index_build_left_is_dropped(bench: Bench) -> None:
     await bench.service.execute(DEBEZIUM)
     settings = debezium(bench)
     await bench.init(settings)
-    await bench.service.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'pillion_ob_xid'::regclass")
+    await bench.service.execute(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'pillion_ob_xid'::regclass"
+    )
     assert await bench.init(settings) == 2
-    assert await bench.service.fetchval("SELECT indisvalid FROM pg_index WHERE indexrelid = 'pillion_ob_xid'::regclass")
+    assert await bench.service.fetchval(
+        "SELECT indisvalid FROM pg_index WHERE indexrelid = 'pillion_ob_xid'::regclass"
+    )
 
 
 async def test_the_printed_sql_is_what_init_runs(bench: Bench) -> None:
@@ -206,7 +223,9 @@ async def test_everything_can_be_taken_out_again(bench: Bench) -> None:
     await bench.service.execute(DEBEZIUM)
     await bench.service.execute("CREATE TABLE t (id int PRIMARY KEY)")
     what = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
-    columns = "SELECT attname FROM pg_attribute WHERE attrelid = 'ob'::regclass AND NOT attisdropped ORDER BY 1"
+    columns = (
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'ob'::regclass AND NOT attisdropped ORDER BY 1"
+    )
     before = await bench.service.fetch(what), await bench.service.fetch(columns)
     settings = msgspec.structs.replace(debezium(bench), changes=(Changes(table="t"),))
     await bench.init(settings)
@@ -222,8 +241,12 @@ async def test_a_role_with_the_granted_rights_can_relay_and_the_service_can_writ
     await bench.service.execute(DEBEZIUM)
     await bench.service.execute("CREATE TABLE t (id int PRIMARY KEY)")
     relay, service = f"relay_{bench.stream}", f"service_{bench.stream}"
-    await bench.service.execute(f"CREATE ROLE {relay} LOGIN; CREATE ROLE {service} LOGIN; GRANT INSERT ON ob, t TO {service}")
-    settings = msgspec.structs.replace(debezium(bench, retention=1.0), changes=(Changes(table="t", topic=f"{bench.stream}.t"),))
+    await bench.service.execute(
+        f"CREATE ROLE {relay} LOGIN; CREATE ROLE {service} LOGIN; GRANT INSERT ON ob, t TO {service}"
+    )
+    settings = msgspec.structs.replace(
+        debezium(bench, retention=1.0), changes=(Changes(table="t", topic=f"{bench.stream}.t"),)
+    )
     await bench.init(settings, role=relay)
     lower = msgspec.structs.replace(settings, database=bench.url.replace("postgres@", f"{relay}@"))
     writer = await asyncpg.connect(bench.url.replace("postgres@", f"{service}@"))
@@ -250,7 +273,8 @@ async def test_unfit_tables_are_refused_all_at_once(bench: Bench) -> None:
         CREATE TABLE nokey (a int);
         CREATE TABLE wrong (id bigserial, payload text, xid text);
         CREATE VIEW v AS SELECT 1 AS id;
-        CREATE TABLE root (id int) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF root FOR VALUES IN (1);
+        CREATE TABLE root (id int) PARTITION BY LIST (id);
+        CREATE TABLE part PARTITION OF root FOR VALUES IN (1);
         """
     )
     settings = bench.settings(
@@ -260,7 +284,15 @@ async def test_unfit_tables_are_refused_all_at_once(bench: Bench) -> None:
     with pytest.raises(Misconfigured) as error:
         await bench.init(settings)
     text = str(error.value)
-    for word in ("CACHE 1", "type text", "does not exist", "no column id, payload", "no primary key", "no table", "a partition"):
+    for word in (
+        "CACHE 1",
+        "type text",
+        "does not exist",
+        "no column id, payload",
+        "no primary key",
+        "no table",
+        "a partition",
+    ):
         assert word in text
     assert await bench.service.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname = 'pillion'") == 0
 
@@ -297,7 +329,7 @@ async def psql(bench: Bench, text: str) -> None:
     """Run a file of SQL as a person would."""
     tool = backing.postgres_bin() / "psql"
     done = await asyncio.to_thread(
-        subprocess.run, [str(tool), bench.url, "-X", "-v", "ON_ERROR_STOP=1"], input=text, text=True, capture_output=True,
-        env={**os.environ, "LC_ALL": "C"}, check=False,
+        subprocess.run, [str(tool), bench.url, "-X", "-v", "ON_ERROR_STOP=1"], input=text, text=True,
+        capture_output=True, env={**os.environ, "LC_ALL": "C"}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -19,6 +19,8 @@ from tests.integration.outbox.test_history import complete, prepared, writers
 from tests.waiting import until
 
 FEED = "pillion.outbox"
+OURS = """
+SELECT pid FROM pg_stat_activity WHERE application_name = 'pillion' AND datname = current_database()"""
 
 
 async def simple(bench: Bench, **more: object) -> Outbox:
@@ -57,8 +59,7 @@ async def test_a_standby_holds_no_connection(bench: Bench) -> None:
         await until(lambda: bench.owner(FEED))
 
         async def two() -> bool:
-            count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pillion' AND datname = current_database()"
-            return await bench.service.fetchval(count) == 2
+            return len(await bench.service.fetch(OURS)) == 2
 
         await until(two)
 
@@ -111,7 +112,10 @@ async def test_a_former_owner_can_save_nothing(bench: Bench) -> None:
     """The fence itself, without a relay that would notice its loss first."""
     await simple(bench)
     ledger = Ledger("pillion", FEED)
-    async with Database(lambda: bench.url).connection() as one, Database(lambda: bench.url).connection() as two:
+    async with (
+        Database(lambda: bench.url).connection() as one,
+        Database(lambda: bench.url).connection() as two,
+    ):
         everyone = Watch(1.0, time.monotonic, lambda _: True)
         first = await ledger.claim(one, "one/1", everyone, time.monotonic)
         second = await ledger.claim(two, "two/1", everyone, time.monotonic)
@@ -126,7 +130,9 @@ async def test_a_former_owner_can_save_nothing(bench: Bench) -> None:
         await ledger.release(one, first)
         assert await bench.service.fetch("SELECT * FROM pillion.bucket ORDER BY bucket") == before
         await ledger.save(two, second, {3: far})
-        assert await bench.service.fetchval("SELECT base::text FROM pillion.bucket WHERE bucket = 3") == str(far.base)
+        assert await bench.service.fetchval("SELECT base::text FROM pillion.bucket WHERE bucket = 3") == str(
+            far.base
+        )
 
 
 async def test_of_claims_at_once_one_wins(bench: Bench) -> None:
@@ -166,7 +172,8 @@ async def test_a_killed_backend_is_no_more_than_a_pause(bench: Bench) -> None:
         for _ in range(5):
             await asyncio.sleep(0.5)
             await bench.service.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pillion' AND datname = current_database()"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
+                "'pillion' AND datname = current_database()"
             )
         await work.stop()
         await complete(bench, log)

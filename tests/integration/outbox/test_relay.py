@@ -40,13 +40,17 @@ async def test_a_changed_row_arrives_as_a_cloudevent(bench: Bench) -> None:
 
 async def test_rows_of_a_debezium_table_arrive_with_their_own_ids(bench: Bench) -> None:
     await bench.service.execute(
-        "CREATE TABLE ob (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), aggregatetype text, aggregateid text, type text, payload jsonb)"
+        "CREATE TABLE ob (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), aggregatetype text, "
+        "aggregateid text, type text, payload jsonb)"
     )
-    settings = bench.settings(tables=(Table(table="ob", preset="debezium", topic=f"{bench.stream}.{{aggregatetype}}"),))
+    settings = bench.settings(
+        tables=(Table(table="ob", preset="debezium", topic=f"{bench.stream}.{{aggregatetype}}"),)
+    )
     await bench.init(settings)
     async with bench.relay(settings):
         await bench.service.execute(
-            "INSERT INTO ob (aggregatetype, aggregateid, type, payload) SELECT 'order', n % 7, 'made', '{}' FROM generate_series(1, 500) n"
+            "INSERT INTO ob (aggregatetype, aggregateid, type, payload) SELECT 'order', n % 7, "
+            "'made', '{}' FROM generate_series(1, 500) n"
         )
         arrived = await bench.until_arrived(500)
     ids = {str(row["id"]) for row in await bench.service.fetch("SELECT id FROM ob")}
@@ -62,7 +66,9 @@ async def test_rows_of_a_pillion_table_keep_their_order_and_get_ids_that_stay(be
     await bench.init(settings)
     async with bench.relay(settings):
         await bench.service.execute(
-            "INSERT INTO ob (key, type, payload, traceparent) SELECT 'k', 'made', n, $1 FROM generate_series(1, 50) n", TRACE
+            "INSERT INTO ob (key, type, payload, traceparent) SELECT 'k', 'made', n, $1 FROM "
+            "generate_series(1, 50) n",
+            TRACE,
         )
         arrived = await bench.until_arrived(50)
     assert [each.body for each in arrived] == [b"%d" % number for number in range(1, 51)]
@@ -79,7 +85,9 @@ async def test_a_refused_event_stops_its_bucket_and_no_other_until_it_is_taken(b
     async with bench.relay(settings) as relay:
         await bench.service.execute("INSERT INTO t VALUES (1, repeat('x', 4000))")
         await bench.service.execute("UPDATE t SET a = 'later' WHERE id = 1")
-        await bench.service.execute("INSERT INTO t SELECT n, 'other' FROM generate_series(2, 60) n WHERE n % 64 <> 1")
+        await bench.service.execute(
+            "INSERT INTO t SELECT n, 'other' FROM generate_series(2, 60) n WHERE n % 64 <> 1"
+        )
         rows = await bench.outbox()
         alone = sum(1 for each in rows if each["bucket"] != rows[0]["bucket"])
         await bench.until_arrived(alone)
@@ -89,14 +97,18 @@ async def test_a_refused_event_stops_its_bucket_and_no_other_until_it_is_taken(b
         assert "message size" in stop.reason
         assert bench.metric("pillion_outbox_stopped_buckets") == 1
         await asyncio.sleep(1)
-        assert not any(each.key == "1" for each in await bench.arrived()), "what comes after a refused event must wait"
+        assert not any(each.key == "1" for each in await bench.arrived()), (
+            "what comes after a refused event must wait"
+        )
         await bench.change_stream(max_msg_size=-1)
         arrived = await bench.until_arrived(61)
         mine = [each.data["after"]["a"][:5] for each in arrived if each.key == "1"]
         assert mine == ["xxxxx", "later"]
 
         async def free() -> bool:
-            return not (await relay.status())[0].stopped and bench.metric("pillion_outbox_stopped_buckets") == 0
+            return (
+                not (await relay.status())[0].stopped and bench.metric("pillion_outbox_stopped_buckets") == 0
+            )
 
         await until(free)
 
@@ -123,10 +135,13 @@ async def test_large_rows_make_smaller_pages(bench: Bench) -> None:
 
 async def test_a_topic_without_a_stream_stops_only_its_own_bucket(bench: Bench) -> None:
     await bench.service.execute(
-        "CREATE TABLE ob (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), aggregatetype text, aggregateid text, type text, payload jsonb)"
+        "CREATE TABLE ob (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), aggregatetype text, "
+        "aggregateid text, type text, payload jsonb)"
     )
     await bench.make_stream()
-    settings = bench.settings(tables=(Table(table="ob", preset="debezium", topic="{aggregatetype}"),), broker_create=False)
+    settings = bench.settings(
+        tables=(Table(table="ob", preset="debezium", topic="{aggregatetype}"),), broker_create=False
+    )
     await bench.init(settings)
     insert = "INSERT INTO ob (aggregatetype, aggregateid, type, payload) VALUES ($1, $2, 'made', '{}')"
     async with bench.relay(settings) as relay:
@@ -223,7 +238,9 @@ async def test_a_broker_with_a_password_is_spoken_to_with_it(bench: Bench, tmp_p
 
 
 async def test_the_status_from_the_database_tells_owner_and_backlog(bench: Bench) -> None:
-    await bench.service.execute("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE ob (id bigserial PRIMARY KEY, payload json)")
+    await bench.service.execute(
+        "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE ob (id bigserial PRIMARY KEY, payload json)"
+    )
     settings = bench.settings(changes=(Changes(table="t"),), tables=(Table(table="ob"),))
     async with Database(lambda: bench.url).connection() as connection:
         assert all("outbox init" in each.problem for each in await survey(connection, settings))

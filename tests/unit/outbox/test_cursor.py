@@ -1,4 +1,5 @@
-"""The cursor against a model of PostgreSQL: whatever commits when, and wherever a relay dies, nothing is lost or inverted."""
+"""The cursor against a model of PostgreSQL: whatever commits when, and wherever a relay dies, nothing is
+lost or inverted."""
 
 import random
 from collections.abc import Callable, Collection
@@ -65,7 +66,11 @@ class Database:
         return Snapshot(min(xip, default=self.completed + 1), self.completed + 1, xip)
 
     def visible(self, buckets: Collection[int], seen: Callable[[int], bool]) -> list[tuple[int, int, int]]:
-        return [row for row in self.rows if row[2] % BUCKETS in buckets and row[1] in self.committed and seen(row[1])]
+        return [
+            row
+            for row in self.rows
+            if row[2] % BUCKETS in buckets and row[1] in self.committed and seen(row[1])
+        ]
 
 
 class Relay:
@@ -103,7 +108,9 @@ class Relay:
         self.cursor.move(self.cursor.polled(poll, seen, self.publish(rows, fail=fail)))
 
     def walk(self, walk: Walk, *, fail: bool) -> None:
-        rows = self.database.visible(walk.buckets, lambda xid: walk.target.sees(xid) and not walk.base.sees(xid))
+        rows = self.database.visible(
+            walk.buckets, lambda xid: walk.target.sees(xid) and not walk.base.sees(xid)
+        )
         rows = sorted(row for row in rows if row[0] > walk.after)[: self.page]
         last = rows[-1][0] if len(rows) == self.page else None
         wanted = [row for row in rows if self.cursor.wants(row[2] % BUCKETS, row[0])]
@@ -137,9 +144,14 @@ def event(row: int, key: int | None) -> Event:
 @given(
     st.integers(0, 2**32),
     st.integers(1, 6),
-    st.lists(st.sampled_from(["begin", "write", "write", "end", "turn", "turn", "save", "die", "snap"]), max_size=250),
+    st.lists(
+        st.sampled_from(["begin", "write", "write", "end", "turn", "turn", "save", "die", "snap"]),
+        max_size=250,
+    ),
 )
-def test_all_that_is_committed_arrives_in_the_order_of_its_key(seed: int, page: int, story: list[str]) -> None:
+def test_all_that_is_committed_arrives_in_the_order_of_its_key(
+    seed: int, page: int, story: list[str]
+) -> None:
     database = Database(random.Random(seed))
     relay = Relay(database, page)
     for step in story:
@@ -154,7 +166,9 @@ def test_all_that_is_committed_arrives_in_the_order_of_its_key(seed: int, page: 
     for _ in range(200 + 3 * len(story)):
         relay.turn(fail=False)
     check(database, relay)
-    assert len({place.base for place in relay.cursor.places.values()}) == 1, "buckets that stopped never came together again"
+    assert len({place.base for place in relay.cursor.places.values()}) == 1, (
+        "buckets that stopped never came together again"
+    )
 
 
 def check(database: Database, relay: Relay) -> None:
@@ -168,7 +182,9 @@ def check(database: Database, relay: Relay) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.sampled_from(["begin", "end"]), max_size=60))
-def test_a_later_snapshot_sorts_later_and_sees_all_that_an_earlier_one_sees(seed: int, story: list[str]) -> None:
+def test_a_later_snapshot_sorts_later_and_sees_all_that_an_earlier_one_sees(
+    seed: int, story: list[str]
+) -> None:
     database = Database(random.Random(seed))
     before = database.snapshot()
     for step in story:
@@ -181,7 +197,8 @@ def test_a_later_snapshot_sorts_later_and_sees_all_that_an_earlier_one_sees(seed
 
 
 def test_half_a_tick_that_failed_stays_a_tick() -> None:
-    """The rows of a poll that were not acknowledged are asked for again even when they are older than the next poll's."""
+    """The rows of a poll that were not acknowledged are asked for again even when they are older than the
+    next poll's."""
     cursor = Cursor({0: Place(NOTHING), 1: Place(NOTHING)})
     poll = cursor.poll()
     assert poll is not None

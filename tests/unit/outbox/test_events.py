@@ -22,8 +22,9 @@ def maker(topic: str = "outbox.event.{aggregatetype}") -> events.Maker:
 
 def row(**more: Any) -> dict[str, Any]:
     return {
-        "id": 7, "bucket": 3, "event": None, "origin": "public.ob", "key": "k", "kind": "order", "type": "made", "body": b"{}",
-        "size": 2, "traceparent": None, "tracestate": None, "created": None, **more,
+        "id": 7, "bucket": 3, "event": None, "origin": "public.ob", "key": "k", "kind": "order",
+        "type": "made",
+        "body": b"{}", "size": 2, "traceparent": None, "tracestate": None, "created": None, **more,
     }  # fmt: skip
 
 
@@ -66,7 +67,16 @@ def test_a_body_that_was_not_fetched_is_refused_with_its_size() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "x", PARENT.upper(), PARENT + "\r\nX: y", "ff" + PARENT[2:], PARENT + "-x", f"00-{'0' * 32}-b7ad6b7169203331-01"]
+    "value",
+    [
+        "",
+        "x",
+        PARENT.upper(),
+        PARENT + "\r\nX: y",
+        "ff" + PARENT[2:],
+        PARENT + "-x",
+        f"00-{'0' * 32}-b7ad6b7169203331-01",
+    ],
 )
 def test_a_wrong_trace_is_dropped(value: str) -> None:
     assert events.trace(value, "a=b") == ("", "")
@@ -81,7 +91,9 @@ def test_no_value_of_a_row_ends_a_header(key: str, kind: str, identity: str, sta
     link = JetStream.__new__(JetStream)
     link._stream = "s"
     try:
-        event = maker("x.{table}").event(row(key=key, type=kind, event=identity, traceparent=PARENT, tracestate=state))
+        event = maker("x.{table}").event(
+            row(key=key, type=kind, event=identity, traceparent=PARENT, tracestate=state)
+        )
     except events.RefusedError:
         return
     head = link._head(event)
@@ -90,8 +102,10 @@ def test_no_value_of_a_row_ends_a_header(key: str, kind: str, identity: str, sta
     assert lines[-2:] == ["", ""]
     names = [line.partition(":")[0] for line in lines[1:-2]]
     assert set(names) <= {
-        "Nats-Msg-Id", "Nats-Expected-Stream", "ce-specversion", "ce-id", "ce-source", "ce-type", "ce-sequence",
-        "ce-datacontenttype", "Content-Type", "ce-subject", "ce-partitionkey", "ce-traceparent", "ce-tracestate",
+        "Nats-Msg-Id", "Nats-Expected-Stream", "ce-specversion", "ce-id", "ce-source", "ce-type",
+        "ce-sequence", "ce-datacontenttype", "Content-Type", "ce-subject", "ce-partitionkey",
+        "ce-traceparent",
+        "ce-tracestate",
     }  # fmt: skip
     assert len(names) == len(set(names))
     assert head.count(b"\n") == head.count(b"\r\n")
@@ -109,8 +123,10 @@ def test_patterns_cover_every_topic_that_is_sent() -> None:
 @pytest.mark.parametrize(
     ("wide", "narrow", "expected"),
     [
-        ("a.>", "a.b", True), ("a.>", "a.*.c", True), ("a.>", "a", False), (">", "a.>", True), ("a.*", "a.b", True),
-        ("a.*", "a.>", False), ("a.*", "a.b.c", False), ("a.b", "a.*", False), ("a.b", "a.b", True), ("a.b.c", "a.b", False),
+        ("a.>", "a.b", True), ("a.>", "a.*.c", True), ("a.>", "a", False), (">", "a.>", True),
+        ("a.*", "a.b", True),
+        ("a.*", "a.>", False), ("a.*", "a.b.c", False), ("a.b", "a.*", False),
+        ("a.b", "a.b", True), ("a.b.c", "a.b", False),
     ],
 )  # fmt: skip
 def test_a_pattern_covers_another(wide: str, narrow: str, expected: bool) -> None:
@@ -119,7 +135,12 @@ def test_a_pattern_covers_another(wide: str, narrow: str, expected: bool) -> Non
 
 def test_all_that_is_wrong_with_the_settings_is_said() -> None:
     settings = Outbox(
-        tables=(Table(table="a.b.c"), Table(table="pillion.x"), Table(table="o", columns={"nope": "x"}), Table(table="o")),
+        tables=(
+            Table(table="a.b.c"),
+            Table(table="pillion.x"),
+            Table(table="o", columns={"nope": "x"}),
+            Table(table="o"),
+        ),
         changes=(Changes(table="t", include=("a",), exclude=("b",), types={"upsert": "x"}, operations=()),),
     )
     with pytest.raises(Misconfigured) as error:

@@ -1,10 +1,10 @@
 """When an owner counts as gone, and how long a relay may publish: by its own clock only."""
 
+from agent.outbox.cursor import Place
 from agent.outbox.leases import Lease, Owner, Watch
 from agent.outbox.reader import durable_at
-from agent.outbox.stops import Stops
-from agent.outbox.cursor import Place
 from agent.outbox.snapshot import Snapshot
+from agent.outbox.stops import Stops
 
 
 class Clock:

@@ -10,7 +10,8 @@ from agent.outbox.names import Name, identifier, literal
 @pytest.mark.parametrize(
     ("text", "schema", "table"),
     [
-        ("orders", "public", "orders"), ("sales.Orders", "sales", "Orders"), ('"a.b"."c""d"', "a.b", 'c"d'), ('x."y.z"', "x", "y.z"),
+        ("orders", "public", "orders"), ("sales.Orders", "sales", "Orders"),
+        ('"a.b"."c""d"', "a.b", 'c"d'), ('x."y.z"', "x", "y.z"),
     ],
 )  # fmt: skip
 def test_a_name_is_read_as_it_stands_in_the_catalogue(text: str, schema: str, table: str) -> None:
@@ -23,7 +24,9 @@ def test_what_is_no_name_is_refused(text: str) -> None:
         Name.parse(text)
 
 
-@given(st.text(min_size=1, max_size=15).filter(lambda text: "\0" not in text), st.text(min_size=1, max_size=15))
+@given(
+    st.text(min_size=1, max_size=15).filter(lambda text: "\0" not in text), st.text(min_size=1, max_size=15)
+)
 def test_every_name_survives_its_own_text(schema: str, table: str) -> None:
     if "\0" in table:
         return

@@ -59,7 +59,11 @@ class Scene:
         self.reader = Rows(rows)
         self.link = Link()
         self.turns = Turns(
-            Cursor({0: Place(BASE), 3: Place(BASE)}), cast(Reader, self.reader), maker(), Metrics(CollectorRegistry()), self.clock
+            Cursor({0: Place(BASE), 3: Place(BASE)}),
+            cast("Reader", self.reader),
+            maker(),
+            Metrics(CollectorRegistry()),
+            self.clock,
         )
         self.lease = Lease(10.0, self.clock, 0.0)
         self.courier = Courier(self.lease, 0.05, None, "test", self.clock)

@@ -65,7 +65,8 @@ def test_answers_are_understood_wherever_the_stream_is_cut(sizes: list[int]) -> 
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"MSG a 1 x\r\n", b"MSG\r\n", b"INFO {\r\n", b"x" * 70000, b"-ERR 'Authorization Violation'\r\n"]
+    "garbage",
+    [b"MSG a 1 x\r\n", b"MSG\r\n", b"INFO {\r\n", b"x" * 70000, b"-ERR 'Authorization Violation'\r\n"],
 )
 async def test_what_is_not_nats_ends_the_link(garbage: bytes) -> None:
     lost: list[str] = []
@@ -86,7 +87,11 @@ async def test_what_is_not_nats_ends_the_link(garbage: bytes) -> None:
         (b"", b"\xff\xfe", "not JetStream"),
         (b"", b"", "not JetStream"),
         (b"NATS/1.0 503\r\n\r\n", b"", "no stream"),
-        (b"", b'{"error":{"code":400,"err_code":10054,"description":"message size exceeds\\r\\nmaximum"}}', "10054"),
+        (
+            b"",
+            b'{"error":{"code":400,"err_code":10054,"description":"message size exceeds\\r\\nmaximum"}}',
+            "10054",
+        ),
     ],
 )
 async def test_only_the_streams_own_word_is_an_acknowledgement(head: bytes, body: bytes, said: Any) -> None:
