@@ -4,7 +4,6 @@ fare."""
 import asyncio
 import dataclasses
 import json
-import sys
 
 import click
 
@@ -92,7 +91,7 @@ def status(resolved: sources.Resolved, as_json: bool) -> None:
         for each in found:
             click.echo(_line(each))
     if any(each.problem for each in found):
-        sys.exit(1)
+        click.get_current_context().exit(1)
 
 
 async def _surveys(settings: Outbox) -> list[Survey]:
