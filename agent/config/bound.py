@@ -40,13 +40,18 @@ def bound(settings: Settings, keep: Keep) -> Settings:
     return msgspec.structs.replace(settings, upstreams=upstreams)
 
 
-def ports(settings: Settings) -> dict[str, int]:
-    """The ports of settings that were bound, by the names above; what is off is left out."""
+def ports(settings: Settings, *, gateway: bool = False) -> dict[str, int]:
+    """The ports that a sidecar listens on, or a gateway, by the names above; what is off is left out.
+
+    The settings were bound."""
+    foreign = {"inbound", "outbound"} if gateway else {"gateway"}
     found = {
         name: Address.parse(listen).port
         for name, section, field in _LISTENERS
-        if (listen := getattr(getattr(settings, section), field))
+        if name not in foreign and (listen := getattr(getattr(settings, section), field))
     }
+    if gateway:
+        return found
     found["service"] = settings.service.port
     found |= {
         f"upstream.{name}": upstream.port

@@ -13,7 +13,7 @@ class Instance:
 
     id: str
     address: Address
-    offer: Offer = Offer()
+    offer: Offer = field(default_factory=Offer)
     """The API versions that this instance serves."""
     zone: str = ""
     aliases: tuple[str, ...] = ()
@@ -40,3 +40,5 @@ class Catalog:
     services: Mapping[str, Service] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     """Services beyond the limit of 100, by name."""
+    known: bool = False
+    """The registry has told of every wanted service since this agent started; before, some are from an earlier run."""

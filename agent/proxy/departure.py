@@ -44,7 +44,10 @@ class Departure:
             log.warning("proxy.drain_impossible", error=str(error))
 
     async def asked(self, wait: bool) -> bool:
-        """Begin to leave; with ``wait``, return once nothing is in flight, False when time ran out. Raises Transient."""
+        """Begin to leave; with ``wait``, go on until nothing is in flight: False when time ran out.
+
+        Raises Transient.
+        """
         self._draining.set(True)
         await self._envoy.announce()
         if not wait:

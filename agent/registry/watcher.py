@@ -87,6 +87,8 @@ class Watcher:
         self._clock = clock
         self._selection = Latest(selection.Selection(tuple(sorted(wanted or ()))))
         self._listed: frozenset[str] | None = None
+        self._answered: set[str] = set()
+        """The services of which Consul has told since the start."""
         self._known: dict[str, fold.Known] = {}
         self._stamps: dict[str, Stamp] = {}
         self._identity = Stamp(-1, "")
@@ -195,6 +197,7 @@ class Watcher:
         """Take in Consul's answer about one service."""
         reading = decode.reading(name, rows)
         self._succeeded(name)
+        self._answered.add(name)
         self._note_skipped(name, reading.skipped)
         before = self._known.get(name, fold.Known(name))
         breaks, stamp = self._client.breaks, self._stamps.get(name, Stamp(-1, ""))
@@ -232,7 +235,9 @@ class Watcher:
     def _publish(self) -> None:
         chosen = self._selection.value
         services = {name: self._known.get(name, fold.Known(name)).service() for name in chosen.names}
-        self._catalog.set(Catalog(services, chosen.left_out))
+        listed = self._wanted is not None or self._listed is not None
+        known = listed and self._answered.issuperset(chosen.names)
+        self._catalog.set(Catalog(services, chosen.left_out, known))
         self._metrics.services.set(len(services))
         self._metrics.instances.set(sum(len(service.instances) for service in services.values()))
         self._metrics.stale.set(sum(service.stale for service in services.values()))

@@ -12,7 +12,7 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-class CannotStart(Exception):  # noqa: N818 - reads as the sentence that it is
+class CannotStart(Exception):
     """The program could not be executed; ``code`` is what a shell would end with, 127 (not found) or 126."""
 
     def __init__(self, program: str, number: int) -> None:

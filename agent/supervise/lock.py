@@ -4,7 +4,7 @@ import fcntl
 import os
 
 
-class Taken(Exception):  # noqa: N818 - reads as the sentence that it is
+class Taken(Exception):
     """Another supervisor holds the folder."""
 
 

@@ -11,7 +11,19 @@ from agent.demo import backing
 from tests.acceptance.instance import Instance
 
 APPS = Path(__file__).parent / "apps"
-GUNICORN = (sys.executable, "-m", "gunicorn", "--workers", "1", "--threads", "4", "--chdir", str(APPS), "--log-level", "warning")
+GUNICORN = (
+    sys.executable,
+    "-m",
+    "gunicorn",
+    "--workers",
+    "1",
+    "--threads",
+    "4",
+    "--chdir",
+    str(APPS),
+    "--log-level",
+    "warning",
+)
 
 
 class Mesh:
@@ -23,8 +35,14 @@ class Mesh:
         self.instances: list[Instance] = []
 
     def service(
-        self, name: str, *, app: str = "plain:app", settings: dict[str, Any] | None = None, label: str = "",
-        environ: dict[str, str] | None = None, command: Sequence[str] = (),
+        self,
+        name: str,
+        *,
+        app: str = "plain:app",
+        settings: dict[str, Any] | None = None,
+        label: str = "",
+        environ: dict[str, str] | None = None,
+        command: Sequence[str] = (),
     ) -> Instance:
         """A `pillion run -- gunicorn app`; not ready yet."""
         label = label or f"{name}-{len(self.instances)}"
@@ -32,13 +50,17 @@ class Mesh:
         service = {"name": name, **extra.pop("service", {})}
         registry = {"address": self.consul.url, "spread": 0.5, **extra.pop("registry", {})}
         return self._start(
-            label, {"service": service, "registry": registry, **extra}, list(command) or [*GUNICORN, app],
+            label,
+            {"service": service, "registry": registry, **extra},
+            list(command) or [*GUNICORN, app],
             environ={"NAME": label, **(environ or {})},
         )
 
     def gateway(self, settings: dict[str, Any] | None = None) -> Instance:
         """A `pillion gateway`; not ready yet."""
-        return self._start("gateway", {"registry": {"address": self.consul.url}, **(settings or {})}, [], verb="gateway")
+        return self._start(
+            "gateway", {"registry": {"address": self.consul.url}, **(settings or {})}, [], verb="gateway"
+        )
 
     def _start(self, label: str, settings: dict[str, Any], command: list[str], **more: Any) -> Instance:
         instance = Instance(self.folder / label, settings, command, **more)

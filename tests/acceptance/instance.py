@@ -47,7 +47,10 @@ class Instance:
     def _base(self) -> dict[str, Any]:
         return {
             "proxy": {
-                "inbound": f"127.0.0.1:{self.inbound}", "outbound": f"127.0.0.1:{self.outbound}", "concurrency": 1, "drain_time": 5,
+                "inbound": f"127.0.0.1:{self.inbound}",
+                "outbound": f"127.0.0.1:{self.outbound}",
+                "concurrency": 1,
+                "drain_time": 5,
             },
             "gateway": {"listen": f"127.0.0.1:{self.gateway}"},
             "admin": {"listen": f"127.0.0.1:{self.admin}", "health": f"127.0.0.1:{self.health}"},
@@ -61,12 +64,17 @@ class Instance:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*argv, *(["--", *self.command] if self.command else [])],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environ, cwd=self.folder, start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environ,
+                cwd=self.folder,
+                start_new_session=True,
             )
         return self
 
     def get(self, path: str, port: int | None = None, timeout: float = 5.0) -> tuple[int, str]:
-        """GET from one of the instance's own ports (the admin's by default): status and body; status 0 when nothing answers."""
+        """GET from one of the instance's own ports, the admin's by default: status (0: no answer) and body."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(f"http://127.0.0.1:{port or self.admin}{path}", timeout=timeout) as response:
@@ -110,7 +118,13 @@ class Instance:
         found: dict[str, int] = {}
         for child in _children(self.process.pid):
             line = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            kind = "agent" if "--supervisor-fd" in line else "envoy" if "envoy" in line.split(" ")[0] else "service"
+            kind = (
+                "agent"
+                if "--supervisor-fd" in line
+                else "envoy"
+                if "envoy" in line.split(" ")[0]
+                else "service"
+            )
             found[kind] = child
         return found
 

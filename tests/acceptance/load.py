@@ -33,7 +33,12 @@ class Record:
 
 @asynccontextmanager
 async def load(
-    url: str, *, clients: int = 4, pause: float = 0.01, method: str = "GET", headers: Mapping[str, str] | None = None
+    url: str,
+    *,
+    clients: int = 4,
+    pause: float = 0.01,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Record]:
     """Send requests to the URL by ``clients`` clients in turn while the block runs, ``pause`` seconds apart."""
     record, stop = Record(), asyncio.Event()

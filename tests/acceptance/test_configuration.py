@@ -34,7 +34,14 @@ async def test_a_change_shows_in_gunicorn_after_hup_without_a_failed_request(mes
         f"lines = pathlib.Path({str(folder / 'orders.env')!r}).read_text().splitlines()\n"
         "raw_env = [line.replace(chr(34), '').replace(chr(39), '') for line in lines if '=' in line]\n"
     )
-    settings = {"store": {"environment": False, "file": str(folder / "orders.env"), "action": "signal", "signal": "HUP"}}
+    settings = {
+        "store": {
+            "environment": False,
+            "file": str(folder / "orders.env"),
+            "action": "signal",
+            "signal": "HUP",
+        }
+    }
     command = [*GUNICORN, "-c", str(folder / "gunicorn.conf.py"), "plain:app"]
     orders = await mesh.service("orders", settings=settings, command=command).ready()
     greeting = lambda: json.loads(orders.get("/", orders.inbound)[1])["greeting"]  # noqa: E731

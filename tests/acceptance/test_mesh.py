@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -58,8 +59,7 @@ async def test_a_killed_supervisor_leaves_nothing_running(mesh: Mesh) -> None:
 
 def _runs(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
 
@@ -67,10 +67,10 @@ def _runs(pid: int) -> bool:
 async def test_each_request_reaches_only_instances_that_serve_its_version(mesh: Mesh) -> None:
     versions: dict[str, dict[str, Any]] = {
         "one": {"serves": ["v1"], "strip_prefix": True, "default": "v1"},
-        "two": {"serves": ["v2", "v2.1"], "strip_prefix": True},
+        "two": {"serves": ["v2.0", "v2.1"], "strip_prefix": True},
     }
     for label, offered in versions.items():
-        mesh.service("orders", label=label, settings={"versions": offered, "service": {"routes": ["/api/{version}/orders", "/orders"]}})
+        mesh.service("orders", label=label, settings={"versions": offered})
     gateway = mesh.gateway()
     for instance in mesh.instances:
         await instance.ready()
@@ -83,7 +83,9 @@ async def test_each_request_reaches_only_instances_that_serve_its_version(mesh: 
             """Status, serving instances and version headers of ten requests."""
             names, said, status = set(), set(), 0
             for _ in range(10):
-                async with session.get(base + path, headers={name.replace("_", "-"): value for name, value in headers.items()}) as answer:
+                async with session.get(
+                    base + path, headers={name.replace("_", "-"): value for name, value in headers.items()}
+                ) as answer:
                     status = answer.status
                     names.add(answer.headers.get("x-served-by", ""))
                     said.add(answer.headers.get("x-api-version", ""))
@@ -92,7 +94,9 @@ async def test_each_request_reaches_only_instances_that_serve_its_version(mesh: 
         await until(lambda: gateway.get("/orders/", gateway.gateway)[0] == 200)
         assert await served("/orders/", X_API_Version="1") == (200, {"one"}, {"v1"})
         assert await served("/orders/", X_API_Version="2") == (200, {"two"}, {"v2.1"})
-        assert await served("/orders/", X_API_Version="v2.0") == (200, {"two"}, {"v2.1"})
+        assert await served("/orders/", X_API_Version="v2.0") == (200, {"two"}, {"v2.0"})
+        assert await served("/orders/api/v1/") == (200, {"one"}, {"v1"})
+        assert await served("/orders/api/v2/") == (200, {"two"}, {"v2.1"})
         assert await served("/orders/", Accept="application/vnd.shop.v1+json") == (200, {"one"}, {"v1"})
         assert await served("/orders/") == (200, {"one"}, {"v1"})
         async with session.get(f"{base}/orders/", headers={"X-API-Version": "3"}) as answer:

@@ -30,7 +30,8 @@ async def test_the_event_of_a_traced_request_carries_its_traceparent(
         "service": {"routes": []},
         "tracing": {"endpoint": shared_jaeger.endpoint, "sample": 1},
         "outbox": {
-            "database_file": str(mesh.folder / "database"), "changes": [{"table": "orders", "topic": f"{stream}.orders"}],
+            "database_file": str(mesh.folder / "database"),
+            "changes": [{"table": "orders", "topic": f"{stream}.orders"}],
             "broker": {"url": shared_nats.url, "stream": stream, "create": True},
         },
     }
@@ -43,7 +44,10 @@ async def test_the_event_of_a_traced_request_carries_its_traceparent(
 
     trace = uuid.uuid4().hex
     headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
-    async with aiohttp.ClientSession() as session, session.post(f"http://127.0.0.1:{writer.inbound}/orders/shoe", headers=headers) as answer:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"http://127.0.0.1:{writer.inbound}/orders/shoe", headers=headers) as answer,
+    ):
         assert answer.status == 201
 
     client = await nats.connect(shared_nats.url)
@@ -71,7 +75,15 @@ async def _pillion(instance: Any, *words: str) -> tuple[int, str]:
     import sys
 
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "agent", *words, "--config", str(instance.file), stdout=-1, stderr=-2, env=instance.environ
+        sys.executable,
+        "-m",
+        "agent",
+        *words,
+        "--config",
+        str(instance.file),
+        stdout=-1,
+        stderr=-2,
+        env=instance.environ,
     )
     output, _ = await process.communicate()
     return process.returncode or 0, output.decode()

@@ -26,11 +26,15 @@ def entries(consul: backing.Consul, service: str) -> list[dict[str, Any]]:
 
 def passing(consul: backing.Consul, service: str) -> list[dict[str, Any]]:
     """The instances of which every check passes."""
-    return [entry for entry in entries(consul, service) if all(check["Status"] == "passing" for check in entry["Checks"])]
+    return [
+        entry
+        for entry in entries(consul, service)
+        if all(check["Status"] == "passing" for check in entry["Checks"])
+    ]
 
 
 async def test_a_killed_agent_is_back_within_two_seconds_and_traffic_never_notices(mesh: Mesh) -> None:
-    """SIGKILL of the agent under load: Envoy and the service keep their processes, no request fails, no ghost appears."""
+    """SIGKILL of the agent under load: Envoy and service keep their processes, no request fails, no ghost."""
     orders = await mesh.service("orders").ready()
     before = orders.children()
     async with load(f"http://127.0.0.1:{orders.inbound}/") as record:
@@ -39,7 +43,11 @@ async def test_a_killed_agent_is_back_within_two_seconds_and_traffic_never_notic
             agent = orders.children()["agent"]
             os.kill(agent, signal.SIGKILL)
             started = time.monotonic()
-            await until(lambda agent=agent: orders.children().get("agent", agent) != agent and orders.is_ready(), within=6, every=0.05)
+            await until(
+                lambda agent=agent: orders.children().get("agent", agent) != agent and orders.is_ready(),
+                within=6,
+                every=0.05,
+            )
             assert time.monotonic() - started < 2.0
             sent = record.sent
             await until(lambda sent=sent: record.sent > sent + 50)
@@ -80,7 +88,9 @@ async def test_with_consul_away_at_start_everything_else_works_and_registration_
     await inventory.ready()
 
 
-async def test_a_sick_service_turns_critical_and_comes_back_when_it_recovers(mesh: Mesh, tmp_path: Path) -> None:
+async def test_a_sick_service_turns_critical_and_comes_back_when_it_recovers(
+    mesh: Mesh, tmp_path: Path
+) -> None:
     sick = tmp_path / "sick"
     settings = {"service": {"health_path": "/health", "health_interval": 0.2}}
     orders = await mesh.service("orders", settings=settings, environ={"SICK_FILE": str(sick)}).ready()
@@ -113,11 +123,14 @@ async def test_a_stop_under_load_through_a_callers_sidecar_loses_no_request(mesh
 
 
 @pytest.mark.parametrize("code", [0, 3])
-async def test_the_services_exit_ends_the_whole_with_its_code_and_leaves_no_registration(mesh: Mesh, code: int, tmp_path: Path) -> None:
+async def test_the_services_exit_ends_the_whole_with_its_code_and_leaves_no_registration(
+    mesh: Mesh, code: int, tmp_path: Path
+) -> None:
     go = tmp_path / "go"
     script = (
         "import http.server, os, sys, threading, time, pathlib\n"
-        "server = http.server.ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler)\n"
+        "address = ('127.0.0.1', int(os.environ['PORT']))\n"
+        "server = http.server.ThreadingHTTPServer(address, http.server.SimpleHTTPRequestHandler)\n"
         "threading.Thread(target=server.serve_forever, daemon=True).start()\n"
         f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.05)\n"
         f"sys.exit({code})\n"

@@ -15,7 +15,7 @@ TRACING = {"sample": 1}
 
 
 def spans(jaeger: backing.Jaeger, trace: str) -> list[dict[str, Any]]:
-    """A trace's spans as Jaeger's API gives them, with the service's name in ``service`` and the parent's id in ``parent``."""
+    """A trace's spans as Jaeger gives them, with ``service`` (its name) and ``parent`` (a span's id) added."""
     try:
         with urllib.request.urlopen(f"{jaeger.url}/api/traces/{trace}", timeout=2) as response:
             data = json.load(response)["data"][0]
@@ -28,7 +28,9 @@ def spans(jaeger: backing.Jaeger, trace: str) -> list[dict[str, Any]]:
     return found
 
 
-async def chain(mesh: Mesh, jaeger: backing.Jaeger, carry: dict[str, bool]) -> tuple[str, str, dict[str, Any]]:
+async def chain(
+    mesh: Mesh, jaeger: backing.Jaeger, carry: dict[str, bool]
+) -> tuple[str, str, dict[str, Any]]:
     """Three services calling each other, asked once: the trace id, the request id sent and the answer."""
     tracing = {"endpoint": jaeger.endpoint, **TRACING}
     for name in ("inventory", "orders", "storefront"):
@@ -40,20 +42,27 @@ async def chain(mesh: Mesh, jaeger: backing.Jaeger, carry: dict[str, bool]) -> t
     await until(lambda: json.loads(front.get(path, front.inbound)[1])["body"]["status"] == 200, within=20)
     trace, request = uuid.uuid4().hex, f"req-{uuid.uuid4().hex[:12]}"
     headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "X-Request-Id": request}
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{front.inbound}{path}", headers=headers) as answer:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{front.inbound}{path}", headers=headers) as answer,
+    ):
         assert answer.status == 200
         assert answer.headers["X-Request-Id"] == request
         body: dict[str, Any] = await answer.json()
     return trace, request, body
 
 
-async def test_one_trace_holds_all_hops_with_the_right_parents_and_one_request_id(mesh: Mesh, shared_jaeger: backing.Jaeger) -> None:
+async def test_one_trace_holds_all_hops_with_the_right_parents_and_one_request_id(
+    mesh: Mesh, shared_jaeger: backing.Jaeger
+) -> None:
     trace, request, body = await chain(mesh, shared_jaeger, {})
     assert body["seen"]["X-Request-Id"] == request
     assert body["body"]["seen"]["X-Request-Id"] == request
     assert body["body"]["body"]["X-Request-Id"] == request
 
-    found = await until(lambda: len(spans(shared_jaeger, trace)) >= 5 and spans(shared_jaeger, trace), within=20)
+    found = await until(
+        lambda: len(spans(shared_jaeger, trace)) >= 5 and spans(shared_jaeger, trace), within=20
+    )
     assert found
     by_id = {span["spanID"]: span for span in found}
 

@@ -20,6 +20,11 @@ def offered(settings: Settings) -> Iterator[Finding]:
     for index, version in enumerate(serves):
         if version in serves[:index]:
             yield Finding(f"versions.serves[{index}]", f"is {version} again", "each version once")
+        minors = [other for other in serves if other.major == version.major and other.minor >= 0]
+        if version.minor < 0 and minors:
+            # A request for v2 gets the newest v2.x, so v2 itself could not be told apart from it.
+            wrong = f"is {version} beside {minors[0]}, and a request for {version} means the newest of both"
+            yield Finding(f"versions.serves[{index}]", wrong, f"{version}.0, or one of the two")
     if versions.default and Version.parse(versions.default) not in serves:
         yield Finding(
             "versions.default", f"is {versions.default}, which versions.serves does not name", _one_of(serves)

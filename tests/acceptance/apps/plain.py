@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import requests
 from flask import Flask, Response, jsonify, request
@@ -35,11 +36,17 @@ def slow() -> Response:
 
 @app.get("/health")
 def health() -> tuple[str, int]:
-    return ("sick", 503) if os.path.exists(SICK) else ("well", 200)
+    return ("sick", 503) if Path(SICK).exists() else ("well", 200)
 
 
 @app.get("/call/<host>")
 def call(host: str) -> tuple[Response, int]:
     answer = requests.get(f"http://{host}/{request.args.get('path', '')}", timeout=10)
-    body = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else answer.text
-    return jsonify(status=answer.status_code, body=body, headers=dict(answer.headers), seen=dict(request.headers)), 200
+    body = (
+        answer.json()
+        if answer.headers.get("content-type", "").startswith("application/json")
+        else answer.text
+    )
+    return jsonify(
+        status=answer.status_code, body=body, headers=dict(answer.headers), seen=dict(request.headers)
+    ), 200

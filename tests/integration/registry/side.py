@@ -93,6 +93,7 @@ class Side:
         self.revision = Latest(SERVING)
         self.registration = Latest(Registration())
         self.leaving = Latest(False)
+        self.draining = Latest(False)
         self.board = Board(lambda: 0.0)
         self.metrics = Metrics(CollectorRegistry())
         self.drained: list[str] = []
@@ -122,7 +123,8 @@ class Side:
         registry = self.settings.registry
         return Gate(
             verdicts=self.verdicts, service=self.service, revision=self.revision,
-            registration=self.registration, leaving=self.leaving, drain=drain, health=self.board.of("gate"),
+            registration=self.registration, leaving=self.leaving, draining=self.draining,
+            drain=drain, health=self.board.of("gate"),
             patience=registry.ttl, spread=registry.spread, drain_within=5.0,
         )  # fmt: skip
 

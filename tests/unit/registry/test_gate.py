@@ -26,12 +26,13 @@ class World:
         self.revision = Latest(Revision())
         self.registration = Latest(Registration())
         self.leaving = Latest(False)
+        self.draining = Latest(False)
         self.board = Board(lambda: 0.0)
         self.ready = 0
         self.drained: list[Verdict] = []
         self.gate = Gate(
             verdicts=self.verdicts, service=self.service, revision=self.revision,
-            registration=self.registration, leaving=self.leaving, drain=self._drain,
+            registration=self.registration, leaving=self.leaving, draining=self.draining, drain=self._drain,
             health=self.board.of("gate"), patience=patience, spread=0.0, drain_within=0.2, clock=lambda: 0.0,
         )  # fmt: skip
 
@@ -207,3 +208,19 @@ async def test_a_drain_that_hangs_is_given_up() -> None:
         task.cancel()
         await asyncio.wait({task}, timeout=2)
         assert task.cancelled()
+
+
+async def test_an_instance_told_to_drain_turns_critical_and_stays_so() -> None:
+    world = World()
+    world.service.set(ServiceHealth(True, "well"))
+    world.revision.set(Revision("a", "a", connected=True))
+    world.registration.set(Registration(registered=True))
+    async with running(world):
+        assert world.verdicts.value.passing
+        world.draining.set(True)
+        await turns()
+        assert not world.verdicts.value.passing
+        world.service.set(ServiceHealth(True, "still well"))
+        await turns()
+        assert not world.verdicts.value.passing
+        assert "drain" in world.word()

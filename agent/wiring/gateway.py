@@ -1,0 +1,66 @@
+"""The agent in front of all services, from settings to an ordered list of components."""
+
+from functools import partial
+
+from agent.admin.sources import Sources
+from agent.config import bound
+from agent.config.settings import Settings
+from agent.model.catalog import Catalog
+from agent.proxy import planner
+from agent.proxy.bootstrap import Node
+from agent.proxy.departure import LastDrain
+from agent.proxy.snapshot import Snapshot
+from agent.registry import client
+from agent.runtime.component import Component
+from agent.runtime.latest import Latest
+from agent.wiring.base import Base, Cells
+
+
+class Gateway:
+    """Builds the components of a gateway."""
+
+    def __init__(self, base: Base, reading: client.Client) -> None:
+        self._base = base
+        self._reading = reading
+        self._name = base.settings.service.name or "gateway"
+        self._instance = f"{self._name}-{base.around.host}"
+        self._departure = base.departure(0)
+
+    def story(self) -> tuple[Component, ...]:
+        """The components in the order of their start; they stop in reverse."""
+        base = self._base
+        node = Node(self._instance, self._name, base.settings.service.zone)
+        return (
+            base.admin(self._sources()),
+            base.watcher(self._reading, None),
+            *base.proxy(self._plan, node),
+            base.upstreams(self._plan),
+            LastDrain(base.leaving, self._departure.finish, base.settings.proxy.drain_time),
+        )
+
+    def _plan(self, catalog: Catalog, settings: Settings) -> Snapshot:
+        return planner.plan_gateway(settings, catalog, self._base.fragments)
+
+    def _sources(self) -> Sources:
+        base, cells = self._base, self._base.cells
+        return Sources(
+            facts=base.facts(self._name, self._instance),
+            board=base.board,
+            collectors=base.collectors,
+            ready=partial(_gateway_ready, cells, base.leaving),
+            revision=cells.revision,
+            catalog=cells.catalog,
+            ports=bound.ports(base.settings, gateway=True),
+            envoy_metrics=base.envoy_admin.metrics,
+            drain=self._departure.asked,
+        )
+
+
+def _gateway_ready(cells: Cells, leaving: Latest[bool]) -> tuple[bool, tuple[str, ...]]:
+    if leaving.value or cells.draining.value:
+        return False, ("the gateway is leaving",)
+    if not cells.revision.value.serving:
+        return False, ("Envoy has not accepted any configuration yet",)
+    if not cells.informed.value:
+        return False, ("Consul has not told of the services yet",)
+    return True, ()

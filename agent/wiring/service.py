@@ -1,0 +1,61 @@
+"""The service of ``run -- CMD``: what it is started with, and what follows a change of its configuration."""
+
+import signal
+
+from agent import carry
+from agent.config import fields
+from agent.config.settings import Settings
+from agent.model.address import Address
+from agent.model.store import Store
+from agent.proxy.environment import service_environment
+from agent.registry.environment import Environment, environment
+from agent.runtime.child import Child
+from agent.runtime.child import Command as ChildCommand
+from agent.runtime.errors import Permanent
+from agent.runtime.health import Board, Health
+from agent.runtime.latest import Latest
+from agent.runtime.supervisor import Supervisor
+from agent.wiring.base import Around
+
+
+def command(around: Around, argv: tuple[str, ...], store: Latest[Store], board: Board) -> ChildCommand:
+    """The service's arguments and environment: the operator's own, configuration, the mesh, the hook."""
+    settings = around.settings
+    own = {name: value for name, value in around.environ.items() if name not in fields.secret_variables()}
+    given = environment(store.value, own) if settings.store.environment else Environment({})
+    _report(given, board.of("environment"))
+    outbound = Address.parse(settings.proxy.outbound)
+    explicit = {name: one.port for name, one in settings.upstreams.items() if one.port > 0}
+    env = {**given.variables, **own}
+    env |= {"PORT": str(settings.service.port), "FLASK_RUN_PORT": str(settings.service.port)}
+    env |= service_environment(outbound, explicit, own)
+    if settings.tracing.carry:
+        env |= carry.environment(env, (*explicit.values(), outbound.port))
+    return argv, env
+
+
+def _report(given: Environment, health: Health) -> None:
+    if given.refused:
+        health.degraded("left out: " + "; ".join(f"{one.key} {one.reason}" for one in given.refused))
+    else:
+        health.ok()
+
+
+async def act(service: Child | None, settings: Settings) -> None:
+    """What follows a change of the configuration that the service was given as a file."""
+    action = settings.store.action
+    if action == "none":
+        return
+    if service is None:
+        raise Permanent(
+            f"store.action is {action!r}, but the service was not started by `pillion run -- CMD`"
+        )
+    if action == "restart":
+        await service.restart()
+    else:
+        await service.signal(signal.Signals[f"SIG{settings.store.signal}"])
+
+
+def runs(supervisor: Supervisor) -> bool:
+    state = supervisor.states.value.get("service")
+    return state is not None and state.running

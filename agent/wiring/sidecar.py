@@ -1,0 +1,171 @@
+"""The agent beside a service, from settings to an ordered list of components: the start-up story."""
+
+from functools import partial
+
+from opentelemetry.trace import Tracer
+
+from agent.admin.sources import Sources
+from agent.config import bound, live
+from agent.config.settings import Settings
+from agent.model.address import Address
+from agent.model.catalog import Catalog
+from agent.outbox import brokers
+from agent.outbox import metrics as outbox_metrics
+from agent.outbox.relay import Relay
+from agent.proxy import planner
+from agent.proxy.bootstrap import Node
+from agent.proxy.snapshot import Snapshot
+from agent.registry import client, definition
+from agent.registry.delivery import Delivery
+from agent.registry.gate import Gate
+from agent.registry.kv import Configuration
+from agent.registry.overrides import Overrides
+from agent.registry.probe import Probe
+from agent.registry.registrar import Registrar
+from agent.runtime.child import Child
+from agent.runtime.component import Component
+from agent.runtime.latest import Latest
+from agent.wiring import service
+from agent.wiring.base import Base, Cells
+
+
+class Sidecar:
+    """Builds the components around one service; ``command`` starts it, empty where someone else does."""
+
+    def __init__(
+        self,
+        base: Base,
+        command: tuple[str, ...],
+        reading: client.Client,
+        telling: client.Client,
+        tracer: Tracer,
+    ) -> None:
+        self._base = base
+        self._settings = base.settings
+        self._command = command
+        self._reading = reading
+        self._telling = telling
+        self._departure = base.departure(base.settings.registry.spread)
+        inbound = Address.parse(base.settings.proxy.inbound)
+        name = base.settings.service.name
+        self._instance = definition.instance_id(name, base.around.host, inbound.port)
+        self._relay = _relay(base, self._instance, tracer)
+        self._service = self._child() if command else None
+
+    def story(self) -> tuple[Component, ...]:
+        """The components in the order of their start; they stop in reverse."""
+        base, settings = self._base, self._settings
+        node = Node(self._instance, settings.service.name, settings.service.zone)
+        wanted = None if "*" in settings.upstreams else frozenset(settings.upstreams)
+        parts = (
+            base.admin(self._sources()),
+            base.watcher(self._reading, wanted),
+            self._overrides(),
+            *base.proxy(self._plan, node),
+            self._configuration(),
+            self._delivery(),
+            self._registrar(),
+            self._relay,
+            Probe(settings.service, base.cells.service, base.board.of("probe"), base.reads),
+            self._service,
+            base.upstreams(self._plan),
+            self._gate(),
+        )
+        return tuple(part for part in parts if part is not None)
+
+    def _plan(self, catalog: Catalog, settings: Settings) -> Snapshot:
+        return planner.plan(settings, catalog, self._base.fragments, (self._base.around.host,))
+
+    def _sources(self) -> Sources:
+        base, cells = self._base, self._base.cells
+        return Sources(
+            facts=base.facts(self._settings.service.name, self._instance),
+            board=base.board,
+            collectors=base.collectors,
+            ready=partial(_ready, cells, base.leaving),
+            revision=cells.revision,
+            catalog=cells.catalog,
+            ports=bound.ports(self._settings),
+            registration=cells.registration,
+            service=cells.service,
+            verdict=cells.verdict,
+            store=cells.store,
+            outbox=self._relay.status if self._relay else None,
+            envoy_metrics=base.envoy_admin.metrics,
+            drain=self._departure.asked,
+        )
+
+    def _overrides(self) -> Overrides:
+        base = self._base
+        return Overrides(
+            self._reading, self._settings, base.cells.settings, live.override, base.place.overrides,
+            health=base.board.of("overrides"), metrics=base.reads,
+        )  # fmt: skip
+
+    def _configuration(self) -> Configuration:
+        base = self._base
+        return Configuration(
+            self._reading, self._settings.service.name, base.cells.store, base.place.store,
+            health=base.board.of("configuration"), metrics=base.reads,
+        )  # fmt: skip
+
+    def _delivery(self) -> Delivery:
+        base, store = self._base, self._settings.store
+        act, running = (
+            partial(service.act, self._service, self._settings),
+            partial(service.runs, base.around.supervisor),
+        )
+        return Delivery(
+            base.cells.store, store, act, running, base.place.delivered,
+            health=base.board.of("delivery"), metrics=base.reads,
+        )  # fmt: skip
+
+    def _registrar(self) -> Registrar:
+        base, cells = self._base, self._base.cells
+        return Registrar(
+            self._telling, self._settings, base.around.host,
+            verdicts=cells.verdict, registration=cells.registration, leaving=base.leaving,
+            health=base.board.of("registrar"), metrics=base.reads,
+        )  # fmt: skip
+
+    def _child(self) -> Child:
+        base = self._base
+        return Child(
+            "service", base.around.supervisor,
+            partial(service.command, base.around, self._command, base.cells.store, base.board), _at_once, base.leaving,
+            stop_timeout=self._settings.service.stop_timeout, health=base.board.of("service"), wait_ready=False,
+        )  # fmt: skip
+
+    def _gate(self) -> Gate:
+        base, cells, registry = self._base, self._base.cells, self._settings.registry
+        return Gate(
+            verdicts=cells.verdict, service=cells.service, revision=cells.revision,
+            registration=cells.registration, leaving=base.leaving, draining=cells.draining,
+            drain=self._departure.finish, health=base.board.of("gate"), patience=registry.ttl,
+            spread=registry.spread, drain_within=self._settings.proxy.drain_time + 1,
+        )  # fmt: skip
+
+
+def _relay(base: Base, instance: str, tracer: Tracer) -> Relay | None:
+    settings, name = base.settings.outbox, base.settings.service.name
+    if not settings.tables and not settings.changes:
+        return None
+    return Relay(
+        settings, service=name, identity=instance, url=lambda: settings.database,
+        broker=brokers.make(settings.broker, name), health=base.board.of("relay"),
+        metrics=outbox_metrics.Metrics(base.collectors), tracer=tracer,
+    )  # fmt: skip
+
+
+async def _at_once() -> bool:
+    return True
+
+
+def _ready(cells: Cells, leaving: Latest[bool]) -> tuple[bool, tuple[str, ...]]:
+    """Whether the instance may get traffic: the gate's word, as far as Consul was told it."""
+    verdict, told = cells.verdict.value, cells.registration.value
+    if leaving.value:
+        return False, ("the instance is leaving",)
+    if not verdict.passing:
+        return False, (verdict.note, *((told.problem,) if told.problem else ()))
+    return True, ()
