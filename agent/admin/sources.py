@@ -38,8 +38,7 @@ class Sources:
     envoy_metrics: Callable[[], Awaitable[str]] | None = None
     """Envoy's statistics in Prometheus' text form; raises Transient while it does not answer."""
     drain: Callable[[bool], Awaitable[bool]] | None = None
-    """Begin to leave (not ready, critical, ``Connection.
+    """Begin to leave (not ready, critical, ``Connection: close``).
 
-    Close``) and, if asked to wait, wait until requests in flight ended; returns whether they have. Raises
-    Transient.
+    If asked to wait, go on until requests in flight ended; returns whether they have. Raises Transient.
     """

@@ -12,41 +12,42 @@ from agent.config.units import written
 INTRODUCTION = """\
 # Settings
 
-               Made from the declarations in `agent/config/sections` by `python -m agent.config.docs
-               docs/settings.md`; not to be edited.
+Made from the declarations in `agent/config/sections` by `python -m agent.config.docs docs/settings.md`; not to be
+edited.
 
 Each setting can be given, in this order of precedence, as
 
-               1. a flag: `--service-health-path /healthz`; 2. a variable:
-               `PILLION_SERVICE_HEALTH_PATH=/healthz`; 3. a key of the file that `--config` or
-               `PILLION_CONFIG` names, else of `./pillion.yaml`: `service: {health_path: /healthz}`; 4. where
-               none of these says anything, the foreign variable named in the table, such as
-               `CONSUL_HTTP_ADDR`; 5. its default.
+1. a flag: `--service-health-path /healthz`;
+2. a variable: `PILLION_SERVICE_HEALTH_PATH=/healthz`;
+3. a key of the file that `--config` or `PILLION_CONFIG` names, else of `./pillion.yaml`:
+   `service: {health_path: /healthz}`;
+4. where none of these says anything, the foreign variable named in the table, such as `CONSUL_HTTP_ADDR`;
+5. its default.
 
-               `pillion config show` says what is in force and where it came from, `pillion config check FILE`
-               finds all that is wrong with a file, `pillion config schema` prints a JSON Schema for an
-               editor.
+`pillion config show` says what is in force and where it came from, `pillion config check FILE` finds all that is wrong
+with a file, `pillion config schema` prints a JSON Schema for an editor.
 
-               * **Durations** are written `250ms`, `10s`, `5m`, `1h`, `7d`, or as plain seconds; **sizes**
-               `512MiB`, `64kB`, or as plain bytes. * **Lists** in a flag or a variable are written `a,b`,
-               **mappings** of texts `a=1,b=2`; the others as YAML or JSON in one text. * **Booleans** are
-               `true` and `false`; `yes`, `no`, `on` and `off` will do. In a variable also `1` and `0`; as
-               flags `--tracing-carry` and `--no-tracing-carry`. * **Secrets** have no flag, since a process
-               list shows flags. The first line of the file that the `…_file` sibling names is the value;
-               giving both is an error, a file that everybody may read a warning. * The file is YAML without
-               anchors, tags and duplicate keys. An unknown key is an error, an unknown `PILLION_` variable a
-               warning. * An empty variable is an empty text or list; for a number or a choice it is an error.
-               An empty foreign variable is none. * **Live** settings can be changed without a restart by a
-               document in Consul's KV at `pillion/SERVICE`.
+* **Durations** are written `250ms`, `10s`, `5m`, `1h`, `7d`, or as plain seconds; **sizes** `512MiB`, `64kB`, or as
+  plain bytes.
+* **Lists** in a flag or a variable are written `a,b`, **mappings** of texts `a=1,b=2`; the others as YAML or JSON in
+  one text.
+* **Booleans** are `true` and `false`; `yes`, `no`, `on` and `off` will do. In a variable also `1` and `0`; as flags
+  `--tracing-carry` and `--no-tracing-carry`.
+* **Secrets** have no flag, since a process list shows flags. The first line of the file that the `…_file` sibling
+  names is the value; giving both is an error, a file that everybody may read a warning.
+* The file is YAML without anchors, tags and duplicate keys. An unknown key is an error, an unknown `PILLION_` variable
+  a warning.
+* An empty variable is an empty text or list; for a number or a choice it is an error. An empty foreign variable is none.
+* **Live** settings can be changed without a restart by a document in Consul's KV at `pillion/SERVICE`.
 
 ## Kubernetes' service links
 
-               A Service called `pillion` or `pillion-…` puts variables such as
-               `PILLION_PORT=tcp://10.0.0.1:80` and `PILLION_SERVICE_HOST` into the containers of its
-               namespace. They are ignored. `PILLION_SERVICE_HOST` and `PILLION_SERVICE_PORT` are settings
-               too: they count as links only while `PILLION_PORT=tcp://…` is there and holds the very same
-               host or port, which is reported. A value that a manifest sets replaces the link's and counts.
-               Without doubt it is with `enableServiceLinks: false`, as in Pillion's charts. """
+A Service called `pillion` or `pillion-…` puts variables such as `PILLION_PORT=tcp://10.0.0.1:80` and
+`PILLION_SERVICE_HOST` into the containers of its namespace. They are ignored. `PILLION_SERVICE_HOST` and
+`PILLION_SERVICE_PORT` are settings too: they count as links only while `PILLION_PORT=tcp://…` is there and holds the
+very same host or port, which is reported. A value that a manifest sets replaces the link's and counts. Without doubt
+it is with `enableServiceLinks: false`, as in Pillion's charts.
+"""
 
 
 def page() -> str:

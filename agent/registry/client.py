@@ -57,7 +57,6 @@ class Client:
     @property
     def breaks(self) -> int:
         """How often Consul failed to answer:
-
         a reader that sees the same number twice missed nothing between.
         """
         return self._breaks

@@ -97,7 +97,6 @@ def problems(settings: Settings) -> list[Problem]:
 
 def differences(body: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, ...]:
     """The fields of ours that differ in what Consul has registered;
-
     what others added to the meta is left alone.
     """
     pairs = {"name": ("Name", "Service"), "address": ("Address", "Address"), "port": ("Port", "Port")}

@@ -34,7 +34,6 @@ class Good:
 
 def renewed(before: Mapping[str, str], store: Store) -> Good:
     """The newest good value of each key:
-
     one that was deleted or became malformed keeps its last good one. Pure.
     """
     values, problems = {}, []
@@ -53,7 +52,6 @@ def renewed(before: Mapping[str, str], store: Store) -> Good:
 
 class Delivery:
     """Ready when the file is as the store was at start;
-
     acts only when something changed for a running service.
     """
 

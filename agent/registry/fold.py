@@ -48,7 +48,6 @@ class Known:
 
 def missing(before: Known, reading: Reading) -> bool:
     """Whether the answer lacks an instance that passed:
-
     only then does it matter whether Consul lost its data.
     """
     return any(instance.id not in reading.present for instance in before.passing)

@@ -20,7 +20,6 @@ def render(form: str, values: Values) -> bytes:
 
 def _dotenv(values: Values) -> str:
     """One ``NAME=value`` for each key that makes a name;
-
     single quotes, as dotenv readers expand nothing in them.
     """
     lines: dict[str, str] = {}

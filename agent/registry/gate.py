@@ -148,7 +148,6 @@ class Gate:
 
     async def _told(self) -> bool:
         """Whether anybody could hear the last word:
-
         False when Consul knows nothing of us or can't be reached.
         """
         if not self._registration.value.registered:

@@ -133,7 +133,6 @@ class Configuration:
 
 def folder(prefix: str, shared: bool, rows: list[Any]) -> Folder:
     """Consul's rows as entries by the key below the prefix;
-
     folders themselves and what is malformed are left out.
     """
     found = {}

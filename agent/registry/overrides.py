@@ -48,7 +48,6 @@ class Overrides:
         metrics: Metrics,
     ) -> None:
         """``base`` is what holds without an override;
-
         ``file`` is where the last good document outlives the agent.
         """
         self._client = client

@@ -22,7 +22,6 @@ class Selection:
 
 def choose(followed: Iterable[str], listed: frozenset[str], held: frozenset[str]) -> Selection:
     """Those followed already stay while they are registered or still held;
-
     new ones fill up the limit by name.
     """
     staying = sorted(name for name in set(followed) if name in listed or name in held)

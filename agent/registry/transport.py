@@ -92,7 +92,6 @@ class Transport:
 
 async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Keep aiohttp from sending a GET again by itself when the connection breaks:
-
     its index is old by then.
     """
     try:
