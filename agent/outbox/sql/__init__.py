@@ -11,13 +11,8 @@ from agent.outbox.names import identifier
 VERSION = 1
 """Of what ``schema.sql`` and ``capture.sql`` make; it is kept in the database."""
 
-DEFINER = (
-    "SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET \"TimeZone\" = 'UTC' SET DateStyle = "
-    "'ISO, YMD' "
-    "SET IntervalStyle = 'iso_8601' SET bytea_output = 'hex' SET extra_float_digits = '1' SET "
-    "lc_monetary = 'C'"
-)
-"""What a trigger function runs with, whatever the session of the service is set to."""
+DEFINER = "SECURITY DEFINER SET search_path = pg_catalog, pg_temp"
+"""What a trigger function runs with: its owner's rights, and nobody's objects before PostgreSQL's own."""
 
 
 def rendered(file: str, schema: str) -> str:

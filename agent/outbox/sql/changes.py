@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 
 from agent.config.sections.outbox import Changes, Outbox
 from agent.outbox.names import Name, identifier, literal
@@ -15,6 +14,9 @@ TRIGGERS = ("!pillion_statement", "!pillion_row", "!pillion_truncate")
 """They sort before the service's own: a trigger of the service that writes the row again must come after
 ours."""
 
+WORDS = {"insert": "created", "update": "updated", "delete": "deleted", "truncate": "truncated"}
+"""How an operation is called in an event's type."""
+
 
 def changes_steps(
     key: str, change: Changes, settings: Outbox, facts: Facts, problems: list[Problem]
@@ -26,8 +28,7 @@ def changes_steps(
     problems += found
     if found or table is None:
         return []
-    about = argument(change, name, table.primary_key)
-    wanted = triggers(change, name, about, settings.schema)
+    wanted = triggers(change, name, table, settings.schema)
     digest = {
         each: f"pillion {VERSION} {hashlib.sha256(sql.encode()).hexdigest()[:16]}"
         for each, sql in wanted.items()
@@ -70,22 +71,26 @@ def _wrong_changes(key: str, change: Changes, table: TableFacts | None) -> list[
     return problems
 
 
-def argument(change: Changes, name: Name, primary_key: Sequence[str]) -> str:
-    """What the triggers are told, as JSON. It names columns, which a trigger's definition must not."""
-    words = {"insert": "created", "update": "updated", "delete": "deleted", "truncate": "truncated"}
-    types = {
-        operation: change.types.get(operation, f"{name.table}.{word}") for operation, word in words.items()
-    }
-    about: dict[str, object] = {"origin": str(name), "key": list(change.key or primary_key), "types": types}
-    for group in ("include", "exclude", "mask"):
-        if getattr(change, group):
-            about[group] = list(getattr(change, group))
-    return json.dumps(about, ensure_ascii=False, sort_keys=True)
+def arguments(change: Changes, name: Name, table: TableFacts) -> tuple[str, ...]:
+    """What the row trigger is told, as ``capture`` in capture.sql says. Columns are named here, and so not in
+    the trigger's definition, which would keep the service from changing them."""
+    key = list(change.key or table.primary_key)
+    hidden = {group: list(getattr(change, group)) for group in ("include", "exclude", "mask")}
+    rules = {group: columns for group, columns in hidden.items() if columns}
+    simple = len(key) == 1 and not rules
+    about = "" if simple else json.dumps({"key": key, **rules}, ensure_ascii=False, sort_keys=True)
+    types = [_type(change, name, operation) for operation in ("insert", "update", "delete")]
+    money = any(column.type.startswith("money") for column in table.columns.values())
+    return (str(name), *types, key[0] if len(key) == 1 else "", about, "money" if money else "")
 
 
-def triggers(change: Changes, name: Name, about: str, schema: str) -> dict[str, str]:
+def _type(change: Changes, name: Name, operation: str) -> str:
+    return change.types.get(operation, f"{name.table}.{WORDS[operation]}")
+
+
+def triggers(change: Changes, name: Name, table: TableFacts, schema: str) -> dict[str, str]:
     """The triggers of a table by name."""
-    quoted, told = identifier(schema), literal(about)
+    quoted, told = identifier(schema), ", ".join(map(literal, arguments(change, name, table)))
     statement, row, truncate = (identifier(each) for each in TRIGGERS)
     events = " OR ".join(each.upper() for each in ("insert", "update", "delete") if each in change.operations)
     function = "capture_or_record" if change.on_error == "record" else "capture"
@@ -97,6 +102,7 @@ def triggers(change: Changes, name: Name, about: str, schema: str) -> dict[str, 
         f"FOR EACH ROW EXECUTE FUNCTION {quoted}.{function}({told});",
     }
     if truncates:
+        told = f"{literal(str(name))}, {literal(_type(change, name, 'truncate'))}"
         found[TRIGGERS[2]] = (
             f"CREATE TRIGGER {truncate} AFTER TRUNCATE ON {name.sql} "
             f"FOR EACH STATEMENT EXECUTE FUNCTION {quoted}.truncated({told});"

@@ -15,7 +15,9 @@ from agent.outbox.sql.tables import table_steps
 from agent.runtime.errors import Misconfigured, Problem
 
 _FUNCTIONS = (
-    "emit(jsonb, text, jsonb, jsonb)",
+    "pinned(anyelement)",
+    "bucket_of(text, bigint)",
+    "emit(text, text, text, text, jsonb, jsonb)",
     "key_of(jsonb, text[])",
     "chosen(jsonb, jsonb)",
     "masked(jsonb, jsonb)",

@@ -47,25 +47,27 @@ async def test_what_is_rolled_back_leaves_no_event(bench: Bench) -> None:
     assert [key for _, key, _ in await events(bench)] == ["1"]
 
 
-async def test_the_key_does_not_depend_on_the_session(bench: Bench) -> None:
-    await watch(
-        bench,
-        "CREATE TABLE t (at timestamptz, i interval, b bytea, f float8, d date, m money, PRIMARY KEY (at))",
+@pytest.mark.parametrize("money", ["", ", m money DEFAULT 12.5"])
+async def test_nothing_in_an_event_depends_on_the_session(bench: Bench, money: str) -> None:
+    columns = "at timestamptz PRIMARY KEY, r tstzrange, i interval, b bytea, f float8, d date[]"
+    await watch(bench, f"CREATE TABLE t ({columns}{money})")
+    at = "2026-01-02 03:04:05+00"
+    row = f"'{at}', '[\"{at}\",)', '1 day 2 hours', '\\x01ff', 0.1::float8 + 0.2, '{{2026-01-02}}'"
+    others = (
+        {"timezone": "Asia/Tokyo"},
+        {"datestyle": "German"},
+        {"intervalstyle": "postgres_verbose"},
+        {"bytea_output": "escape"},
+        {"extra_float_digits": "-5"},
+        {"lc_monetary": "C.UTF-8", "timezone": "Europe/Berlin"},
     )
-    row = "'2026-01-02 03:04:05+00', '1 day 2 hours', '\\x01ff', 0.1::float8 + 0.2, '2026-01-02', 12.5"
-    other = await bench.connect(
-        timezone="Asia/Tokyo",
-        datestyle="German",
-        intervalstyle="postgres_verbose",
-        bytea_output="escape",
-        extra_float_digits="-5",
-    )
-    for connection in (bench.service, other):
-        await connection.execute(f"INSERT INTO t VALUES ({row})")
-        await connection.execute("DELETE FROM t")
-    first, _, second, _ = await events(bench)
-    assert first[1] == "2026-01-02T03:04:05+00:00"
-    assert first == second
+    for settings in ({}, *others):
+        connection = await bench.connect(**settings)
+        await connection.execute(f"SET datestyle = 'ISO'; SET timezone = 'UTC'; INSERT INTO t VALUES ({row})")
+        await connection.execute("RESET datestyle; RESET timezone; DELETE FROM t")
+    deleted = [each for each in await events(bench) if each[0] == "t.deleted"]
+    assert deleted == [deleted[0]] * (1 + len(others))
+    assert deleted[0][1] == "2026-01-02T03:04:05+00:00"
     assert len({row["bucket"] for row in await bench.outbox()}) == 1
 
 
