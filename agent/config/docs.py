@@ -37,7 +37,8 @@ with a file, `pillion config schema` prints a JSON Schema for an editor.
   names is the value; giving both is an error, a file that everybody may read a warning.
 * The file is YAML without anchors, tags and duplicate keys. An unknown key is an error, an unknown `PILLION_` variable
   a warning.
-* An empty variable is an empty text or list; for a number or a choice it is an error. An empty foreign variable is none.
+* An empty variable is an empty text or list; for a number or a choice it is an error. An empty foreign variable is
+  none.
 * **Live** settings can be changed without a restart by a document in Consul's KV at `pillion/SERVICE`.
 
 ## Kubernetes' service links
