@@ -30,7 +30,7 @@ def service_environment(
     Both cases of each name, because curl ignores the upper case of ``HTTP_PROXY``. ``HTTPS_PROXY`` only
     with ``https``.
     """
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(outbound.host, outbound.host)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(outbound.host, outbound.host)  # noqa: S104
     proxy = f"http://{Address(host, outbound.port)}"
     own = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     hosts = dict.fromkeys([*(host.strip() for host in own.split(",")), *DIRECT])

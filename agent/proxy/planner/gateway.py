@@ -100,6 +100,7 @@ def _routes(settings: Settings, known: Sequence[Target]) -> Resource:
         "domains": ["*"],
         "routes": routes,
         "request_headers_to_add": [headers.overwrite("x-forwarded-host", "%REQ(:AUTHORITY)%")],
+        "request_headers_to_remove": ["x-envoy-external-address"],  # the connection manager's own doing
     }
     return {
         "name": NAME,

@@ -43,9 +43,7 @@ def upstream_routes(target: Target, treatment: Treatment, way: Way) -> list[Reso
 
 def path_match(prefix: str) -> Resource:
     """A path specifier: the prefix as whole segments."""
-    if prefix == "/" or re.search("[?#]", prefix):
-        return {"prefix": prefix}
-    return {"path_separated_prefix": prefix}
+    return {"prefix": "/"} if prefix == "/" else {"path_separated_prefix": prefix}
 
 
 def _unversioned(target: Target, treatment: Treatment, way: Way) -> list[Resource]:

@@ -1,0 +1,1 @@
+"""Planned configurations in the real Envoy, under real traffic."""

@@ -1,0 +1,87 @@
+"""gunicorn closes idle connections; no request may meet one that is just being closed."""
+
+import asyncio
+import random
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from agent.proxy.snapshot import Snapshot
+from tests.integration.proxy_plan.conftest import Start
+from tests.integration.proxy_plan.rig import Gunicorn, Sidecar, catalog
+
+GTHREAD = ("--worker-class", "gthread", "--threads", "100")
+SYNC = ("--workers", "4")
+
+
+async def chat(
+    http: aiohttp.ClientSession, url: str, number: int, end: float, bad: list[object]
+) -> list[str]:
+    """Requests with pauses around the two seconds after which gunicorn closes a connection; the bodies posted."""
+    spread = random.Random(number)
+    posted = []
+    turn = 0
+    while time.monotonic() < end:
+        turn += 1
+        method = "POST" if (number + turn) % 2 else "GET"
+        body = f"{number}-{turn}"
+        try:
+            async with http.request(method, url, data=body if method == "POST" else None) as answer:
+                if answer.status != 200:
+                    bad.append((method, answer.status, await answer.text()))
+                await answer.read()
+        except aiohttp.ClientError as error:
+            bad.append((method, repr(error)))
+        if method == "POST":
+            posted.append(body)
+        pause = spread.uniform(1, 4) if turn % 4 == 0 else spread.uniform(1.97, 2.04)
+        await asyncio.sleep(pause)
+    return posted
+
+
+async def chats(
+    http: aiohttp.ClientSession, url: str, count: int, seconds: float
+) -> tuple[list[object], list[str]]:
+    """All that went wrong, and all bodies posted."""
+    bad: list[object] = []
+    end = time.monotonic() + seconds
+    posted = await asyncio.gather(*(chat(http, url, number, end, bad) for number in range(count)))
+    return bad, [body for one in posted for body in one]
+
+
+@pytest.mark.parametrize("worker", [pytest.param(GTHREAD, id="gthread"), pytest.param(SYNC, id="sync")])
+async def test_no_request_is_lost_to_a_connection_that_gunicorn_closes(
+    folder: Path, start: Start, http: aiohttp.ClientSession, worker: tuple[str, ...]
+) -> None:
+    """Hundreds of reused connections, idle for 1 to 4 s: every answer is 200, every POST is seen exactly once."""
+    service = start(Gunicorn(folder / "s", *worker))
+    sidecar = start(Sidecar(folder / "e", catalog(), {"service": {"name": "orders", "port": service.port}}))
+    bad, posted = await chats(http, sidecar.inbound, 200, 14)
+    assert bad == []
+    assert sorted(service.posts) == sorted(posted)
+    assert len(posted) > 400
+
+
+async def test_the_race_is_there_without_the_precautions(
+    folder: Path, start: Start, http: aiohttp.ClientSession
+) -> None:
+    """One cluster that keeps connections, and no further try: the same traffic fails. So the test above can fail."""
+    service = start(Gunicorn(folder / "s", *GTHREAD))
+    over = {"service": {"name": "orders", "port": service.port}}
+    sidecar = start(Sidecar(folder / "e", catalog(), over, change=careless))
+    bad, _ = await chats(http, sidecar.inbound, 200, 9)
+    assert bad
+
+
+def careless(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with long-lived connections and without retries on the inbound."""
+    for cluster in ("service_reuse", "service_once"):
+        options = snapshot.clusters[cluster]["typed_extension_protocol_options"]
+        for one in options.values():
+            one["common_http_protocol_options"] = {"idle_timeout": "60s"}
+    for host in snapshot.routes["inbound"]["virtual_hosts"]:
+        for route in host["routes"]:
+            route["route"].pop("retry_policy", None)
+    return snapshot
