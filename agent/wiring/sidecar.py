@@ -1,6 +1,8 @@
 """The agent beside a service, from settings to an ordered list of components: the start-up story."""
 
+import importlib
 from functools import partial
+from typing import TYPE_CHECKING
 
 from opentelemetry.trace import Tracer
 
@@ -9,9 +11,6 @@ from agent.config import bound, live
 from agent.config.settings import Settings
 from agent.model.address import Address
 from agent.model.catalog import Catalog
-from agent.outbox import brokers
-from agent.outbox import metrics as outbox_metrics
-from agent.outbox.relay import Relay
 from agent.proxy import planner
 from agent.proxy.bootstrap import Node
 from agent.proxy.snapshot import Snapshot
@@ -24,9 +23,13 @@ from agent.registry.probe import Probe
 from agent.registry.registrar import Registrar
 from agent.runtime.child import Child
 from agent.runtime.component import Component
+from agent.runtime.errors import Misconfigured, Problem
 from agent.runtime.latest import Latest
 from agent.wiring import service
 from agent.wiring.base import Base, Cells
+
+if TYPE_CHECKING:
+    from agent.outbox.relay import Relay
 
 
 class Sidecar:
@@ -146,15 +149,17 @@ class Sidecar:
         )  # fmt: skip
 
 
-def _relay(base: Base, instance: str, tracer: Tracer) -> Relay | None:
-    settings, name = base.settings.outbox, base.settings.service.name
-    if not settings.tables and not settings.changes:
+def _relay(base: Base, instance: str, tracer: Tracer) -> "Relay | None":
+    """The relay where there is something to relay; only then is its driver needed and loaded."""
+    if not base.settings.outbox.tables and not base.settings.outbox.changes:
         return None
-    return Relay(
-        settings, service=name, identity=instance, url=lambda: settings.database,
-        broker=brokers.make(settings.broker, name), health=base.board.of("relay"),
-        metrics=outbox_metrics.Metrics(base.collectors), tracer=tracer,
-    )  # fmt: skip
+    try:
+        module = importlib.import_module("agent.wiring.outbox")
+    except ImportError as error:
+        wrong = f"is set, but needs a driver that is not installed ({error.name})"
+        raise Misconfigured([Problem("outbox", wrong, "pip install 'pillion[postgres]'")]) from error
+    made: Relay = module.relay(base, instance, tracer)
+    return made
 
 
 async def _at_once() -> bool:
