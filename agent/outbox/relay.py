@@ -30,6 +30,9 @@ from agent.runtime.health import Health
 
 log = structlog.get_logger(__name__)
 
+READS = {"statement_timeout": "600000"}
+"""A page may lie behind many millions of rows that were read before; beats do not wait for it."""
+
 DRAIN = 8.0
 """Seconds that a stopping relay waits for what is in flight, the last save and the release."""
 
@@ -66,10 +69,10 @@ class Relay:
         self._health = health
         self._stopping = asyncio.Event()
         self._problems: dict[str, str] = {}
-        database = Database(url)
+        database, reads = Database(url), Database(url, settings=READS)
         self._feeds = [
             FeedRelay(
-                feed, settings, service=service, owner=owner, database=database, broker=broker,
+                feed, settings, service=service, owner=owner, database=database, reads=reads, broker=broker,
                 metrics=metrics, tracer=tracer, clock=clock, stopping=self._stopping,
                 tell=functools.partial(self._tell, feed.name),
             )
@@ -122,6 +125,7 @@ class FeedRelay:
         service: str,
         owner: str,
         database: Database,
+        reads: Database,
         broker: Broker,
         metrics: Metrics,
         tracer: Tracer | None,
@@ -135,6 +139,7 @@ class FeedRelay:
         self._service = service
         self._owner = owner
         self._database = database
+        self._reads = reads
         self._broker = broker
         self._metrics = metrics
         self._tracer = tracer
@@ -205,7 +210,7 @@ class FeedRelay:
             await self._work(writes, claim)
 
     async def _work(self, writes: Connection, claim: Claim) -> None:
-        async with self._database.connection() as reads:
+        async with self._reads.connection() as reads:
             table = await shape.look(reads, self._feed)
             block = int(
                 await reads.value(
