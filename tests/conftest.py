@@ -11,13 +11,12 @@ from agent.demo import backing
 
 
 @pytest.fixture(scope="session")
-def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that the servers' users can enter."""
-    folder = tmp_path_factory.mktemp("servers")
-    for parent in (folder, *folder.parents[:3]):
-        if parent.is_relative_to("/tmp"):
-            parent.chmod(0o755) if parent != Path("/tmp") else None
-    return folder
+def server_folder() -> Iterator[Path]:
+    """A folder that the servers' users can enter; not below pytest's own, which other sessions tidy up."""
+    folder = Path(tempfile.mkdtemp(prefix="pillion-servers-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
