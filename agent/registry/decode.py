@@ -1,18 +1,13 @@
 """Consul's health entries, written by anyone → values that are safe to give to Envoy. Pure; never raises."""
 
 import ipaddress
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agent.model import names
 from agent.model.address import Address
 from agent.model.catalog import Instance
 from agent.registry import advertise
-
-LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-"""One DNS label in lower case: the only names that callers can use."""
-RESERVED = frozenset({"localhost", "consul"})
-"""Names that are never an upstream, whoever registers them."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,7 @@ class Reading:
 
 def usable(name: object) -> bool:
     """Whether a registered name can be an upstream's."""
-    return isinstance(name, str) and bool(LABEL.fullmatch(name)) and name not in RESERVED
+    return isinstance(name, str) and names.is_service(name)
 
 
 def reading(service: str, rows: Sequence[object]) -> Reading:

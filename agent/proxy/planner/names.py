@@ -5,25 +5,12 @@ import re
 
 from agent.model.address import Address
 
-_LABEL = re.compile(r"[a-z0-9-]{1,63}")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-"""What resolvers read as an IPv4 address: http://2130706433/ is 127.0.0.1."""
-_RESERVED = frozenset(
-    {"localhost", "localdomain", "ip6-localhost", "ip6-loopback", "metadata", "kubernetes", "consul", "wpad"}
-)
-"""Hosts that mean something else to clients; a service of that name captures nothing."""
 _ALIAS = re.compile(r"[a-z0-9-]{1,63}\.[a-z0-9-]{1,63}\.svc(?:\.cluster\.local)?")
 _PREFIX = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+|\{version\}))+|/")
 _LONGEST_PREFIX = 200
 
 VERSION_SLOT = "{version}"
 """Where a published route has the version, as in ``/api/{version}/orders``."""
-
-
-def is_service(name: str) -> bool:
-    """Whether a registered name is one that callers may use as a host: a DNS label, neither reserved nor a
-    number."""
-    return bool(_LABEL.fullmatch(name)) and name not in _RESERVED and not _NUMBER.fullmatch(name)
 
 
 def is_alias(name: str) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from agent.config.settings import Settings
 from agent.model.address import Address
+from agent.model.names import is_service
 from agent.proxy.planner import direct, external, names, retry
 from agent.proxy.planner.durations import seconds
 from agent.proxy.planner.fragments import Fragments
@@ -22,7 +23,7 @@ def explicit_ports(settings: Settings) -> dict[str, int]:
     return {
         name: upstream.port
         for name, upstream in sorted(settings.upstreams.items())
-        if upstream.port > 0 and names.is_service(name)
+        if upstream.port > 0 and is_service(name)
     }
 
 
@@ -58,7 +59,7 @@ def outbound_routes(
     ports = explicit_ports(settings)
     by_name = {target.name: target for target in targets}
     virtual = [_virtual_host(target, treatment(settings, target.name)) for target in targets]
-    beyond = sorted({name for name in left_out if names.is_service(name)} - set(by_name))
+    beyond = sorted({name for name in left_out if is_service(name)} - set(by_name))
     if beyond:
         virtual.append(_left_out(beyond))
     proxy = Address.parse(settings.proxy.outbound).port

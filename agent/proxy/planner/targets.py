@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agent.model.catalog import Catalog, Instance, Service
+from agent.model.names import is_service
 from agent.proxy.planner import names
 from agent.versions import resolve
 
@@ -33,9 +34,9 @@ class Target:
 
 def targets(catalog: Catalog, declared: Iterable[str] = ()) -> tuple[Target, ...]:
     """All usable services by name. A ``declared`` name is one even while the registry does not know it."""
-    services = {name: service for name, service in catalog.services.items() if names.is_service(name)}
+    services = {name: service for name, service in catalog.services.items() if is_service(name)}
     for name in declared:
-        if names.is_service(name):
+        if is_service(name):
             services.setdefault(name, Service(name, ()))
     taken: set[str] = set()
     return tuple(_target(name, services[name], taken) for name in sorted(services))
@@ -69,7 +70,7 @@ def problems(catalog: Catalog) -> tuple[str, ...]:
     """A sentence for each thing of the catalogue that is left out of the plan."""
     found: list[str] = []
     for name, service in sorted(catalog.services.items()):
-        if not names.is_service(name):
+        if not is_service(name):
             found.append(
                 f"The service {name!r} is left out: its name is reserved, or no DNS label in lower case."
             )

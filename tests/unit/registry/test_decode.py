@@ -113,13 +113,30 @@ def test_a_malformed_entry_is_skipped_with_its_reason_and_the_others_stay(row: A
 
 
 @pytest.mark.parametrize(
-    "name", ["", "a.b", "A", "-a", "a-", "a" * 64, "localhost", "consul", "a b", "ä", "a\n", 3, None]
+    "name",
+    [
+        "",
+        "a.b",
+        "A",
+        "-a",
+        "a-",
+        "a" * 64,
+        "localhost",
+        "consul",
+        "kubernetes",
+        "0",
+        "a b",
+        "ä",
+        "a\n",
+        3,
+        None,
+    ],
 )
 def test_a_name_that_is_not_one_label_is_never_an_upstream(name: object) -> None:
     assert not decode.usable(name)
 
 
-@pytest.mark.parametrize("name", ["a", "orders", "orders-2", "0", "a" * 63])
+@pytest.mark.parametrize("name", ["a", "orders", "orders-2", "0a", "a" * 63])
 def test_one_label_in_lower_case_is(name: str) -> None:
     assert decode.usable(name)
 
