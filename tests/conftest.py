@@ -10,6 +10,11 @@ import pytest
 from agent.demo import backing
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--update-golden`` rewrites the golden files with what comes out now."""
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+
+
 @pytest.fixture(scope="session")
 def server_folder() -> Iterator[Path]:
     """A folder that the servers' users can enter; not below pytest's own, which other sessions tidy up."""
