@@ -33,6 +33,7 @@ def passing(consul: backing.Consul, service: str) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.exclusive
 async def test_a_killed_agent_is_back_within_two_seconds_and_traffic_never_notices(mesh: Mesh) -> None:
     """SIGKILL of the agent under load: Envoy and service keep their processes, no request fails, no ghost."""
     orders = await mesh.service("orders").ready()

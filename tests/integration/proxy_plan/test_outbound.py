@@ -57,7 +57,8 @@ async def test_requests_and_urllib_follow_the_environment(
         monkeypatch.setenv(name, value)
 
     def both() -> tuple[str, str]:
-        with urllib.request.urlopen("http://orders/x", timeout=5) as answer:
+        # A fresh opener, as a fresh process has: the module keeps the first one with the variables of that time.
+        with urllib.request.build_opener().open("http://orders/x", timeout=5) as answer:
             first = answer.read().decode()
         return first, requests.get("http://orders.service.consul/y", timeout=5).text
 

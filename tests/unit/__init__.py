@@ -1,0 +1,1 @@
+"""Tests without sockets and in virtual time; the folders mirror ``agent``."""
