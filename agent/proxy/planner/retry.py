@@ -29,7 +29,7 @@ def to_upstream(idempotent: bool, tries: int, per_try: float, zoned: bool) -> Re
         "num_retries": tries,
         "retry_back_off": _BACK_OFF,
         "retry_host_predicate": [_PREVIOUS_HOSTS],
-        # Least-request likes an instance that is down: nothing is in flight there. So it is asked until it names another.
+        # Least-request likes an instance that is down: nothing is in flight there. It is asked until it names another.
         "host_selection_retry_max_attempts": 50,
     }
     if per_try > 0:

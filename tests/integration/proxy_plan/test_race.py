@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -55,6 +56,15 @@ async def chats(
     return bad, [body for one in posted for body in one]
 
 
+async def failures(http: aiohttp.ClientSession, url: str, keep: float) -> list[Any]:
+    """What goes wrong, in as many rounds as it takes; empty if nothing ever does."""
+    for _ in range(ROUNDS):
+        bad, _ = await chats(http, url, 6, keep)
+        if bad:
+            return bad
+    return []
+
+
 @pytest.mark.parametrize(
     ("worker", "keep"),
     [
@@ -83,19 +93,17 @@ async def test_the_race_is_there_without_the_precautions(
     service = start(Gunicorn(folder / "s", *GTHREAD))
     over = {"service": {"name": "orders", "port": service.port}}
     sidecar = start(Sidecar(folder / "e", catalog(), over, change=careless))
-    bad, _ = await chats(http, sidecar.inbound, 9)
-    assert bad
+    assert await failures(http, sidecar.inbound, 2.0)
 
 
 async def test_the_race_is_there_when_posts_share_the_kept_connections(
     folder: Path, start: Start, http: aiohttp.ClientSession
 ) -> None:
-    """A service whose keep-alive equals ours needs the second cluster: only POST fails without it."""
+    """A request that may be repeated survives by its second try; a POST needs a connection of its own."""
     service = start(Gunicorn(folder / "s", *BRIEF))
     over = {"service": {"name": "orders", "port": service.port}}
     sidecar = start(Sidecar(folder / "e", catalog(), over, change=shared))
-    bad, _ = await chats(http, sidecar.inbound, 12, 1.0)
-    assert {failure[0] for failure in bad} == {"POST"}
+    assert {method for method, *_ in await failures(http, sidecar.inbound, 1.0)} == {"POST"}
 
 
 def careless(snapshot: Snapshot) -> Snapshot:
@@ -111,7 +119,9 @@ def careless(snapshot: Snapshot) -> Snapshot:
 
 
 def shared(snapshot: Snapshot) -> Snapshot:
-    """The snapshot with one cluster to the service for all methods."""
+    """The snapshot with one cluster to the service for all methods, whose connections are kept for longer than theirs."""
+    for one in snapshot.clusters["service_reuse"]["typed_extension_protocol_options"].values():
+        one["common_http_protocol_options"] = {"idle_timeout": "60s"}
     for host in snapshot.routes["inbound"]["virtual_hosts"]:
         for route in host["routes"]:
             route["route"]["cluster"] = "service_reuse"
