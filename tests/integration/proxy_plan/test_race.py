@@ -119,7 +119,7 @@ def careless(snapshot: Snapshot) -> Snapshot:
 
 
 def shared(snapshot: Snapshot) -> Snapshot:
-    """The snapshot with one cluster to the service for all methods, whose connections are kept for longer than theirs."""
+    """The snapshot with one cluster for all methods, whose connections outlive the service's patience."""
     for one in snapshot.clusters["service_reuse"]["typed_extension_protocol_options"].values():
         one["common_http_protocol_options"] = {"idle_timeout": "60s"}
     for host in snapshot.routes["inbound"]["virtual_hosts"]:
