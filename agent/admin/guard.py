@@ -14,6 +14,16 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
 }
 
+FORWARDED = (
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Envoy-External-Address",
+    "X-Envoy-Internal",
+    "Via",
+    "Forwarded",
+)
+"""Headers of a request that did not come straight from a program on this machine."""
+
 
 @web.middleware
 async def local_only(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -21,8 +31,11 @@ async def local_only(request: web.Request, handler: Handler) -> web.StreamRespon
 
     A page can make a browser resolve its own name to 127.0.0.1 (DNS rebinding): then the Host header has that
     name. It can also post here without seeing the answer: then there is an Origin header, which programs
-    don't send.
+    don't send. And whoever writes to the registry can name this very address as an instance: then our own
+    Envoy passes a stranger's request on, marked as forwarded.
     """
+    if any(name in request.headers for name in FORWARDED):
+        return web.Response(status=403, text="This address answers no request that a proxy passes on.\n")
     if not is_loopback(request.headers.get("Host", "")):
         return web.Response(status=403, text="This address answers only to localhost, 127.0.0.1 and ::1.\n")
     if request.method not in {"GET", "HEAD"} and "Origin" in request.headers:

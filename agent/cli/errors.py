@@ -49,12 +49,24 @@ def report(error: Exception, *, debug: bool = False) -> int:
         case OSError():
             _line(_of_system(error))
             return FAILED
+        case ExceptionGroup() if all(map(_is_told, _causes(error))):
+            # The components that failed, each for a reason that a person can mend.
+            return max(report(cause) for cause in _causes(error))
         case _:
             _line(
                 f"{type(error).__name__} in Pillion itself: this is a defect, please report it; pillion "
                 f"--debug shows the trace"
             )
             return FAILED
+
+
+def _causes(error: ExceptionGroup[Exception]) -> list[Exception]:
+    """What made the components of a group fail."""
+    return [cause if isinstance(cause := one.__cause__, Exception) else one for one in error.exceptions]
+
+
+def _is_told(error: Exception) -> bool:
+    return isinstance(error, PillionError | OSError)
 
 
 def _without_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:

@@ -1,6 +1,8 @@
 """From a checked command line to a supervisor that holds the agent: this process becomes it."""
 
 import os
+import shutil
+import socket
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -11,8 +13,9 @@ from agent import wiring
 from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.demo import components
+from agent.model.address import Address
 from agent.proxy import command as envoy
-from agent.runtime.errors import Misconfigured, Problem
+from agent.runtime.errors import Misconfigured, Permanent, Problem
 from agent.runtime.supervised import supervised
 
 PROGRAM = Path(__file__).parents[1] / "__main__.py"
@@ -44,7 +47,10 @@ def launch(settings: Settings, command: Sequence[str] = (), kind: str = "") -> N
     Everything that can be known to be wrong is found before. Raises Misconfigured.
     """
     place = prepared(settings, kind)
+    known_to_start(command)
     envoy.find(settings.proxy.envoy, partial(components.find, "envoy"))
+    with envoy.hold(place.lock):
+        free(settings, kind)
     # The supervisor appends the number of its socket, which therefore always stands behind the --.
     agent = [
         sys.executable,
@@ -61,6 +67,47 @@ def launch(settings: Settings, command: Sequence[str] = (), kind: str = "") -> N
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted
+
+
+def known_to_start(command: Sequence[str]) -> None:
+    """Refuse a service's command that can't be started, before anything else is. Raises Misconfigured."""
+    if not command:
+        return
+    if "--" not in sys.argv:
+        shown = " ".join(command)
+        raise Misconfigured(
+            [Problem("CMD", f"is {shown!r} without -- before it", f"pillion run … -- {shown}")]
+        )
+    if shutil.which(command[0]) is None:
+        wrong = f"starts with {command[0]!r}, which is no program on PATH"
+        raise Misconfigured([Problem("CMD", wrong, "a program and its arguments")])
+
+
+def free(settings: Settings, kind: str) -> None:
+    """Find out whether every listener's address can be had now. Raises Permanent naming the setting."""
+    for key, listen in _listeners(settings, kind):
+        address = Address.parse(listen)
+        if address.port == 0:
+            continue
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address.host, address.port))
+            except OSError as error:
+                wrong = f"listening on {address} ({key}) is impossible: {error.strerror}"
+                raise Permanent(f"{wrong}; free it or set {key}") from error
+
+
+def _listeners(settings: Settings, kind: str) -> list[tuple[str, str]]:
+    own = (
+        [("gateway.listen", settings.gateway.listen)]
+        if kind
+        else [("proxy.inbound", settings.proxy.inbound), ("proxy.outbound", settings.proxy.outbound)]
+    )
+    admin = settings.admin
+    rest = [("admin.listen", admin.listen), ("admin.health", admin.health), ("admin.metrics", admin.metrics)]
+    return [(key, listen) for key, listen in (*own, *rest) if listen]
 
 
 def _flags() -> list[str]:

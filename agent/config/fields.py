@@ -66,8 +66,9 @@ def by_key() -> dict[str, Setting]:
 
 @cache
 def secret_variables() -> frozenset[str]:
-    """The variables of Pillion that hold secrets: nothing that an agent starts is to inherit them."""
-    return frozenset(setting.variable for setting in all_settings() if setting.member.secret)
+    """The variables from which Pillion reads secrets: nothing that an agent starts is to inherit them."""
+    secrets = [setting for setting in all_settings() if setting.member.secret]
+    return frozenset(name for one in secrets for name in (one.variable, *one.member.aliases))
 
 
 def value(settings: Settings, key: str) -> object:

@@ -43,6 +43,18 @@ class Departure:
         except Transient as error:
             log.warning("proxy.drain_impossible", error=str(error))
 
+    @property
+    def longest(self) -> float:
+        """Seconds that ``at_last`` takes at most."""
+        return self._spread + self._within
+
+    async def at_last(self) -> None:
+        """Leave where nobody told the callers before: not ready, a moment for balancers to see it, then drain."""
+        try:
+            await self.asked(wait=True)
+        except Transient as error:
+            log.warning("proxy.drain_impossible", error=str(error))
+
     async def asked(self, wait: bool) -> bool:
         """Begin to leave; with ``wait``, go on until nothing is in flight: False when time ran out.
 

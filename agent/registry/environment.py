@@ -12,7 +12,14 @@ LARGEST = 1024 * 1024
 """Bytes of all of them: half of what Linux leaves for arguments and environment by default."""
 
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
-_RESERVED = re.compile(r"PATH|LD_.*|PYTHON.*|PILLION_.*|.*_PROXY")
+_RESERVED = re.compile(
+    r"PATH|HOME|IFS|SHELL|PORT|LD_.*|GCONV_PATH|GLIBC_TUNABLES|MALLOC_.*"  # the system's loader and shells
+    r"|ENV|BASH_ENV|BASHOPTS|SHELLOPTS|PS4|PROMPT_COMMAND"
+    r"|PYTHON.*|VIRTUAL_ENV|GUNICORN_CMD_ARGS|FLASK_RUN_.*|FLASK_APP|FLASK_DEBUG|UVICORN_.*|WERKZEUG_.*"
+    r"|NODE_OPTIONS|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|PERL5.*|RUBYOPT|RUBYLIB"  # what the service's runtime obeys
+    r"|PILLION_.*|.*_PROXY"
+)
+"""What would change how the service is run instead of what it is told."""
 
 
 @dataclass(frozen=True)

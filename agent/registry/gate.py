@@ -128,7 +128,12 @@ class Gate:
 
     def _say(self, verdict: Verdict) -> None:
         if verdict != self._verdicts.value:
-            log.info("gate.open" if verdict.passing else "gate.shut", note=verdict.note)
+            if verdict.passing:
+                log.info("gate.open", note=verdict.note)
+            elif verdict in (LEAVING, DRAINING):
+                log.info("gate.shut", note=verdict.note)
+            else:
+                log.warning("gate.shut", note=verdict.note)
         self._verdicts.set(verdict)
         if verdict.passing:
             self._health.ok()

@@ -93,6 +93,9 @@ class Probe:
             async with asyncio.timeout(self._service.health_timeout):
                 _, writer = await asyncio.open_connection(host, port)
         except (OSError, TimeoutError) as error:
-            return f"nothing accepts connections at {host}:{port}: {type(error).__name__}"
+            return (
+                f"nothing accepts connections at {host}:{port} ({type(error).__name__}): the service must listen "
+                "there (PORT in its environment), or service.port say where it does"
+            )
         writer.close()
         return ""

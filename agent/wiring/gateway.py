@@ -24,7 +24,7 @@ class Gateway:
         self._reading = reading
         self._name = base.settings.service.name or "gateway"
         self._instance = f"{self._name}-{base.around.host}"
-        self._departure = base.departure(0)
+        self._departure = base.departure(base.settings.registry.spread)
 
     def story(self) -> tuple[Component, ...]:
         """The components in the order of their start; they stop in reverse."""
@@ -35,7 +35,7 @@ class Gateway:
             base.watcher(self._reading, None),
             *base.proxy(self._plan, node),
             base.upstreams(self._plan),
-            LastDrain(base.leaving, self._departure.finish, base.settings.proxy.drain_time),
+            LastDrain(base.leaving, self._departure.at_last, self._departure.longest),
         )
 
     def _plan(self, catalog: Catalog, settings: Settings) -> Snapshot:

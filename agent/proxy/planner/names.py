@@ -27,7 +27,10 @@ def is_endpoint(address: Address) -> bool:
         found = ipaddress.ip_address(address.host)
     except ValueError:
         return False
-    return not (found.is_unspecified or found.is_multicast or "%" in address.host)
+    mapped = found.version == 6 and found.ipv4_mapped is not None
+    broadcast = address.host == "255.255.255.255"
+    # Link-local is where clouds keep their metadata; no instance is reached there.
+    return not (found.is_unspecified or found.is_multicast or found.is_link_local or mapped or broadcast)
 
 
 def is_ip(host: str) -> bool:

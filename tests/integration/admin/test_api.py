@@ -101,6 +101,14 @@ async def test_a_web_page_reaches_the_api_neither_by_a_name_of_its_own_nor_by_po
             assert "Access-Control-Allow-Origin" not in response.headers
 
 
+async def test_what_an_envoy_passes_on_is_refused_even_under_a_local_name() -> None:
+    """Whoever registers this agent's own address as an instance gets no answer through a gateway."""
+    async with running(sources()) as agent:
+        assert (await agent.get(f"{agent.api}/status", Host="localhost"))[0] == 200
+        for header in ({"X-Forwarded-Proto": "http"}, {"X-Forwarded-For": "10.0.0.1"}):
+            assert (await agent.get(f"{agent.api}/status", Host="localhost", **header))[0] == 403
+
+
 async def test_drain_waits_only_when_asked_to() -> None:
     async def drain(wait: bool) -> bool:
         return wait

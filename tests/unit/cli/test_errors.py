@@ -7,9 +7,10 @@ import sys
 import click
 import pytest
 
-from agent.cli import COMMANDS, group
+from agent.cli import COMMANDS, errors, group
 from agent.cli.errors import ended
 from agent.runtime.errors import Misconfigured, Permanent, Problem, Transient
+from agent.runtime.runtime import ComponentFailed
 
 
 def raising(error):
@@ -129,3 +130,22 @@ def test_a_reader_that_goes_away_is_no_reason_for_words():
     os.close(write)
     _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (1, b"")
+
+
+def test_components_that_failed_for_a_known_reason_are_told_one_by_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What the runtime raises is a group; a person wants the sentences in it."""
+    failed = ComponentFailed("admin", "listening failed")
+    failed.__cause__ = Permanent("listening on 127.0.0.1:1 (admin.listen) is impossible: set admin.listen")
+    assert errors.report(ExceptionGroup("failed", [failed])) == 1
+    said = capsys.readouterr().err
+    assert "admin.listen" in said
+    assert "defect" not in said
+
+
+def test_a_component_that_failed_by_a_defect_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = ComponentFailed("admin", "KeyError")
+    failed.__cause__ = KeyError("x")
+    assert errors.report(ExceptionGroup("failed", [failed])) == 1
+    assert "defect" in capsys.readouterr().err

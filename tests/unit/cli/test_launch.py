@@ -1,0 +1,31 @@
+"""What is found wrong before anything is started."""
+
+import sys
+
+import pytest
+
+from agent.cli import launch
+from agent.config.sections.proxy import Proxy
+from agent.config.settings import Settings
+from agent.runtime.errors import Misconfigured
+
+
+def test_a_command_without_dashes_is_refused_with_the_right_way_to_write_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pillion", "run", "gunicorn", "app:app"])
+    with pytest.raises(Misconfigured, match="pillion run … -- gunicorn app:app"):
+        launch.known_to_start(["gunicorn", "app:app"])
+
+
+def test_a_program_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["pillion", "run", "--", "gunicrn"])
+    with pytest.raises(Misconfigured, match="'gunicrn', which is no program on PATH"):
+        launch.known_to_start(["gunicrn"])
+    launch.known_to_start(["sh", "-c", "true"])
+
+
+def test_every_listener_of_the_kind_is_looked_at() -> None:
+    settings = Settings(proxy=Proxy(inbound="127.0.0.1:1", outbound="127.0.0.1:2"))
+    assert [key for key, _ in launch._listeners(settings, "")][:2] == ["proxy.inbound", "proxy.outbound"]
+    assert next(key for key, _ in launch._listeners(settings, "gateway")) == "gateway.listen"
