@@ -50,6 +50,8 @@ class Event:
     sequence: str
     """``<history, 6 digits>-<row, 20 digits>``: sorts as text."""
     body: bytes
+    feed: str = ""
+    """The table that it was read from: two tables may hold the same uuid."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Maker:
             tracestate=tracestate,
             sequence=f"{self.history:06d}-{row['id']:020d}",
             body=body or b"",
+            feed=self.feed.name,
         )
 
     def _identity(self, row: Mapping[str, Any]) -> str:

@@ -13,7 +13,10 @@ from agent.runtime.errors import Permanent
 COLUMNS = """
 SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type,
        coalesce(pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname), '') <> ''
-         OR coalesce(pg_get_expr(d.adbin, d.adrelid), '') LIKE 'nextval(%' AS numbered
+         OR coalesce(pg_get_expr(d.adbin, d.adrelid), '') LIKE 'nextval(%' AS numbered,
+       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
+               AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
+              ) AS alone
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped"""
@@ -39,6 +42,8 @@ class Column:
     type: str
     numbered: bool
     """Its default takes the next value of a sequence."""
+    alone: bool = False
+    """A unique index is on it and on nothing else: no two rows have the same value."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ def of_table(feed: Feed, columns: Mapping[str, Column]) -> Shape:
         identifier(number),
         _BUCKET.format(key=key, id=identifier(number)),
         {
-            "event": "NULL::text" if present["id"].type in INTEGERS else text["id"],
+            "event": text["id"] if _is_identity(present["id"]) else "NULL::text",
             "origin": f"{literal(str(feed.table))}::text",
             "key": key,
             "kind": text.get("aggregatetype", "NULL::text"),
@@ -160,12 +165,18 @@ def order(feed: Feed, columns: Mapping[str, Column]) -> str:
     return mapped.name if mapped is not None and mapped.type in INTEGERS and mapped.numbered else ADDED
 
 
+def _is_identity(column: Column) -> bool:
+    # Anything else may come again, in this table or in another one: a broker would drop the second event as a
+    # duplicate. Such a row's id is made from its table, number and content.
+    return column.type == "uuid" and column.alone
+
+
 async def columns_of(connection: Connection, feed: Feed) -> dict[str, Column]:
     """The columns of a feed's table by name; empty when there is no such table."""
     rows = await connection.fetch(
         f"looking at the columns of {feed.name}", COLUMNS, feed.table.schema, feed.table.table
     )
-    return {row["name"]: Column(row["name"], row["type"], row["numbered"]) for row in rows}
+    return {row["name"]: Column(row["name"], row["type"], row["numbered"], row["alone"]) for row in rows}
 
 
 async def look(connection: Connection, feed: Feed) -> Shape:

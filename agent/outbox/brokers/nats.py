@@ -187,7 +187,7 @@ class JetStream:
         identity, source = encoded(event.id), encoded(event.source)
         lines = [
             "NATS/1.0",
-            f"Nats-Msg-Id: {source}/{identity}",
+            f"Nats-Msg-Id: {source}/{encoded(event.feed)}/{identity}",
             f"Nats-Expected-Stream: {self._stream}",
             f"ce-specversion: 1.0\r\nce-id: {identity}\r\nce-source: {source}",
             f"ce-type: {encoded(event.type)}",
