@@ -12,8 +12,12 @@ from agent.runtime.errors import Permanent
 
 COLUMNS = """
 SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type,
-       coalesce(pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname), '') <> ''
-         OR coalesce(pg_get_expr(d.adbin, d.adrelid), '') LIKE 'nextval(%' AS numbered,
+       a.attidentity <> '' OR (
+         pg_get_expr(d.adbin, d.adrelid) ~ '^nextval[(].*::regclass[)]$'
+         AND EXISTS (SELECT FROM pg_depend p JOIN pg_sequence s ON s.seqrelid = p.refobjid
+                     WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid
+                       AND p.refclassid = 'pg_class'::regclass)
+       ) AS numbered,
        EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
                AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
               ) AS alone
@@ -41,7 +45,7 @@ class Column:
     name: str
     type: str
     numbered: bool
-    """Its default takes the next value of a sequence."""
+    """It is an identity, or its default is the next value of a sequence and nothing but that."""
     alone: bool = False
     """A unique index is on it and on nothing else: no two rows have the same value."""
 
@@ -160,7 +164,9 @@ def of_table(feed: Feed, columns: Mapping[str, Column]) -> Shape:
 
 def order(feed: Feed, columns: Mapping[str, Column]) -> str:
     """The column that numbers the rows: the table's own where a sequence fills it, else the one that
-    ``init`` adds."""
+    ``init`` adds, and where that is there it stays so."""
+    if ADDED in columns:
+        return ADDED
     mapped = columns.get(feed.columns["id"])
     return mapped.name if mapped is not None and mapped.type in INTEGERS and mapped.numbered else ADDED
 

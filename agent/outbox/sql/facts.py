@@ -36,9 +36,13 @@ _SEQUENCE = """
 SELECT s.seqcache AS cache, s.seqincrement AS step, s.seqcycle AS cycle,
   format('%I.%I', n.nspname, c.relname) AS name
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_depend d ON d.objid = c.oid AND d.deptype IN ('a', 'i') AND d.classid = 'pg_class'::regclass
-JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-WHERE d.refobjid = $1::oid AND a.attname = $2"""
+JOIN pg_attribute a ON a.attrelid = $1::oid AND a.attname = $2
+WHERE EXISTS (SELECT FROM pg_depend d WHERE d.deptype = 'i' AND d.classid = 'pg_class'::regclass
+              AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid
+              AND d.refobjsubid = a.attnum)
+  OR EXISTS (SELECT FROM pg_attrdef f JOIN pg_depend d ON d.objid = f.oid
+             WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass
+               AND d.refobjid = c.oid AND f.adrelid = a.attrelid AND f.adnum = a.attnum)"""
 
 
 @dataclass(frozen=True)

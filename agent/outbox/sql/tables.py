@@ -33,9 +33,13 @@ def table_steps(
         wrong = f"names {feed.name}, which has rows: say what becomes of them"
         problems.append(Problem("outbox.tables", wrong, "--existing publish or --existing ignore"))
         return []
+    number = order(feed, table.columns)
+    if known is not None and known.open and number not in table.columns:
+        wrong = f"names {feed.name}, whose {feed.columns['id']} is not filled by its sequence any more"
+        problems.append(Problem("outbox.tables", wrong, "the column as it was when reading started"))
+        return []
     said = known.existing if known is not None else existing if table.has_rows and existing else "none"
     steps = []
-    number = order(feed, table.columns)
     if "xid" not in table.columns or number not in table.columns:
         steps.append(_alter(feed, settings, table, number, said, fresh=known is None))
     elif known is None:
@@ -62,7 +66,8 @@ def _unusable(feed: Feed, table: TableFacts | None) -> str:
         there = table.columns["xid"].type
         return f"has a column xid of the type {there}, where Pillion needs one of the type xid8"
     numbering = table.sequences.get(order(feed, table.columns))
-    if numbering is not None and (numbering.cache != 1 or numbering.step < 1 or numbering.cycle):
+    # With a step above 1 it is the service that gives out the numbers in between, in what order it likes.
+    if numbering is not None and (numbering.cache != 1 or numbering.step != 1 or numbering.cycle):
         fix = f"ALTER SEQUENCE {numbering.name} CACHE 1 INCREMENT BY 1 NO CYCLE"
         return f"is not numbered in order: run {fix} first"
     return ""
