@@ -1,6 +1,7 @@
 """The hidden command that the supervisor runs: the agent itself."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -32,6 +33,8 @@ from agent.runtime.supervisor import Supervisor
 
 log = structlog.get_logger(__name__)
 
+BEGUN = 3.0
+"""Seconds that a stop waits for a start that is under way."""
 LAST_RESORT = 5.0
 """Seconds beyond the components' own budgets after which a stop that hangs is cut off."""
 
@@ -66,6 +69,14 @@ async def _live(
     return 0
 
 
+async def _begun(runtime: Runtime, leaving: bool) -> None:
+    """Let a start come to its end first, for a moment: what did not start can't take its part in leaving."""
+    if leaving:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BEGUN):
+                await runtime.started.until(bool)
+
+
 async def _until_told(story: tuple[Component, ...], board: Board, supervisor: Supervisor) -> None:
     """Run the components until SIGTERM, and stop them in order; what ends them otherwise is raised."""
     runtime = Runtime(story, board)
@@ -81,6 +92,7 @@ async def _until_told(story: tuple[Component, ...], board: Board, supervisor: Su
     try:
         if not running.done():
             await supervisor.refresh()
+            await _begun(runtime, supervisor.leaving.value)
             log.info("agent.stopping", leaving=supervisor.leaving.value)
             running.cancel()
         waiting.cancel()

@@ -87,6 +87,11 @@ class Minder:
         """The agent said that it works."""
         self._ready = self._ever_ready = self._ever_worked = True
 
+    @property
+    def coming_back(self) -> bool:
+        """It worked in an earlier life and is to work again in a moment; who stops now would miss its order."""
+        return self._ever_ready and not self._ready
+
     def worked(self) -> None:
         """The agent had a child started: it is no agent that can't begin."""
         self._ever_worked = True
@@ -112,32 +117,33 @@ class Minder:
     def ended(self, status: int, leaving: bool) -> None:
         """To be called when its process was reaped."""
         self.pid = None
+        was_ready, self._ready = self._ready, False
         if self.link is not None:
             self.link.close()
             self.link = None
         if not leaving:
-            self._after_crash(status)
+            self._after_crash(status, was_ready)
 
-    def _after_crash(self, status: int) -> None:
+    def _after_crash(self, status: int, was_ready: bool = False) -> None:
         if status == MISCONFIGURED and not self._ever_ready:
             self._give_up(status)
             return
-        if self._ready and self._timers.now() - self._since >= STEADY:
+        if was_ready and self._timers.now() - self._since >= STEADY:
             self._crashes = 0
         self._crashes += 1
         if not self._ever_worked and 0 < self._spec.attempts <= self._crashes:
             say("error", "agent.given_up", status=status, attempts=self._crashes)
             self._give_up(exit_code(status))
             return
-        delay = self._delay()
+        delay = self._delay(was_ready)
         say("error", "agent.ended", status=status, starting_again_in=delay)
         self.restarts += 1
         self._again = self._timers.after(delay, self.start)
 
-    def _delay(self) -> float:
+    def _delay(self, was_ready: bool) -> float:
         if self._crashes == 1:
             return 0.0
-        longest = LONGEST_DELAY_OF_WORKING if self._ready else LONGEST_DELAY
+        longest = LONGEST_DELAY_OF_WORKING if was_ready else LONGEST_DELAY
         return float(min(FIRST_DELAY * 2 ** min(self._crashes - 2, 20), longest))
 
 

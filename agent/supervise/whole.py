@@ -7,7 +7,7 @@ from agent.supervise.minder import Minder, exit_code
 from agent.supervise.requests import carry_out
 from agent.supervise.say import say
 from agent.supervise.spec import Spec
-from agent.supervise.timers import Timers
+from agent.supervise.timers import Timer, Timers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         """The operating system, as far as it is needed."""
 
 
+RETURN = 5.0
+"""Seconds that a stop waits for an agent that is coming back from a crash: only it knows how to leave in order."""
 SAME_STOP = 1.0
 """A second signal this soon is the first one again: ``timeout`` signals a process, then its group."""
 
@@ -43,6 +45,8 @@ class Whole:
         self._forced: int | None = None
         self._left_at = 0.0
         self._hastened = False
+        self._return: Timer | None = None
+        """Set while a stop waits for the agent."""
 
     def begin(self) -> None:
         """Start the agent."""
@@ -51,8 +55,15 @@ class Whole:
     def signalled(self) -> None:
         """Someone asked this process to end; a second time it hurries, a third time it kills."""
         if not self._leaving:
-            say("info", "supervisor.leaving", because="signal")
-            self._leave()
+            if self._return is None and self._agent.coming_back:
+                say(
+                    "info",
+                    "supervisor.waiting",
+                    because="the agent is coming back and will stop all in order",
+                )
+                self._return = self._timers.after(RETURN, self._leave_on_signal)
+            elif self._return is None or self._timers.now() - self._left_at >= SAME_STOP:
+                self._leave_on_signal()
         elif self._timers.now() - self._left_at < SAME_STOP:
             return
         elif not self._hastened:
@@ -60,6 +71,11 @@ class Whole:
         else:
             self._kill_all()
         self._left_at = self._timers.now()
+
+    def _leave_on_signal(self) -> None:
+        if not self._leaving:
+            say("info", "supervisor.leaving", because="signal")
+            self._leave()
 
     def reaped(self, pid: int, status: int) -> None:
         """A process of ours has ended; ``status`` is its exit code or minus a signal's number."""
@@ -90,6 +106,8 @@ class Whole:
             if message["do"] == "ready":
                 self._agent.ready()
             answer(None)
+            if message["do"] == "ready" and self._return is not None:
+                self._leave_on_signal()
             return
         carry_out(message, self._children, self._leaving, answer)
         if any(one.pid is not None for one in self._children.values()):
@@ -116,6 +134,8 @@ class Whole:
 
     def _leave(self) -> None:
         self._leaving = True
+        if self._return is not None:
+            self._return.cancel()
         self._left_at = self._timers.now()
         for one in self._children.values():
             one.hold()

@@ -152,3 +152,13 @@ async def test_a_stop_while_consul_is_away_ends_in_bounded_time(mesh: Mesh) -> N
     assert orders.stop(within=40) == 0
     assert time.monotonic() - started < 25
     mesh.consul.start()
+
+
+async def test_a_stop_while_the_agent_is_coming_back_still_leaves_in_order(mesh: Mesh) -> None:
+    """SIGKILL of the agent and SIGTERM of the whole a moment later: Consul is told, the exit is clean."""
+    orders = await mesh.service("orders").ready()
+    agent = orders.children()["agent"]
+    os.kill(agent, signal.SIGKILL)
+    await until(lambda: orders.children().get("agent") != agent, every=0.005)
+    assert orders.stop() == 0
+    assert entries(mesh.consul, "orders") == []

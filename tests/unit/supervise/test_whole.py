@@ -87,16 +87,44 @@ def test_without_a_service_the_code_is_0() -> None:
     assert world.whole.code == 0
 
 
-def test_a_stop_while_the_agent_is_down_does_not_start_it_again(world: World) -> None:
+def test_a_stop_waits_for_an_agent_that_is_coming_back_and_lets_it_stop_all_in_order(world: World) -> None:
+    """Only the agent knows how to tell Consul and to drain; without it callers would meet a dead port."""
+    world.end("agent", -KILL)
+    world.wait(0)
+    world.whole.signalled()
+    assert world.system.signals == []
+    world.ask("ready")
+    assert world.system.signals == [("agent", TERM)]
+    world.wait(60)
+    assert world.system.signals[0] == ("agent", TERM)
+
+
+def test_an_agent_that_does_not_come_back_holds_a_stop_up_for_moments_only(world: World) -> None:
     world.end("agent", 1)
     world.wait(0)
     world.end("agent", 1)
     world.whole.signalled()
-    assert world.system.signals == [("service", TERM)]
+    world.wait(4.9)
+    assert world.system.signals == []
+    world.wait(0.2)
+    assert world.system.signals == [("agent", TERM)]
+    world.end("agent", -TERM)
     world.end("service", 0)
     world.end("envoy", 0)
     assert world.whole.code == 0
+    world.wait(60)
     assert world.system.pid("agent") is None
+
+
+def test_a_second_signal_does_not_wait_for_an_agent_that_is_coming_back(world: World) -> None:
+    world.end("agent", -KILL)
+    world.wait(0)
+    world.whole.signalled()
+    world.whole.signalled()
+    assert world.system.signals == []
+    world.wait(1.1)
+    world.whole.signalled()
+    assert world.system.signals == [("agent", TERM)]
 
 
 def test_an_agent_that_uses_up_its_time_is_killed_and_the_rest_has_the_grace(world: World) -> None:
