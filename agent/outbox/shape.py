@@ -20,7 +20,8 @@ SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type,
        ) AS numbered,
        EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid
                AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
-              ) AS alone
+              ) AS alone,
+       a.attnotnull AND pg_get_expr(d.adbin, d.adrelid) = 'pg_current_xact_id()' AS written
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped"""
@@ -46,6 +47,8 @@ class Column:
     type: str
     numbered: bool
     """It is an identity, or its default is the next value of a sequence and nothing but that."""
+    written: bool = False
+    """It is never NULL, and by default the number of the transaction that writes the row."""
     alone: bool = False
     """A unique index is on it and on nothing else: no two rows have the same value."""
 
@@ -182,7 +185,10 @@ async def columns_of(connection: Connection, feed: Feed) -> dict[str, Column]:
     rows = await connection.fetch(
         f"looking at the columns of {feed.name}", COLUMNS, feed.table.schema, feed.table.table
     )
-    return {row["name"]: Column(row["name"], row["type"], row["numbered"], row["alone"]) for row in rows}
+    return {
+        row["name"]: Column(row["name"], row["type"], row["numbered"], bool(row["written"]), row["alone"])
+        for row in rows
+    }
 
 
 async def look(connection: Connection, feed: Feed) -> Shape:

@@ -29,7 +29,9 @@ FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = 
 WHERE i.indrelid = $1::oid"""
 
 _TRIGGERS = """
-SELECT t.tgname::text AS name, coalesce(obj_description(t.oid, 'pg_trigger'), '') AS comment
+SELECT t.tgname::text AS name,
+  coalesce(obj_description(t.oid, 'pg_trigger'), '')
+    || CASE WHEN t.tgenabled IN ('O', 'A') THEN '' ELSE ' (disabled)' END AS comment
 FROM pg_trigger t WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal AND t.tgname LIKE '!pillion%'"""
 
 _SEQUENCE = """
@@ -79,7 +81,7 @@ class TableFacts:
     columns: Mapping[str, Column]
     indexes: tuple[Index, ...]
     triggers: Mapping[str, str]
-    """Pillion's triggers, each with its comment."""
+    """Pillion's triggers, each with its comment; one that is disabled says so in it, and so is not as wanted."""
     has_rows: bool
     sequences: Mapping[str, Numbering]
     """By column."""

@@ -65,6 +65,14 @@ def _unusable(feed: Feed, table: TableFacts | None) -> str:
     if "xid" in table.columns and table.columns["xid"].type != "xid8":
         there = table.columns["xid"].type
         return f"has a column xid of the type {there}, where Pillion needs one of the type xid8"
+    return _unordered(feed, table)
+
+
+def _unordered(feed: Feed, table: TableFacts) -> str:
+    if "xid" in table.columns and not table.columns["xid"].written:
+        # A row without its transaction's number would never be read.
+        fix = f"ALTER TABLE {feed.table.sql} ALTER COLUMN xid SET DEFAULT pg_current_xact_id()"
+        return f"has a column xid that need not hold the row's transaction: run {fix}, ALTER COLUMN xid SET NOT NULL"
     numbering = table.sequences.get(order(feed, table.columns))
     # With a step above 1 it is the service that gives out the numbers in between, in what order it likes.
     if numbering is not None and (numbering.cache != 1 or numbering.step != 1 or numbering.cycle):

@@ -333,3 +333,38 @@ async def psql(bench: Bench, text: str) -> None:
         capture_output=True, env={**os.environ, "LC_ALL": "C"}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "xid", ["xid8", "xid8 DEFAULT pg_current_xact_id()", "xid8 NOT NULL DEFAULT '5'", "xid8 NOT NULL"]
+)
+async def test_a_column_xid_that_may_miss_the_transaction_is_refused(bench: Bench, xid: str) -> None:
+    await bench.service.execute(f"CREATE TABLE ob (id bigserial PRIMARY KEY, xid {xid}, payload jsonb)")
+    settings = bench.settings(tables=(Table(table="ob"),))
+    with pytest.raises(Misconfigured, match="SET DEFAULT pg_current_xact_id"):
+        await bench.init(settings)
+
+
+async def test_a_column_xid_of_the_services_own_that_holds_the_transaction_is_taken(bench: Bench) -> None:
+    await bench.service.execute(
+        "CREATE TABLE ob (id bigserial PRIMARY KEY, xid xid8 NOT NULL DEFAULT pg_current_xact_id(), "
+        "key text, payload jsonb)"
+    )
+    settings = bench.settings(tables=(Table(table="ob"),))
+    await bench.init(settings)
+    async with bench.relay(settings):
+        await bench.service.execute("INSERT INTO ob (key, payload) VALUES ('k', '1')")
+        assert len(await bench.until_arrived(1)) == 1
+
+
+@pytest.mark.parametrize("how", ["DISABLE TRIGGER USER", 'ENABLE REPLICA TRIGGER "!pillion_row"'])
+async def test_triggers_that_were_turned_off_are_turned_on_by_the_next_init(bench: Bench, how: str) -> None:
+    await bench.service.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    settings = bench.settings(changes=(Changes(table="t"),))
+    await bench.init(settings)
+    await bench.service.execute(f"ALTER TABLE t {how}; INSERT INTO t VALUES (1)")
+    assert await bench.outbox() == []
+    assert await bench.init(settings) == 1
+    await bench.service.execute("INSERT INTO t VALUES (2)")
+    assert [row["key"] for row in await bench.outbox()] == ["2"]
+    assert await bench.init(settings) == 0
