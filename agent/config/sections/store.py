@@ -18,7 +18,8 @@ class Store(Section, frozen=True):
         Literal["none", "signal", "restart"],
         about(
             "What follows a change: nothing, `signal` to the service, or a restart of it (both only with "
-            "`run -- CMD`)."
+            "`run -- CMD`). A restart cuts requests in flight, and all instances restart at once: use `signal` "
+            "where the service can reload."
         ),
     ] = "none"
     signal: Annotated[
