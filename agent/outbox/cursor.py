@@ -8,6 +8,7 @@ because half a tick without it can't be told from a whole one: the rest would be
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from agent.outbox.snapshot import Snapshot
 
@@ -42,6 +43,8 @@ class Walk:
     target: Snapshot
     after: int
     """Only ids above it; buckets that stand further on skip what they had."""
+    until: int | None = None
+    """Only ids up to it; None: all of the tick."""
 
 
 class Cursor:
@@ -50,16 +53,25 @@ class Cursor:
     def __init__(self, places: Mapping[int, Place]) -> None:
         self.places = dict(places)
 
-    def walks(self, without: Collection[int] = ()) -> list[Walk]:
-        """One walk for each group of buckets that are within the same tick; ``without`` are the stopped
-        buckets."""
+    def walks(
+        self, without: Collection[int] = (), stopped: Mapping[int, int] = MappingProxyType({})
+    ) -> list[Walk]:
+        """One walk for each group of buckets that are within the same tick, and then one for each bucket of
+        ``stopped`` up to the row that stopped it: what is behind that row is not sent again at each try.
+
+        ``without`` are buckets that are not to be read now.
+        """
         groups: dict[tuple[Snapshot, Snapshot], set[int]] = {}
         for bucket, place in self.places.items():
-            if place.target is not None and bucket not in without:
+            if place.target is not None and bucket not in without and bucket not in stopped:
                 groups.setdefault((place.base, place.target), set()).add(bucket)
         return [
             Walk(frozenset(buckets), base, target, min(self.places[bucket].pos for bucket in buckets))
             for (base, target), buckets in groups.items()
+        ] + [
+            Walk(frozenset({bucket}), place.base, place.target, place.pos, stopped[bucket])
+            for bucket, place in self.places.items()
+            if place.target is not None and bucket not in without and bucket in stopped
         ]
 
     def poll(self, without: Collection[int] = ()) -> Poll | None:
@@ -110,7 +122,7 @@ class Cursor:
         }
 
     def walked(self, walk: Walk, last: int | None, unfinished: Mapping[int, int]) -> dict[int, Place]:
-        """The places after a page was published. ``last`` is the page's highest id, None when it was the
+        """The places after a page was published. ``last`` is how far the page reached, None when it was the
         tick's last page."""
         places = {}
         for bucket in walk.buckets:

@@ -16,6 +16,7 @@ PATIENCE = 0.05
 """Seconds that the gate waits for others' commits to flush the log before it makes a small commit of its
 own."""
 
+_LAST = 2**63 - 1
 _PAGE_HEADERS = (24, 40)
 FLUSHED = "SELECT (pg_current_wal_flush_lsn() - '0/0')::int8 AS flushed"
 NUDGE = "SELECT pg_logical_emit_message(true, 'pillion', '')"
@@ -64,6 +65,7 @@ class Reader:
         """The next page of a fixed tick."""
         arguments = (
             walk.after, str(walk.base), sorted(walk.buckets), self._size, self.largest, str(walk.target),
+            _LAST if walk.until is None else walk.until,
         )  # fmt: skip
         async with self._connection.pages(self._doing, self._shape.walk, *arguments) as portal:
             rows, whole = await self._fill(portal, self._size)

@@ -90,11 +90,14 @@ class Shape:
 
     @property
     def walk(self) -> str:
-        """$1 after, $2 base, $3 buckets, $4 rows, $5 longest body, $6 target: a page of a fixed tick, in
-        order of id."""
+        """$1 after, $2 base, $3 buckets, $4 rows, $5 longest body, $6 target, $7 last: a page of a fixed
+        tick, in order of id."""
+        # What lies between two snapshots lies between these two numbers, and those an index finds.
         return (
             f"SELECT (pg_current_wal_insert_lsn() - '0/0')::int8 AS wal, {self.selected} FROM {self.source} "
-            f"WHERE {self.id} > $1::int8 AND {self.bucket} = ANY($3::int2[]) "
+            f"WHERE {self.id} > $1::int8 AND {self.id} <= $7::int8 "
+            "AND xid >= pg_snapshot_xmin($2::text::pg_snapshot) "
+            f"AND xid < pg_snapshot_xmax($6::text::pg_snapshot) AND {self.bucket} = ANY($3::int2[]) "
             "AND NOT pg_visible_in_snapshot(xid, $2::text::pg_snapshot) "
             f"AND pg_visible_in_snapshot(xid, $6::text::pg_snapshot) ORDER BY {self.id} LIMIT $4"
         )

@@ -58,15 +58,17 @@ class Turns:
         resting = self.stops.resting()
         for tick in self.cursor.stragglers(resting):
             self.cursor.start(tick.buckets, tick.base, tick.target, await self._reader.floor(tick.base))
-        walks = self.cursor.walks(resting)
+        walks = self.cursor.walks(resting, {bucket: stop.row for bucket, stop in self.stops.all.items()})
+        # What was refused before may be so again, and take long to be: it is walked last of all.
+        poll = self.cursor.poll(resting)
+        worked = poll is not None and await self._poll(poll, courier, link)
         for walk in walks:
             await self._walk(walk, courier, link)
-        poll = self.cursor.poll(resting)
-        return (poll is not None and await self._poll(poll, courier, link)) or bool(walks)
+        return worked or bool(walks)
 
     async def _walk(self, walk: Walk, courier: Courier, link: Link) -> None:
         page = await self._reader.walk(walk)
-        last = None if page.whole else page.rows[-1]["id"]
+        last = walk.until if page.whole else page.rows[-1]["id"]
         rows = [row for row in page.rows if self.cursor.wants(row["bucket"], row["id"])]
         await self._publish(
             page, rows, courier, link, lambda unfinished: self.cursor.walked(walk, last, unfinished)

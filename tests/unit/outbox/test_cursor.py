@@ -82,10 +82,11 @@ class Relay:
         self.saved = dict.fromkeys(range(BUCKETS), Place(NOTHING))
         self.arrived: list[tuple[int, int]] = []
         self.cursor = Cursor(self.saved)
-        self.floor = 0
+        self.stopped: dict[int, int] = {}
 
     def die(self) -> None:
         self.cursor = Cursor(self.saved)
+        self.stopped = {}
 
     def save(self) -> None:
         self.saved = dict(self.cursor.places)
@@ -95,7 +96,7 @@ class Relay:
         resting = {bucket for bucket in range(BUCKETS) if fail and chance.random() < 0.2}
         for tick in self.cursor.stragglers(resting):
             self.cursor.start(tick.buckets, tick.base, tick.target, 0)
-        for walk in self.cursor.walks(resting):
+        for walk in self.cursor.walks(resting, dict(self.stopped)):
             self.walk(walk, fail=fail)
         poll = self.cursor.poll(resting)
         if poll is None:
@@ -111,8 +112,8 @@ class Relay:
         rows = self.database.visible(
             walk.buckets, lambda xid: walk.target.sees(xid) and not walk.base.sees(xid)
         )
-        rows = sorted(row for row in rows if row[0] > walk.after)[: self.page]
-        last = rows[-1][0] if len(rows) == self.page else None
+        rows = sorted(row for row in rows if walk.after < row[0] <= (walk.until or row[0]))[: self.page]
+        last = rows[-1][0] if len(rows) == self.page else walk.until
         wanted = [row for row in rows if self.cursor.wants(row[2] % BUCKETS, row[0])]
         self.cursor.move(self.cursor.walked(walk, last, self.publish(wanted, fail=fail)))
 
@@ -131,6 +132,9 @@ class Relay:
             follower = delivery.acknowledge(number)
             if follower is not None:
                 flying.append(follower)
+        for bucket in {row[2] % BUCKETS for row in rows}:
+            self.stopped.pop(bucket, None)
+        self.stopped.update({bucket: delivery.unfinished()[bucket] for bucket in delivery.reasons})
         return delivery.unfinished()
 
 
@@ -215,3 +219,14 @@ def test_a_stopped_bucket_does_not_hold_its_group(last: int | None) -> None:
     places = cursor.walked(walk, last, {1: 8})
     assert places[0] == (Place(target) if last is None else Place(NOTHING, target, 20))
     assert places[1] == Place(NOTHING, target, 7)
+
+
+def test_a_stopped_bucket_is_tried_again_alone_and_only_up_to_the_row_that_stopped_it() -> None:
+    target = Snapshot(10, 10)
+    cursor = Cursor(
+        {0: Place(NOTHING, target, 3), 1: Place(NOTHING, target, 7), 2: Place(NOTHING, target, 3)}
+    )
+    group, again = cursor.walks((), {1: 8})
+    assert group == Walk(frozenset({0, 2}), NOTHING, target, 3)
+    assert again == Walk(frozenset({1}), NOTHING, target, 7, 8)
+    assert cursor.walked(again, 8, {}) == {1: Place(NOTHING, target, 8)}
