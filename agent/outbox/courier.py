@@ -70,8 +70,19 @@ class Courier:
                 await self._settled.wait()
         except TimeoutError:
             if self._clock() - self._heard >= self._timeout:
-                raise AwayError(f"no acknowledgement within {self._timeout:g} s") from None
+                await self._silence()
         self.check()
+
+    async def _silence(self) -> None:
+        # No stream may have the topic while somebody else listens to it: that is the event's trouble, and must
+        # not stop the others.
+        reason = f"no acknowledgement within {self._timeout:g} s"
+        waited = self._delivery.flying
+        if self._link is None or not await self._link.answers():
+            raise AwayError(reason)
+        self.check()
+        for place in waited & self._delivery.flying:
+            self._refuse(place, f"{reason}, though the broker answers; does its stream take the topic?")
 
     def check(self) -> None:
         """Raise AwayError when the link is gone, LostError when the lease is."""

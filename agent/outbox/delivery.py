@@ -80,6 +80,11 @@ class Delivery:
         """How many events were sent and have no answer."""
         return len(self._flying)
 
+    @property
+    def flying(self) -> frozenset[int]:
+        """The events that were sent and have no answer."""
+        return frozenset(self._flying)
+
     def unfinished(self) -> dict[int, int]:
         """The lowest row that is not acknowledged, by bucket; buckets that are all done are absent."""
         lowest = dict(self._bad)

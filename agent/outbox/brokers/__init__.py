@@ -41,6 +41,9 @@ class Link(Protocol):
         sent after the first's outcome.
         """
 
+    async def answers(self) -> bool:
+        """Whether what stores events is there and answers: then an event without an answer was passed by."""
+
 
 class Broker(Protocol):
     """A broker that events are published to."""

@@ -82,7 +82,7 @@ class Nats:
     @asynccontextmanager
     async def link(self, outcomes: Outcomes, topics: frozenset[str]) -> AsyncIterator[Link]:
         """See ``brokers.Broker.link``."""
-        link = JetStream(self._stream, outcomes)
+        link = JetStream(self._stream, outcomes, self._timeout)
         try:
             await self._open(link)
             link.warnings = await self._check(link.wire, topics)
@@ -159,11 +159,12 @@ class JetStream:
     HEADROOM = 16384
     """Bytes left for headers below the server's ``max_payload``; the server refuses what is larger still."""
 
-    def __init__(self, stream: str, outcomes: Outcomes) -> None:
+    def __init__(self, stream: str, outcomes: Outcomes, timeout: float = 5.0) -> None:
         self.warnings: tuple[str, ...] = ()
         self.largest = 1048576 - self.HEADROOM
         self._stream = stream
         self._outcomes = outcomes
+        self._timeout = timeout
         self.renew()
 
     def renew(self) -> None:
@@ -182,6 +183,14 @@ class JetStream:
             b"HPUB %b %b.%d %d %d\r\n%b%b\r\n"
             % (event.topic.encode(), self._inbox, number, len(head), size, head, event.body)
         )
+
+    async def answers(self) -> bool:
+        """See ``brokers.Link.answers``. It is the stream's leader that is asked, who also stores events."""
+        try:
+            said = await self.wire.request(f"$JS.API.STREAM.INFO.{self._stream}", b"", self._timeout)
+            return _INFO.decode(said).config is not None
+        except (Transient, Permanent, msgspec.DecodeError, UnicodeDecodeError):
+            return False
 
     def _head(self, event: Event) -> bytes:
         identity, source = encoded(event.id), encoded(event.source)

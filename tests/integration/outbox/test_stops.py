@@ -2,7 +2,9 @@
 
 from collections import Counter
 
-from agent.config.sections.outbox import Changes
+import nats
+
+from agent.config.sections.outbox import Changes, Table
 from agent.outbox import shape
 from agent.outbox.feeds import feeds
 from tests.integration.outbox.bench import Bench
@@ -61,3 +63,33 @@ async def test_half_a_tick_is_read_without_the_rows_behind_it(bench: Bench) -> N
         if "Rows Removed by Filter" in line
     )
     assert read <= 10, plan
+
+
+async def test_an_event_that_nobody_acknowledges_stops_its_bucket_and_not_the_feed(bench: Bench) -> None:
+    await bench.make_stream()
+    await bench.change_stream(subjects=[f"{bench.stream}.good"])
+    listener = await nats.connect(bench.nats_url)
+    await listener.subscribe(f"{bench.stream}.>")
+    await listener.flush()
+    await bench.service.execute(
+        "CREATE TABLE ob (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), aggregatetype text, "
+        "aggregateid text, type text, payload jsonb)"
+    )
+    topic = f"{bench.stream}.{{aggregatetype}}"
+    tables = (Table(table="ob", preset="debezium", topic=topic),)
+    settings = bench.settings(tables=tables, broker_create=False)
+    await bench.init(settings)
+    insert = "INSERT INTO ob (aggregatetype, aggregateid, payload) "
+    async with bench.relay(settings) as relay:
+        await bench.service.execute(f"{insert} VALUES ('typo', '1', '{{}}')")
+        await bench.service.execute(f"{insert} SELECT 'good', n::text, '{{}}' FROM generate_series(2, 20) n")
+        await bench.until_arrived(19)
+
+        async def stopped() -> bool:
+            (status,) = await relay.status()
+            return len(status.stopped) == 1 and not status.problem
+
+        await until(stopped, within=10)
+        await bench.service.execute(f"{insert} SELECT 'good', n::text, '{{}}' FROM generate_series(21, 30) n")
+        await bench.until_arrived(29)
+    await listener.close()

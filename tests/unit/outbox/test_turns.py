@@ -32,9 +32,13 @@ class Link:
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, Event]] = []
+        self.alive = False
 
     def send(self, number: int, event: Event) -> None:
         self.sent.append((number, event))
+
+    async def answers(self) -> bool:
+        return self.alive
 
 
 class Rows:
@@ -140,3 +144,23 @@ async def test_a_row_that_is_no_event_stops_its_bucket_and_says_why() -> None:
     await task
     assert scene.turns.places() == {0: Place(SEEN), 3: Place(BASE, SEEN, 0)}
     assert "wildcard" in scene.turns.stops.all[3].reason
+
+
+@pytest.mark.parametrize("alive", [True, False])
+async def test_an_event_without_an_answer_stops_its_bucket_only_where_the_broker_is_there(
+    alive: bool,
+) -> None:
+    scene = Scene([row(id=1, key="a"), row(id=2, key="b", bucket=0)])
+    scene.link.alive = alive
+    task = scene.start()
+    await settled()
+    scene.courier.acknowledged(scene.link.sent[1][0])
+    scene.clock.now = 0.06
+    if alive:
+        assert await task
+        assert set(scene.turns.stops.all) == {3}
+    else:
+        with pytest.raises(AwayError, match="no acknowledgement"):
+            await task
+        assert scene.turns.stops.all == {}
+    assert scene.turns.places() == {0: Place(SEEN), 3: Place(BASE, SEEN, 0)}
