@@ -5,7 +5,6 @@ import importlib
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.events import Event
@@ -67,10 +66,12 @@ BROKERS: Mapping[str, tuple[str, str]] = {
 
 def make(settings: Settings, service: str) -> Broker:
     """The broker that the settings name; raises Misconfigured."""
-    scheme = urlsplit(settings.url.split(",")[0].strip()).scheme if settings.url else ""
+    # Not by a URL's library: its errors show what stands before the host, and with it the password.
+    scheme = settings.url.partition("://")[0].strip().lower() if "://" in settings.url else ""
     if scheme not in BROKERS:
         known = ", ".join(f"{each}://" for each in BROKERS)
-        wrong = f"has the scheme {scheme!r}" if settings.url else "is not set"
+        # What stands before "://" may be part of a secret where the scheme was forgotten.
+        wrong = "has a scheme that is not known" if settings.url else "is not set"
         raise Misconfigured([Problem("outbox.broker.url", wrong, f"an URL with one of {known}")])
     module, extra = BROKERS[scheme]
     try:

@@ -261,6 +261,16 @@ def warnings(config: dict[str, Any]) -> tuple[str, ...]:
     limited = any(config.get(limit, -1) > 0 for limit in ("max_msgs", "max_bytes"))
     if config.get("discard") != "new" and limited:
         found.append("a full stream drops its oldest events; set discard: new")
+    if config.get("retention", "limits") == "interest":
+        found.append("the stream keeps an event only while a consumer wants it; set retention: limits")
+    if config.get("max_msgs_per_subject", -1) > 0:
+        found.append(
+            "the stream keeps so many events a topic and drops the oldest; set max_msgs_per_subject to -1"
+        )
+    if config.get("max_age", 0) > 0:
+        found.append(
+            "the stream drops events by their age, read or not; set max_age to 0 or be sure to read in time"
+        )
     if config.get("no_ack"):
         found.append("the stream does not acknowledge, so that nothing can be published; turn no_ack off")
     return tuple(found)

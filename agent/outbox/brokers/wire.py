@@ -9,7 +9,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
@@ -29,13 +29,17 @@ class Server:
     host: str
     port: int
     tls: bool
-    credentials: tuple[tuple[str, str], ...]
+    credentials: tuple[tuple[str, str], ...] = field(repr=False)
 
     @classmethod
     def parse(cls, url: str) -> "Server":
         """Read ``nats://[user:password@|token@]host[:port]`` or the same with ``tls``; raises ValueError
         without the URL."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            # The library's words hold what stands before the host, and with it the password.
+            raise ValueError("is no URL that can be read") from None
         if parts.scheme not in ("nats", "tls") or not parts.hostname:
             raise ValueError("is not nats://HOST:PORT or tls://HOST:PORT")
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
