@@ -55,6 +55,13 @@ def catalog(*left_out: str, **services: Service | list[Instance]) -> Catalog:
     return Catalog(found, left_out)
 
 
+def with_otlp(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with the cluster for spans that a bootstrap holds; it leads nowhere."""
+    otlp = {"name": "otlp", "type": "STATIC", "load_assignment": {"cluster_name": "otlp", "endpoints": []}}
+    clusters = {**snapshot.clusters, "otlp": otlp}
+    return Snapshot(clusters, snapshot.endpoints, snapshot.listeners, snapshot.routes)
+
+
 class Envoy(Process):
     """The real Envoy on a snapshot, all of it static."""
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from agent.demo import backing
 from agent.demo.process import Process
 from tests.integration.proxy_plan.conftest import Start
-from tests.integration.proxy_plan.rig import APPS, Gunicorn, Sidecar, catalog, echo
+from tests.integration.proxy_plan.rig import APPS, Gunicorn, Sidecar, catalog, echo, with_otlp
 
 
 async def websocket(request: web.Request) -> web.StreamResponse:
@@ -114,16 +114,21 @@ async def test_headers_that_only_a_sidecar_may_set_do_not_reach_the_service(
 async def test_a_request_id_is_made_and_one_that_is_there_is_kept(
     folder: Path, start: Start, http: aiohttp.ClientSession
 ) -> None:
-    """The service and the caller see the same."""
+    """The service and the caller see the same, UUID or not, and tracing changes nothing in it."""
     async with echo() as port:
-        sidecar = start(Sidecar(folder, catalog(), {"service": {"name": "orders", "port": port}}))
+        over = {
+            "service": {"name": "orders", "port": port},
+            "tracing": {"endpoint": "http://127.0.0.1:1", "sample": 1.0},
+        }
+        sidecar = start(Sidecar(folder, catalog(), over, change=with_otlp))
         async with http.get(sidecar.inbound) as answer:
             made = (await answer.json())["headers"]["x-request-id"]
             assert answer.headers["X-Request-Id"] == made
             assert len(made) == 36
-        async with http.get(sidecar.inbound, headers={"X-Request-Id": "order-17/no uuid"}) as answer:
-            assert (await answer.json())["headers"]["x-request-id"] == "order-17/no uuid"
-            assert answer.headers["X-Request-Id"] == "order-17/no uuid"
+        for own in ("order-17/no uuid", "7f3b1c52-0000-4000-8000-1234567890ab"):
+            async with http.get(sidecar.inbound, headers={"X-Request-Id": own}) as answer:
+                assert (await answer.json())["headers"]["x-request-id"] == own
+                assert answer.headers["X-Request-Id"] == own
 
 
 async def test_an_answer_says_the_service_version_and_hides_the_hook(

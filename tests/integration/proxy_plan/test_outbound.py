@@ -18,7 +18,7 @@ from agent.model.address import Address
 from agent.model.catalog import Service
 from agent.proxy.environment import service_environment
 from tests.integration.proxy_plan.conftest import Start
-from tests.integration.proxy_plan.rig import Gunicorn, Sidecar, catalog, echo, instance
+from tests.integration.proxy_plan.rig import Gunicorn, Sidecar, catalog, echo, instance, with_otlp
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -113,14 +113,6 @@ async def test_an_unknown_host_is_reached_without_our_headers(
     assert got["headers"]["x-mine"] == "kept"
     allowed = {"host", "accept", "accept-encoding", "user-agent", "content-length", "content-type", "x-mine"}
     assert set(got["headers"]) <= allowed
-
-
-def with_otlp(snapshot):
-    """The snapshot with the cluster that a bootstrap would hold."""
-    otlp = {"name": "otlp", "type": "STATIC", "load_assignment": {"cluster_name": "otlp", "endpoints": []}}
-    return type(snapshot)(
-        {**snapshot.clusters, "otlp": otlp}, snapshot.endpoints, snapshot.listeners, snapshot.routes
-    )
 
 
 async def connect(sidecar: Sidecar, target: str, then: bytes = b"") -> bytes:

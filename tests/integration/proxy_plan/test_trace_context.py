@@ -91,7 +91,8 @@ async def test_the_callers_sampling_decision_goes_before_the_share(
             return Snapshot(clusters, snapshot.endpoints, snapshot.listeners, snapshot.routes)
 
         sidecar = start(Sidecar(folder, catalog(), over, change=with_otlp))
-        sent = {"traceparent": f"00-{ID}-{SPAN}-{flags}"} if flags else {}
+        # An id that is no UUID must not keep a request from being sampled.
+        sent = {"X-Request-Id": "order-17", **({"traceparent": f"00-{ID}-{SPAN}-{flags}"} if flags else {})}
         for _ in range(5):
             async with http.get(sidecar.inbound, headers=sent) as answer:
                 parent = (await answer.json())["headers"]["traceparent"]

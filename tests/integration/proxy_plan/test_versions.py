@@ -224,6 +224,8 @@ async def test_the_inbound_alone_serves_versions_and_strips_the_prefix(
         ):  # fmt: skip
             async with http.get(f"{sidecar.inbound}{path}") as answer:
                 assert (await answer.json())["path"] == seen
+        async with http.get(f"{sidecar.inbound}/x", headers={"X-API-Version": "2"}) as answer:
+            assert (await answer.json())["headers"]["x-api-version"] == "v2.1"
         async with http.get(f"{sidecar.inbound}/api/v3/x") as answer:
             assert answer.status == 404
             assert (await answer.json(content_type=None))["available"] == ["v1", "v2.1"]
