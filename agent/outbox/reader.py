@@ -9,8 +9,8 @@ from agent.outbox.database import Connection, Portal, Row
 from agent.outbox.shape import Shape
 from agent.outbox.snapshot import Snapshot
 
-LONGEST_PAGE = 16 * 1024 * 1024
-"""Bytes of bodies in a page; the row that reaches it is the last."""
+LONGEST_PAGE = 32 * 1024 * 1024
+"""Bytes of bodies in a page, at most one row more."""
 
 PATIENCE = 0.05
 """Seconds that the gate waits for others' commits to flush the log before it makes a small commit of its
@@ -95,9 +95,10 @@ class Reader:
 
     async def _fill(self, portal: Portal, most: int) -> tuple[list[Row], bool]:
         rows: list[Row] = []
-        size, step = 0, 16
+        size = 0
         while len(rows) < most:
-            step = min(step, most - len(rows))
+            # What the next rows hold is not known, only what each may hold: that many are asked for as fit.
+            step = max(1, min(most - len(rows), (LONGEST_PAGE - size) // max(self.largest, 1)))
             taken = await portal.take(step)
             rows += taken
             size += sum(len(row["body"] or b"") for row in taken)
@@ -105,7 +106,6 @@ class Reader:
                 return rows, True
             if size >= LONGEST_PAGE:
                 return rows, False
-            step = max(1, int((LONGEST_PAGE - size) / (size / len(rows) + 256)))
         return rows, False
 
 
