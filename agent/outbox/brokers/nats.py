@@ -24,6 +24,8 @@ from agent.runtime.errors import Misconfigured, Permanent, PillionError, Problem
 _PLAIN = re.compile(r"[!#$&-~]*")
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _STREAM = re.compile(r"[^\s.*>/\\\x00-\x1f\x7f]{1,255}")
+_LOOKS = 5
+"""How often the stream is looked at until it has all subjects."""
 _NO_STREAM = b"NATS/1.0 503"
 
 
@@ -77,6 +79,7 @@ class Nats:
         self._servers = servers
         self._stream = stream
         self._create = create
+        self._turn = asyncio.Lock()
         self._timeout = timeout
 
     @asynccontextmanager
@@ -108,23 +111,33 @@ class Nats:
         raise Transient("; ".join(errors))
 
     async def _check(self, wire: Wire, topics: frozenset[str]) -> tuple[str, ...]:
-        config = await self._ask(wire, "INFO", None)
+        # An update replaces all subjects, and can't be made to depend on what they were: the feeds of this
+        # process take turns, and what another process put in its place meanwhile is seen by looking again.
+        async with self._turn:
+            for _ in range(_LOOKS):
+                config = await self._ask(wire, "INFO", None)
+                if config is None and not self._create:
+                    raise Permanent(
+                        f"looking at the JetStream stream {self._stream}: there is none; create it, or "
+                        f"set outbox.broker.create"
+                    )
+                wanted = self._wanted(config, topics)
+                if wanted is None:
+                    return warnings(config or {})
+                await self._ask(wire, "CREATE" if config is None else "UPDATE", wanted)
+        raise Transient(f"giving the stream {self._stream} its subjects: somebody else takes them away again")
+
+    def _wanted(self, config: dict[str, Any] | None, topics: frozenset[str]) -> dict[str, Any] | None:
         if config is None:
-            if not self._create:
-                raise Permanent(
-                    f"looking at the JetStream stream {self._stream}: there is none; create it, or "
-                    f"set outbox.broker.create"
-                )
-            config = await self._ask(wire, "CREATE", _new(self._stream, topics))
-        elif self._create:
-            # Several feeds of one service share a stream; a wider pattern that is there already covers the
-            # narrower.
-            there = config.get("subjects") or []
-            missing = {each for each in topics if not any(covers(old, each) for old in there)}
-            if missing:
-                kept = {each for each in there if not any(covers(new, each) for new in missing)}
-                config = await self._ask(wire, "UPDATE", {**config, "subjects": sorted(kept | missing)})
-        return warnings(config or {})
+            return _new(self._stream, topics)
+        # Several feeds of one service share a stream; a wider pattern that is there already covers the
+        # narrower.
+        there = config.get("subjects") or []
+        missing = {each for each in topics if not any(covers(old, each) for old in there)}
+        if not missing or not self._create:
+            return None
+        kept = {each for each in there if not any(covers(new, each) for new in missing)}
+        return {**config, "subjects": sorted(kept | missing)}
 
     async def _ask(self, wire: Wire, verb: str, config: dict[str, Any] | None) -> dict[str, Any] | None:
         body = msgspec.json.encode(config) if config is not None else b""
