@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from agent.demo import backing
+from tests import ports
+
+backing.free_port = ports.free_port
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

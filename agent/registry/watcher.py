@@ -185,7 +185,7 @@ class Watcher:
                 self._failed("*reads", error)
                 self._want((name,))
                 return False
-        await self.observe(name, rows)
+            await self.observe(name, rows)  # within the limit: it may ask Consul who it is
         return True
 
     def _want(self, names: tuple[str, ...]) -> None:

@@ -57,7 +57,7 @@ def choose(
         ports = list(span)
         shuffle(ports)
         for port in ports:
-            if port not in taken and _is_free(host, port):
+            if port not in taken and is_free(host, port):
                 return port
     raise Permanent(f"no port is free on {host} outside the kernel's ephemeral range; give fixed ports")
 
@@ -78,7 +78,7 @@ def _spans() -> Iterator[Sequence[int]]:
     yield range(LOWEST, HIGHEST + 1)
 
 
-def _is_free(host: str, port: int) -> bool:
+def is_free(host: str, port: int) -> bool:
     """Whether both TCP and UDP can be bound: the name does not say which one will listen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from agent.demo.backing import free_port
+from tests.ports import free_port
 from tests.waiting import until
 
 
@@ -55,6 +55,7 @@ class Instance:
             "gateway": {"listen": f"127.0.0.1:{self.gateway}"},
             "admin": {"listen": f"127.0.0.1:{self.admin}", "health": f"127.0.0.1:{self.health}"},
             "registry": {"spread": 0.5},
+            **({"service": {"port": free_port()}} if self.verb == "run" else {}),
             "state": {"dir": str(self.folder / "state")},
         }
 

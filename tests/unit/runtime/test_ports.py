@@ -16,7 +16,7 @@ from agent.runtime.ports import PortBook
 def taken(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """Ports that another process has; the kernel's ephemeral range is 20000 to 60000."""
     busy: set[int] = set()
-    monkeypatch.setattr(ports, "_is_free", lambda _host, port: port not in busy)
+    monkeypatch.setattr(ports, "is_free", lambda _host, port: port not in busy)
     monkeypatch.setattr(ports, "_spans", lambda: iter([range(15000, 15003), range(60001, 60002)]))
     return busy
 

@@ -1,0 +1,18 @@
+"""Ports for tests: each worker has its own, and none is given twice, so that nothing meets anything."""
+
+import itertools
+import os
+from collections.abc import Container
+
+from agent.runtime.ports import is_free
+
+FIRST, SHARE, WORKERS = 10300, 3500, 6
+"""Below the kernel's ephemeral ports; each of the workers has as many as a whole run needs."""
+
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+_ports = itertools.cycle(range(FIRST + _worker * SHARE, FIRST + (_worker + 1) * SHARE))
+
+
+def free_port(taken: Container[int] = ()) -> int:
+    """A local port that is free and was not given for a long time."""
+    return next(port for port in itertools.islice(_ports, SHARE) if port not in taken and is_free("127.0.0.1", port))
