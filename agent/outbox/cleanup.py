@@ -31,14 +31,20 @@ class Cleaner:
         self._retention = retention
         self._metrics = metrics
         quoted = identifier(schema)
-        # What the *saved* position covers: a relay that starts from it asks for none of these rows again.
+        self._start = 0
+        # A chunk of rows by id, and never the whole table. What the *saved* position covers may go: a relay that
+        # starts from it asks for none of these rows again.
         self._sql = (
-            f"DELETE FROM {quoted}.outbox WHERE id = ANY (ARRAY(SELECT o.id FROM {quoted}.outbox o "
-            f"JOIN {quoted}.bucket b ON b.feed = $1 AND b.bucket = o.bucket "
-            "WHERE o.created < now() - make_interval(secs => $2::float8) AND "
+            "WITH chunk AS MATERIALIZED (SELECT id, xid, bucket, "
+            "created < now() - make_interval(secs => $2::float8) AS old "
+            f"FROM {quoted}.outbox WHERE id > $3::int8 ORDER BY id LIMIT {BATCH}), "
+            f"gone AS (DELETE FROM {quoted}.outbox WHERE id = ANY (ARRAY(SELECT o.id FROM chunk o "
+            f"JOIN {quoted}.bucket b ON b.feed = $1 AND b.bucket = o.bucket WHERE o.old AND "
             "(pg_visible_in_snapshot(o.xid, b.base) "
-            "OR (b.target IS NOT NULL AND pg_visible_in_snapshot(o.xid, b.target) AND o.id <= b.pos)) "
-            f"ORDER BY o.id LIMIT {BATCH}))"
+            "OR (b.target IS NOT NULL AND pg_visible_in_snapshot(o.xid, b.target) AND o.id <= b.pos)))) "
+            "RETURNING id) SELECT count(*)::int8 AS seen, coalesce(bool_and(old), false) AS old, max(id) AS last, "
+            "(SELECT count(*) FROM gone)::int8 AS gone, "
+            "min(id) FILTER (WHERE id NOT IN (SELECT id FROM gone)) AS kept FROM chunk"
         )
 
     async def run(self) -> None:
@@ -52,15 +58,20 @@ class Cleaner:
 
     async def round(self) -> int:
         """Delete all that may go; how many rows that were. Raises Transient or Permanent."""
-        total = 0
+        total, after = 0, self._start
+        start: int | None = None
         async with self._database.connection() as connection:
             while True:
-                tag = await connection.execute(
-                    f"cleaning up {self._feed}", self._sql, self._feed, self._retention
+                (chunk,) = await connection.fetch(
+                    f"cleaning up {self._feed}", self._sql, self._feed, self._retention, after
                 )
-                count = int(tag.rpartition(" ")[2])
-                total += count
-                self._metrics.cleaned.labels(self._feed).inc(count)
-                if count < BATCH:
+                total += int(chunk["gone"])
+                self._metrics.cleaned.labels(self._feed).inc(chunk["gone"])
+                if start is None and chunk["kept"] is not None:
+                    start = chunk["kept"] - 1
+                after = chunk["last"] or after
+                if chunk["seen"] < BATCH or not chunk["old"]:
+                    # The next round begins at the first row that was kept: below it there is nothing.
+                    self._start = after if start is None else start
                     return total
                 await asyncio.sleep(0.1)
