@@ -10,7 +10,8 @@ FIRST, SHARE, WORKERS = 10300, 3500, 6
 """Below the kernel's ephemeral ports; each of the workers has as many as a whole run needs."""
 
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
-_ports = itertools.cycle(range(FIRST + _worker * SHARE, FIRST + (_worker + 1) * SHARE))
+_begin = os.getpid() * 97 % SHARE  # two sessions at once are not to go through the same ports side by side
+_ports = itertools.cycle(FIRST + _worker * SHARE + (_begin + n) % SHARE for n in range(SHARE))
 
 
 def free_port(taken: Container[int] = ()) -> int:
