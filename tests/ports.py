@@ -16,4 +16,6 @@ _ports = itertools.cycle(FIRST + _worker * SHARE + (_begin + n) % SHARE for n in
 
 def free_port(taken: Container[int] = ()) -> int:
     """A local port that is free and was not given for a long time."""
-    return next(port for port in itertools.islice(_ports, SHARE) if port not in taken and is_free("127.0.0.1", port))
+    return next(
+        port for port in itertools.islice(_ports, SHARE) if port not in taken and is_free("127.0.0.1", port)
+    )
