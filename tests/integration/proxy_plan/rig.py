@@ -1,5 +1,6 @@
 """An Envoy on a planned snapshot, and services behind it."""
 
+import asyncio
 import json
 import os
 import sys
@@ -171,4 +172,9 @@ async def echo(name: str = "", answer: Callable[[web.Request], Any] | None = Non
     try:
         yield runner.addresses[0][1]
     finally:
+        server = runner.server
         await runner.cleanup()
+        # A connection that was accepted while the server closed is known only now.
+        await asyncio.sleep(0)
+        assert server is not None
+        await server.shutdown(0)

@@ -182,7 +182,12 @@ async def backend(text: str, delay: float = 0.0) -> AsyncIterator[int]:
     try:
         yield runner.addresses[0][1]
     finally:
+        server = runner.server
         await runner.cleanup()
+        # A connection that was accepted while the server closed is known only now.
+        await asyncio.sleep(0)
+        assert server is not None
+        await server.shutdown(0)
 
 
 @dataclass
