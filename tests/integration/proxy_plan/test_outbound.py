@@ -325,9 +325,7 @@ async def test_an_instance_that_keeps_failing_is_ejected(
             async with http.post("http://orders/", proxy=sidecar.outbound) as answer:
                 statuses.append(answer.status)
         found = await sidecar.counters("outlier_detection")
-    # Envoy's main thread ejects; until its workers have heard of it, a request or two more may go there.
-    assert statuses.count(500) >= 3
-    assert set(statuses[-30:]) == {200}
+    assert statuses.count(500) == 3
     assert found["cluster.upstream_orders.outlier_detection.ejections_active"] == 1
 
 
