@@ -121,11 +121,14 @@ COMPONENTS = {
         Component("postgres", "PostgreSQL", "16.14", POSTGRES, others=True),
         Component("go", "Go", "1.27.3", GO, probe=("version",)),
         Component("helm", "Helm", "3.22.0", GoProgram("helm.sh/helm/v3/cmd/helm"), probe=("version",)),
+        Component(
+            "actionlint", "actionlint", "1.7.12", GoProgram("github.com/rhysd/actionlint/cmd/actionlint")
+        ),
     )
 }
 DEMO = ("envoy", "nats-server", "postgres", "consul", "jaeger")
 """What the demo runs, quick ones first; Go is obtained on the way if it is needed."""
-TESTS = (*DEMO, "helm")
+TESTS = (*DEMO, "helm", "actionlint")
 """What the tests run."""
 
 
