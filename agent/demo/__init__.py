@@ -3,6 +3,6 @@ capabilities.
 
 ``components`` is the one table of what is obtained, ``obtain`` and ``build`` obtain it, ``backing`` starts
 and stops the servers, for the demo and for the tests. ``stage`` puts the whole system up, ``walk`` tries each
-capability on real traffic. The sample services and the go.mod files come from ``compose/`` and are found as
-package data.
+capability on real traffic, in this or any other ``system`` of the same services. The sample services and the
+go.mod files come from ``compose/`` and are found as package data.
 """

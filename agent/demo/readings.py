@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,19 +16,25 @@ import nats.errors
 from agent.demo import backing
 
 
-async def fetch(url: str) -> Any:
+def asking(token: str) -> dict[str, str]:
+    """The headers of a request to Consul with a token, which may be empty."""
+    return {"X-Consul-Token": token} if token else {}
+
+
+async def fetch(url: str, headers: Mapping[str, str] | None = None) -> Any:
     """The JSON that a server answers. Raises OSError, ValueError."""
+    request = urllib.request.Request(url, headers=dict(headers or {}))
 
     def read() -> Any:
-        with backing.direct().open(url, timeout=5) as response:
+        with backing.direct().open(request, timeout=5) as response:
             return json.load(response)
 
     return await asyncio.to_thread(read)
 
 
-async def passing(consul: str, service: str) -> list[dict[str, Any]]:
+async def passing(consul: str, service: str, token: str = "") -> list[dict[str, Any]]:
     """The instances of a service whose checks all pass, as Consul describes a service."""
-    entries = await fetch(f"{consul}/v1/health/service/{service}?passing=1")
+    entries = await fetch(f"{consul}/v1/health/service/{service}?passing=1", asking(token))
     return [entry["Service"] for entry in entries]
 
 

@@ -21,8 +21,8 @@ FOREIGN = ("PILLION_", "CONSUL_", "OTEL_", "GUNICORN_", "FLASK_")
 class Sidecar(Process):
     """One agent with its Envoy and its service. ``folder`` gets ``pillion.yaml``, the state and the log.
 
-    ``settings`` is what its ``pillion.yaml`` says beside the addresses, which are chosen here and kept in
-    ``book``.
+    ``service`` names the sample service, empty for the gateway. ``settings`` is what its ``pillion.yaml``
+    says beside the addresses, which are chosen here and kept in ``book``.
     """
 
     def __init__(
@@ -31,13 +31,14 @@ class Sidecar(Process):
         settings: Mapping[str, Any],
         book: PortBook,
         *,
+        service: str = "",
         verb: str = "run",
         command: Sequence[str] = (),
         environ: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> None:
         folder.mkdir(parents=True)
-        self.label = folder.name
+        self.label, self.service = folder.name, service
         self.file = folder / "pillion.yaml"
         self.inbound, self.outbound, self.admin, self.health = (
             book.keep(f"{self.label}.{what}", "127.0.0.1", 0)

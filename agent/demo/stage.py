@@ -55,6 +55,31 @@ class Stage:
         """The broker's URL."""
         return f"nats://127.0.0.1:{self.ports.nats}"
 
+    @property
+    def dns(self) -> int:
+        """The port of Consul's DNS."""
+        return self.ports.dns
+
+    token = ""
+    """Consul in development mode has no ACLs."""
+
+    async def lose(self, label: str) -> str:
+        """Kill all processes of an instance at once; what they were."""
+        lost = self.sidecars[label].lose()
+        return f"kill -9 of the {lost} processes of {label}: service, agent and Envoy"
+
+    async def launch(self, label: str) -> None:
+        """Start a lost instance again, without waiting."""
+        self.sidecars[label].launch()
+
+    async def metrics(self, label: str) -> str:
+        """One scrape of an instance's agent, its Envoy's metrics included. Raises OSError."""
+        return await asyncio.to_thread(self.sidecars[label].get, "/metrics")
+
+    def inbound_ports(self, service: str) -> Sequence[int]:
+        """The ports on which the agents of the service's instances receive."""
+        return [sidecar.inbound for sidecar in self.sidecars.values() if sidecar.service == service]
+
     def addresses(self) -> list[tuple[str, str]]:
         """What there is to look at: a name and a URL each."""
         shown = [
@@ -151,6 +176,7 @@ class Stage:
             self.folder / part.label,
             part.settings,
             self._book,
+            service=part.service,
             command=GUNICORN,
             environ=part.environ,
             cwd=_code(part.service),

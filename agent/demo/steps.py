@@ -53,25 +53,23 @@ async def balancing(scene: Scene) -> str:
 
 async def loss(scene: Scene) -> str:
     """An instance dies at once under load; then it comes back."""
-    doomed = scene.stage.sidecars["inventory-b"]
     async with (
         scene.client.load("/inventory/stock") as direct,
         scene.client.load("/shop", clients=2) as through,
     ):
         await until(lambda: direct.served_by["inventory-b"] > 10, "inventory-b under load")
-        lost = doomed.lose()
-        scene.report.saw(f"kill -9 of the {lost} processes of inventory-b: service, agent and Envoy")
+        scene.report.saw(await scene.system.lose("inventory-b"))
         mark = direct.answers, through.answers
         await until(
             lambda: direct.answers > mark[0] + 300 and through.answers > mark[1] + 50,
             "answers after the loss",
             60,
         )
-        doomed.launch()
+        await scene.system.launch("inventory-b")
         before = direct.served_by["inventory-b"]
         await until(lambda: direct.served_by["inventory-b"] > before + 10, "inventory-b back under load", 40)
     _none_failed(direct.failures + through.failures)
-    if len(await readings.passing(scene.stage.consul, "inventory")) != 2:
+    if not await _several(scene, "inventory", 2):
         raise NotSeenError("inventory has not two instances in Consul again")
     return f"{direct.answers + through.answers} requests, none failed; it came back under the same id"
 
@@ -121,7 +119,7 @@ async def tracing(scene: Scene) -> str:
     wanted = {"gateway", "storefront", "orders", "inventory"}
 
     async def whole() -> list[readings.Span]:
-        spans = await readings.trace(scene.stage.jaeger, number)
+        spans = await readings.trace(scene.system.jaeger, number)
         services = {"gateway" if "gateway" in span.service else span.service for span in spans}
         return spans if services >= wanted else []
 
@@ -144,7 +142,7 @@ async def outbox(scene: Scene) -> str:
     scene.report.saw(f"PATCH {path} status=paid; the service only changed a SQLAlchemy model")
 
     async def event() -> readings.Event | None:
-        found = await readings.newest(scene.stage.nats, "orders", "orders.orders")
+        found = await readings.newest(scene.system.nats, "orders", "orders.orders")
         return found if found and number in found.headers.get("ce-traceparent", "") else None
 
     found = await until(event, "the event on NATS with the request's trace")
@@ -168,7 +166,7 @@ async def configuration(scene: Scene) -> str:
     async with scene.client.load("/shop/greeting") as record:
         await until(lambda: record.answers > 20, "20 answers")
         await _put(scene, "config/storefront/GREETING", value)
-        scene.report.saw(f"PUT {scene.stage.consul}/v1/kv/config/storefront/GREETING = {value!r}")
+        scene.report.saw(f"PUT {scene.system.consul}/v1/kv/config/storefront/GREETING = {value!r}")
         await until(arrived, "the new value in the service")
         mark = record.answers
         await until(lambda: record.answers > mark + 100, "100 more answers")
@@ -178,22 +176,20 @@ async def configuration(scene: Scene) -> str:
 
 async def discovery(scene: Scene) -> str:
     """Consul's DNS knows the services' inbound ports."""
-    sidecars = scene.stage.sidecars
-    wanted = sorted(sidecars[label].inbound for label in ("inventory-a", "inventory-b"))
+    port, wanted = scene.system.dns, sorted(scene.system.inbound_ports("inventory"))
 
     async def told() -> bool:
-        return sorted(await readings.srv(scene.stage.ports.dns, "inventory.service.consul")) == wanted
+        return sorted(await readings.srv(port, "inventory.service.consul")) == wanted
 
     await until(told, "SRV records of both inventory instances")
-    return f"SRV inventory.service.consul, asked on port {scene.stage.ports.dns}: {wanted[0]} and {wanted[1]}"
+    return f"SRV inventory.service.consul, asked on port {port}: {wanted[0]} and {wanted[1]}"
 
 
 async def metrics(scene: Scene) -> str:
     """One scrape holds the agent's and Envoy's metrics."""
     counts = []
     for label in ("orders-v2", "gateway"):
-        sidecar = scene.stage.sidecars[label]
-        text = await until(partial(sidecar.get, "/metrics"), f"/metrics of {label}")
+        text = await until(partial(scene.system.metrics, label), f"/metrics of {label}")
         names = [family.name for family in parser.text_string_to_metric_families(text)]
         envoy = sum(name.startswith("envoy_") for name in names)
         own = sum(name.startswith("pillion_") for name in names)
@@ -204,7 +200,7 @@ async def metrics(scene: Scene) -> str:
 
 
 async def _several(scene: Scene, service: str, count: int) -> list[dict[str, Any]]:
-    found = await readings.passing(scene.stage.consul, service)
+    found = await readings.passing(scene.system.consul, service, scene.system.token)
     return found if len(found) == count else []
 
 
@@ -243,8 +239,8 @@ def _tree(spans: list[readings.Span]) -> list[str]:
 
 async def _put(scene: Scene, key: str, value: str) -> None:
     async with (
-        aiohttp.ClientSession() as session,
-        session.put(f"{scene.stage.consul}/v1/kv/{key}", data=value) as answer,
+        aiohttp.ClientSession(headers=readings.asking(scene.system.token)) as session,
+        session.put(f"{scene.system.consul}/v1/kv/{key}", data=value) as answer,
     ):
         answer.raise_for_status()
 

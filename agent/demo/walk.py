@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from agent.demo.report import Report
-from agent.demo.stage import Stage
+from agent.demo.system import System
 from agent.demo.traffic import Client
 
 
@@ -14,7 +14,7 @@ from agent.demo.traffic import Client
 class Scene:
     """What a step works with."""
 
-    stage: Stage
+    system: System
     client: Client
     """Sends to the gateway."""
     report: Report
@@ -25,12 +25,12 @@ Step = Callable[[Scene], Awaitable[str]]
 
 
 async def walk(
-    stage: Stage, report: Report, steps: Sequence[tuple[str, Step]]
+    system: System, report: Report, steps: Sequence[tuple[str, Step]]
 ) -> list[tuple[str, bool, str]]:
     """Take all steps; of each its name, whether it passed, and what was seen. A failed one stops no other."""
     results: list[tuple[str, bool, str]] = []
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
-        scene = Scene(stage, Client(session, stage.gateway), report)
+        scene = Scene(system, Client(session, system.gateway), report)
         for name, step in steps:
             report.title(name)
             try:

@@ -18,9 +18,9 @@ async def test_a_failed_step_is_reported_and_stops_no_other() -> None:
         return "seen"
 
     file = io.StringIO()
-    stage = cast("Any", SimpleNamespace(gateway="http://127.0.0.1:1"))
+    system = cast("Any", SimpleNamespace(gateway="http://127.0.0.1:1"))
     report = Report(Console(file=file, width=100))
-    results = await walk(stage, report, [("one", fails), ("two", passes)])
+    results = await walk(system, report, [("one", fails), ("two", passes)])
     assert [(name, passed) for name, passed, _ in results] == [("one", False), ("two", True)]
     assert "what came instead" in results[0][2]
     assert "FAIL" in file.getvalue()
