@@ -104,6 +104,10 @@ class Supervisor:
         """Tell the supervisor that the agent works: from now on exit code 2 is a crash like others."""
         await self._ask("ready")
 
+    async def serving(self) -> None:
+        """Tell the supervisor that the service can be called; systemd hears of it from there."""
+        await self._ask("serving")
+
     async def refresh(self) -> None:
         """Bring ``states`` and ``leaving`` up to date if the supervisor still answers; raises nothing.
 

@@ -14,6 +14,7 @@ and ``do``:
     restart  child, argv, env, timeout    as stop, then start; this exit ends nothing
     state                                 nothing but an answer
     ready                                 the agent works
+    serving                               the service can be called: what started this process is told so
 
 Every message to the agent carries ``states`` (by child: pid, status, restarts, asked) and ``leaving``; an
 answer also ``id`` and the child's ``state``, or ``error``. A message without ``id`` tells of a change.

@@ -11,6 +11,7 @@ if not __package__:  # run by path: ours comes last, so that nothing beside it s
 
 from agent.supervise import lock, spec
 from agent.supervise.loop import Loop
+from agent.supervise.notice import Notice
 
 
 def main(words: list[str]) -> int:
@@ -26,7 +27,7 @@ def main(words: list[str]) -> int:
         return _refuse(f"the state folder can't be used: {error}", 1)
     _close_to_children()
     try:
-        return Loop(orders).run()
+        return Loop(orders, Notice.given()).run()
     finally:
         os.close(held)
 

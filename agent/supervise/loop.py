@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from agent.supervise.launch import launch
 from agent.supervise.link import Link
+from agent.supervise.notice import Notice
 from agent.supervise.say import say
 from agent.supervise.spec import Spec
 from agent.supervise.timers import Timers
@@ -23,8 +24,9 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class Loop:
     """Runs a Whole on the real operating system; one in a process, on its main thread."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, notice: Notice) -> None:
         self._spec = spec
+        self._notice = notice
         self._timers = Timers()
         self._stops: list[None] = []
         self._link: Link | None = None
@@ -59,6 +61,10 @@ class Loop:
                 raise
         self._link = Link(ours, take)
         return pid, self._link
+
+    def tell(self, words: str) -> None:
+        """Tell who started this process, if it wants to know."""
+        self._notice.tell(words)
 
     def kill(self, pid: int, signum: int) -> None:
         """Send a signal to a process that was not reaped yet."""

@@ -19,7 +19,7 @@ def carry_out(message: "dict[str, Any]", children: dict[str, Child], leaving: bo
     verb, name = str(message.get("do")), message.get("child")
     child = children.get(name) if isinstance(name, str) else None
     if verb not in VERBS:
-        answer(f"unknown request {verb!r}; known: {', '.join(VERBS)}, state, ready")
+        answer(f"unknown request {verb!r}; known: {', '.join(VERBS)}, state, ready, serving")
     elif child is None:
         answer(f"unknown child {name!r}; known: {', '.join(children)}")
     elif leaving and verb in {"start", "restart"}:

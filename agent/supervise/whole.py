@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     class System(child.System, minder.System, Protocol):
         """The operating system, as far as it is needed."""
 
+        def tell(self, words: str) -> None:
+            """Tell who started this process, in the words of sd_notify(3)."""
+
 
 RETURN = 5.0
 """Seconds that a stop waits for an agent that is coming back from a crash: only it knows how to leave in order."""
+BEYOND = 5.0
+"""Seconds beyond the deadline that systemd is asked for: the end is to be ours."""
 SAME_STOP = 1.0
 """A second signal this soon is the first one again: ``timeout`` signals a process, then its group."""
 
@@ -36,6 +41,7 @@ class Whole:
     def __init__(self, spec: Spec, system: "System", timers: Timers) -> None:
         self.code: int | None = None
         self._spec = spec
+        self._system = system
         self._timers = timers
         self._agent = Minder(spec, system, timers, self._take, self._give_up)
         self._children = {
@@ -102,9 +108,8 @@ class Whole:
                 reply["state"] = self._children[name].state
             link.send(reply)
 
-        if message.get("do") in ("state", "ready"):  # a tuple: what came may be unhashable
-            if message["do"] == "ready":
-                self._agent.ready()
+        if message.get("do") in ("state", "ready", "serving"):  # a tuple: what came may be unhashable
+            self._note(str(message["do"]))
             answer(None)
             if message["do"] == "ready" and self._return is not None:
                 self._leave_on_signal()
@@ -112,6 +117,12 @@ class Whole:
         carry_out(message, self._children, self._leaving, answer)
         if any(one.pid is not None for one in self._children.values()):
             self._agent.worked()
+
+    def _note(self, word: str) -> None:
+        if word == "ready":
+            self._agent.ready()
+        elif word == "serving" and not self._leaving:
+            self._system.tell("READY=1")
 
     def _states(self) -> "dict[str, Any]":
         return {
@@ -134,6 +145,7 @@ class Whole:
 
     def _leave(self) -> None:
         self._leaving = True
+        self._system.tell(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int((self._spec.deadline + BEYOND) * 1e6)}")
         if self._return is not None:
             self._return.cancel()
         self._left_at = self._timers.now()

@@ -145,6 +145,10 @@ class Base:
         )  # fmt: skip
         return planning, xds, envoy, Once("announcement", self.around.supervisor.ready)
 
+    def opened(self) -> Once:
+        """The end of the start: who waits for this instance is told that it serves."""
+        return Once("opened", self.around.supervisor.serving)
+
     def upstreams(self, plan: Plan) -> Once:
         """The step of the start that waits for the upstreams, a moment at most."""
         return Once("upstreams", partial(informed, self.cells, plan))

@@ -35,6 +35,7 @@ class Gateway:
             base.watcher(self._reading, None),
             *base.proxy(self._plan, node),
             base.upstreams(self._plan),
+            base.opened(),
             LastDrain(base.leaving, self._departure.at_last, self._departure.longest),
         )
 

@@ -73,6 +73,7 @@ class Sidecar:
             self._service,
             base.upstreams(self._plan),
             self._gate(),
+            base.opened(),
         )
         return tuple(part for part in parts if part is not None)
 

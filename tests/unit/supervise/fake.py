@@ -44,6 +44,7 @@ class System:
         self.missing: set[str] = set()
         self.lines: list[Line] = []
         self.take: Any = None
+        self.told: list[str] = []
 
     def launch(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> int:
         if argv[0] in self.missing:
@@ -65,6 +66,9 @@ class System:
 
     def kill_group(self, pid: int) -> None:
         self.signals.append((self.running[pid], signal.SIGKILL))
+
+    def tell(self, words: str) -> None:
+        self.told.append(words)
 
     def pid(self, name: str) -> int | None:
         return next((pid for pid, one in self.running.items() if one == name), None)

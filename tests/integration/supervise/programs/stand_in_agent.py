@@ -59,6 +59,7 @@ async def main() -> None:
         await asyncio.wait({started, running}, return_when=asyncio.FIRST_COMPLETED)
         if started.done():
             await supervisor.ready()
+            await supervisor.serving()
             note("ready")
         started.cancel()
         while not running.done():
