@@ -14,6 +14,7 @@ from agent.outbox.database import Database
 from agent.outbox.feeds import feeds
 from agent.outbox.sql.facts import gather
 from agent.outbox.sql.install import SESSION, Installer
+from agent.outbox.sql.owner import warnings
 from agent.outbox.sql.plan import grants, names, plan, removal
 from agent.outbox.sql.steps import Existing, script
 from agent.outbox.survey import MOST, Survey, survey
@@ -74,7 +75,8 @@ def sql(resolved: sources.Resolved, existing: Existing | None, role: str, remove
 async def _script(settings: Outbox, existing: Existing | None, remove: bool) -> str:
     async with _database(settings).connection() as connection:
         facts = await gather(connection, settings.schema, names(settings))
-    return script(removal(settings, facts) if remove else plan(settings, facts, existing))
+    notes = "".join(f"-- warning: {each}\n" for each in warnings(facts))
+    return notes + script(removal(settings, facts) if remove else plan(settings, facts, existing))
 
 
 @command.command(cls=SettingsCommand)

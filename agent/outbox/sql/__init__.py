@@ -8,8 +8,10 @@ from importlib import resources
 
 from agent.outbox.names import identifier
 
-VERSION = 1
+VERSION = 2
 """Of what ``schema.sql`` and ``capture.sql`` make; it is kept in the database."""
+
+TRIGGER_FUNCTIONS = ("capture", "capture_or_record", "truncated", "trace")
 
 DEFINER = "SECURITY DEFINER SET search_path = pg_catalog, pg_temp"
 """What a trigger function runs with: its owner's rights, and nobody's objects before PostgreSQL's own."""

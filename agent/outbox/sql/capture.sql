@@ -1,5 +1,6 @@
--- The trigger functions. They run with their owner's rights, and whatever changes how a value is written as text is
--- pinned: a session's TimeZone must not change an event's key. {schema} is the schema's quoted name.
+-- The trigger functions. They run with their owner's rights, and so does the code of a cast that the type of a column
+-- has to json: their owner must be able to do nothing but add events. Whatever changes how a value is written as text
+-- is pinned: a session's TimeZone must not change an event's key. {schema} is the schema's quoted name.
 
 -- A row as JSON, whatever the session's settings are.
 CREATE OR REPLACE FUNCTION {schema}.pinned(row_ anyelement) RETURNS jsonb LANGUAGE plpgsql
@@ -186,8 +187,9 @@ EXCEPTION WHEN OTHERS THEN
     hidden := TG_ARGV[5] <> '' AND TG_ARGV[5]::jsonb ?| ARRAY['include', 'exclude', 'mask'];
     INSERT INTO {schema}.outbox_failed (origin, operation, error, before, after) VALUES (
         TG_ARGV[0], lower(TG_OP), CASE WHEN hidden THEN SQLSTATE ELSE SQLERRM END,
-        CASE WHEN NOT hidden AND TG_OP <> 'INSERT' THEN OLD::text END,
-        CASE WHEN NOT hidden AND TG_OP <> 'DELETE' THEN NEW::text END
+        -- By the type's output function: a cast to text may be the table owner's code.
+        CASE WHEN NOT hidden AND TG_OP <> 'INSERT' THEN format('%s', OLD) END,
+        CASE WHEN NOT hidden AND TG_OP <> 'DELETE' THEN format('%s', NEW) END
     );
     RETURN NULL;
 END $pillion$;

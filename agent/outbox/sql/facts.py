@@ -9,6 +9,7 @@ from agent.outbox.database import OLDEST, Connection
 from agent.outbox.feeds import Feed
 from agent.outbox.names import Name
 from agent.outbox.shape import Column, columns_of
+from agent.outbox.sql.roles import OWNER, Functions, Role, functions, role
 from agent.runtime.errors import Permanent
 
 _DOING = "looking at the service's database"
@@ -103,6 +104,11 @@ class Facts:
     schema: str
     """What Pillion's schema is: ``absent``, ``ours`` or a sentence that says why it can't be used."""
     version: int
+    installer: Role
+    """Who looks, and would install."""
+    owner: Role | None = None
+    """The role that owns the trigger functions where a superuser installs them."""
+    functions: Functions = field(default_factory=Functions)
     tables: Mapping[Name, TableFacts] = field(default_factory=dict)
     feeds: Mapping[str, FeedFacts] = field(default_factory=dict)
 
@@ -120,7 +126,20 @@ async def gather(connection: Connection, schema: str, names: Sequence[Name]) -> 
         found = await _table(connection, name)
         if found is not None:
             tables[name] = found
-    return Facts(state, version, tables, await _feeds(connection, schema) if version else {})
+    return Facts(
+        state,
+        version,
+        await _installer(connection),
+        await role(connection, _DOING, OWNER),
+        await functions(connection, _DOING, schema) if version else Functions(),
+        tables,
+        await _feeds(connection, schema) if version else {},
+    )
+
+
+async def _installer(connection: Connection) -> Role:
+    name = str(await connection.value(_DOING, "SELECT current_user::text"))
+    return await role(connection, _DOING, name) or Role(name, False)
 
 
 async def _schema(connection: Connection, schema: str) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from agent.config.sections.outbox import Outbox
 from agent.outbox.database import Connection, Database, LockedError
 from agent.outbox.names import Name, identifier
 from agent.outbox.sql.facts import gather
+from agent.outbox.sql.owner import warnings
 from agent.outbox.sql.plan import grants, names, plan
 from agent.outbox.sql.steps import Existing, Step
 from agent.runtime.backoff import Backoff
@@ -57,6 +58,8 @@ class Installer:
         async with self._database.connection() as connection:
             facts = await gather(connection, self._settings.schema, names(self._settings))
             steps = plan(self._settings, facts, existing)
+            for warning in warnings(facts):
+                self._say(f"warning: {warning}")
             await self.run(connection, steps)
             if role:
                 await connection.execute(f"granting to {role}", grants(self._settings, role))

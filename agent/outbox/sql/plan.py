@@ -10,19 +10,11 @@ from agent.outbox.shape import ADDED
 from agent.outbox.sql import VERSION, rendered
 from agent.outbox.sql.changes import TRIGGERS, changes_steps
 from agent.outbox.sql.facts import Facts
+from agent.outbox.sql.owner import dropped, made, owner_steps
+from agent.outbox.sql.roles import OWNER
 from agent.outbox.sql.steps import NOTHING_SEEN, Existing, Step, opening, record
 from agent.outbox.sql.tables import table_steps
 from agent.runtime.errors import Misconfigured, Problem
-
-_FUNCTIONS = (
-    "pinned(anyelement)",
-    "bucket_of(text, bigint)",
-    "emit(text, text, text, text, jsonb, jsonb)",
-    "key_of(jsonb, text[])",
-    "chosen(jsonb, jsonb)",
-    "masked(jsonb, jsonb)",
-)
-_TRIGGER_FUNCTIONS = "capture()", "capture_or_record()", "truncated()", "trace()"
 
 
 def names(settings: Outbox) -> tuple[Name, ...]:
@@ -77,10 +69,11 @@ def removal(settings: Outbox, facts: Facts) -> list[Step]:
         if not feed.own and feed.table in facts.tables:
             sql = f"ALTER TABLE {feed.table.sql} DROP COLUMN IF EXISTS xid, DROP COLUMN IF EXISTS {ADDED};"
             steps.append(Step(f"remove the columns added to {feed.name}", sql, locks=feed.table))
-    return [
-        *steps,
-        Step("remove Pillion's schema", f"DROP SCHEMA IF EXISTS {identifier(settings.schema)} CASCADE;"),
-    ]
+    sql = f"DROP SCHEMA IF EXISTS {identifier(settings.schema)} CASCADE;"
+    steps.append(Step("remove Pillion's schema", sql))
+    if facts.owner is not None and facts.installer.superuser:
+        steps.append(Step(f"remove the role {OWNER} where nothing else needs it", dropped()))
+    return steps
 
 
 def _schema(settings: Outbox, facts: Facts, problems: list[Problem]) -> list[Step]:
@@ -90,21 +83,19 @@ def _schema(settings: Outbox, facts: Facts, problems: list[Problem]) -> list[Ste
     if facts.version > VERSION:
         wrong = f"holds version {facts.version}, made by a later Pillion than this one, which knows {VERSION}"
         problems.append(Problem("outbox.schema", wrong))
-    if facts.version >= VERSION:
-        return []
-    schema = identifier(settings.schema)
-    revokes = [
-        f"REVOKE ALL ON FUNCTION {schema}.{each} FROM PUBLIC;" for each in (*_FUNCTIONS, *_TRIGGER_FUNCTIONS)
-    ]
-    sql = "\n".join(
-        [
-            rendered("schema.sql", settings.schema),
-            rendered("capture.sql", settings.schema),
-            *revokes,
-            f"INSERT INTO {schema}.version (version) VALUES ({VERSION});",
-        ]
-    )
-    return [Step(f"make the schema {settings.schema} with its tables and functions", sql)]
+    steps = []
+    if facts.version < VERSION:
+        steps.append(_making(settings.schema, facts.version))
+    return steps + owner_steps(settings.schema, facts, problems, fresh=facts.version == 0)
+
+
+def _making(schema: str, there: int) -> Step:
+    note = f"INSERT INTO {identifier(schema)}.version (version) VALUES ({VERSION});"
+    if there == 0:
+        sql = "\n".join([rendered("schema.sql", schema), made(schema), note])
+        return Step(f"make the schema {schema} with its tables and functions", sql)
+    sql = "\n".join([rendered("upgrade.sql", schema), made(schema), note])
+    return Step(f"bring the schema {schema} from version {there} to {VERSION}", sql)
 
 
 def _own(feed: Feed, settings: Outbox, facts: Facts) -> list[Step]:

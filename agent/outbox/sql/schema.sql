@@ -7,9 +7,14 @@ CREATE TABLE {schema}.version (
 );
 
 -- A feed is one table that is read. "base" is where reading starts; "existing" is what was said of rows older than that.
+-- "system_id", "timeline" and "relation" (this table's own number in the catalogue) tell the database that it was prepared
+-- in from a copy or a successor. "adopted" holds the highest row number at each time that it was adopted.
 CREATE TABLE {schema}.feed (
     feed text PRIMARY KEY,
     system_id text NOT NULL,
+    timeline integer,
+    relation oid NOT NULL,
+    adopted bigint[] NOT NULL DEFAULT '{{}}',
     history integer NOT NULL DEFAULT 1,
     existing text NOT NULL,
     base pg_snapshot NOT NULL,

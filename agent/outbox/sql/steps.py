@@ -16,6 +16,10 @@ NOTHING_SEEN = "'3:3:'::pg_snapshot"
 """A snapshot that sees no transaction: reading from here publishes every row that there is."""
 
 
+TIMELINE = "('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int"
+"""The timeline of the log, another after each failover; what the control file tells of it may be older."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One thing to do."""
@@ -45,10 +49,11 @@ def script(steps: Iterable[Step], lock_timeout: str = "80ms") -> str:
 
 def record(feed: Feed, settings: Outbox, said: str, base: str) -> str:
     """Note the feed: where reading it starts, and what was said of the rows that were there already."""
+    table = f"{identifier(settings.schema)}.feed"
     return (
-        f"INSERT INTO {identifier(settings.schema)}.feed (feed, system_id, existing, base)\n"
-        f"SELECT {literal(feed.name)}, system_identifier::text, {literal(said)}, {base}\n"
-        "FROM pg_control_system() ON CONFLICT DO NOTHING;"
+        f"INSERT INTO {table} (feed, system_id, timeline, relation, existing, base)\n"
+        f"SELECT {literal(feed.name)}, system_identifier::text, {TIMELINE}, {literal(table)}::regclass::oid, "
+        f"{literal(said)}, {base}\nFROM pg_control_system() ON CONFLICT DO NOTHING;"
     )
 
 

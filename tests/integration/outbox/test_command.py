@@ -42,7 +42,7 @@ async def test_init_status_and_sql_tell_what_is(
     assert await run("status", "--config", str(file)) == 1
     assert "pillion outbox init" in capsys.readouterr().out
     assert await run("init", "--config", str(file)) == 0
-    assert "done: 3 steps" in capsys.readouterr().out
+    assert "done: 4 steps" in capsys.readouterr().out
     assert await run("init", "--config", str(file)) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert await run("sql", "--config", str(file)) == 0
