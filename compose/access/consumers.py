@@ -146,17 +146,17 @@ CONSUMERS: Mapping[str, Consumer] = {
 }
 """Everybody who holds a secret."""
 
-VOLUMES = {
+DATA = {
     "consul-data": CONSUL,
     "postgres-data": POSTGRES,
     "nats-data": NATS,
     "consul-backups": CONSUL,
     "postgres-backups": POSTGRES,
-    "pods": PILLION,
-    "storefront-config": PILLION,
-    **{f"{agent}-hook": PILLION for agent in AGENTS},
 }
-"""Volumes without secrets that are handed to the user who writes into them."""
+"""Volumes of data, which their user alone may enter: PostgreSQL does not start on one that others can read."""
+
+SHARED = {"pods": PILLION, "storefront-config": PILLION, **{f"{agent}-hook": PILLION for agent in AGENTS}}
+"""Volumes without secrets that one user writes and the containers beside it read."""
 
 
 def write(root: Path, values: Values) -> int:
@@ -171,7 +171,9 @@ def write(root: Path, values: Values) -> int:
 
 def own(root: Path) -> None:
     """Hand the other volumes to their users."""
-    for name, owner in VOLUMES.items():
+    for name, owner in DATA.items():
+        _own(root / name, owner)
+    for name, owner in SHARED.items():
         _own(root / name, owner, 0o755)
 
 
