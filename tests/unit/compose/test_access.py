@@ -129,8 +129,21 @@ def test_a_consumer_runs_as_the_owner_of_its_secrets_and_cannot_write_them(servi
 
 def test_every_volume_that_is_handed_over_is_one_of_the_system() -> None:
     mounted = {mount.split(":")[0] for mount in COMPOSE["services"]["secrets"]["volumes"]}
-    assert {f"secrets-{name}" for name in consumers.CONSUMERS} | set(consumers.VOLUMES) <= mounted
+    assert {f"secrets-{name}" for name in consumers.CONSUMERS} | set(consumers.DATA) | set(
+        consumers.SHARED
+    ) <= mounted
     assert mounted - {"./access"} <= set(COMPOSE["volumes"])
+
+
+def test_volumes_of_data_are_for_their_user_alone_again_after_each_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.chown", lambda *_: None)
+    for name in (*consumers.DATA, *consumers.SHARED):
+        (tmp_path / name).mkdir(mode=0o755)
+    consumers.own(tmp_path)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    assert modes == {**dict.fromkeys(consumers.DATA, 0o700), **dict.fromkeys(consumers.SHARED, 0o755)}
 
 
 def test_a_password_that_was_changed_already_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
