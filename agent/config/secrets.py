@@ -1,4 +1,5 @@
-"""Secrets that come from files: the ``…_file`` sibling of a secret setting names one."""
+"""Secrets that come from files, at start: the ``…_file`` sibling of a secret setting names one. ``secret`` reads
+them again while the agent runs."""
 
 from pathlib import Path
 
@@ -6,6 +7,7 @@ from agent.config import fields, values
 from agent.config.disk import Disk
 from agent.config.origins import Given, Layer
 from agent.config.problems import Report
+from agent.config.secret import first_line
 from agent.runtime.errors import Problem
 
 
@@ -38,7 +40,7 @@ def resolve(given: Layer, disk: Disk, warnings: list[Problem], report: Report) -
 
 def _read(key: str, path: Path, disk: Disk, warnings: list[Problem], report: Report) -> str | None:
     try:
-        lines = disk.read(path).splitlines()
+        value = first_line(disk.read(path))
         if disk.open_to_all(path):
             warnings.append(
                 Problem(key, f"names {path}, which every user of this machine can read", "mode 0600 or 0640")
@@ -47,12 +49,6 @@ def _read(key: str, path: Path, disk: Disk, warnings: list[Problem], report: Rep
         report.refuse(key, f"names {path}, which can't be read: {error.strerror}")
         return None
     except ValueError as error:
-        report.refuse(key, f"names {path}, which {error}")
+        report.refuse(key, f"names {path}, which {error}", "a file with the value in its first line")
         return None
-    first = lines[0].strip() if lines else ""
-    if not first:
-        report.refuse(
-            key, f"names {path}, whose first line is empty", "a file with the value in its first line"
-        )
-        return None
-    return first
+    return value

@@ -45,6 +45,9 @@ PINNED = {
 # A server that is starting, stopping, failing over, out of something, or whose table is locked now.
 _PASSING = ("08", "25", "40", "53", "55", "57", "58")
 
+# Who changes a password does so in two places, one after the other.
+_IDENTITY = "28"
+
 
 class LockedError(Transient):
     """A lock was not had in time."""
@@ -185,6 +188,8 @@ def _translate(doing: str, error: Any) -> PillionError:
     text = f"{doing}: PostgreSQL says: {error.message or error} ({state})"
     if state.startswith(_PASSING):
         return Transient(text)
+    if state.startswith(_IDENTITY):
+        return Transient(f"{text}; does outbox.database(_file) hold the present user and password?")
     if state in {"3F000", "42P01", "42703", "42883"}:
         return Permanent(f"{text}; run `pillion outbox init`")
     if state == "42501":

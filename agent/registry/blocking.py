@@ -14,6 +14,8 @@ WAIT = 30.0
 """Seconds that Consul may hold a question; a dead connection is noticed a few seconds after that."""
 PAUSE = 0.02
 """Least seconds between two questions: a burst of changes becomes one answer."""
+LOOK = 1.0
+"""Seconds after which a waiting question is given up when the token is another one by then."""
 
 Ask = Callable[[int, float], Awaitable[tuple[int, T]]]
 """(index, wait) → (new index, answer); one of ``Client``'s reads."""
@@ -31,12 +33,19 @@ async def follow(
     The index is dropped after any error, and when it goes backwards: Consul then began anew, and an old
     index would block for the full wait although everything changed. It never stays 0, which would not block
     at all. ``failed`` is told each error; the next try comes after a growing delay of at most 3 s.
+
+    A question that waits can be answered by Consul's streaming backend, which knows no refusal (seen with
+    1.20): for a token that is deleted it gives what it knew, or an empty list with a lower index, in place of
+    an error. So an answer that is not newer is not believed, but asked for again without waiting.
     """
     backoff = Backoff(0.2, 3.0)
     index = 0
     while True:
         try:
-            new, answer = await ask(index, WAIT if index else 0.0)
+            new, answer = await _answer(client, ask(index, WAIT if index else 0.0))
+        except _RenewedError:
+            index = 0
+            continue
         except PillionError as error:
             index = 0
             failed(error)
@@ -45,6 +54,25 @@ async def follow(
         backoff.reset()
         if new < index:
             client.broken()
-        index = 0 if new < index else max(new, 1)
-        await seen(answer)
+        if new >= index:
+            await seen(answer)
+        index = max(new, 1) if new > index or not index else 0
         await asyncio.sleep(PAUSE)
+
+
+class _RenewedError(Exception):
+    """The token is another one than that with which the question was asked."""
+
+
+async def _answer(client: Client, asked: Awaitable[T]) -> T:
+    """The answer; raises _RenewedError when the token changes while it is waited for."""
+    task = asyncio.ensure_future(asked)
+    try:
+        credentials = client.credentials
+        while not (await asyncio.wait({task}, timeout=LOOK if credentials else None))[0]:
+            if client.credentials != credentials:
+                raise _RenewedError
+        return task.result()
+    finally:
+        if task.cancel():
+            await asyncio.wait({task})

@@ -9,6 +9,7 @@ from typing import Any
 import consul.base
 from consul.callback import CB
 
+from agent.config.secret import Secret
 from agent.config.sections.registry import Registry
 from agent.registry.endpoint import Endpoint, local_address
 from agent.registry.token import Token
@@ -30,7 +31,8 @@ async def connect(settings: Registry, connections: int = 0) -> AsyncIterator["Cl
     Registration and reading each get a client of their own, so that neither waits for the other's
     connections.
     """
-    transport = Transport(Endpoint.parse(settings.address), Token(settings), settings.ca_cert, connections)
+    token = Token(Secret.of(settings, "registry.token"))
+    transport = Transport(Endpoint.parse(settings.address), token, settings.ca_cert, connections)
     try:
         yield Client(transport)
     finally:
@@ -65,6 +67,11 @@ class Client:
     def where(self) -> str:
         """Consul's address, for texts."""
         return str(self._transport.endpoint)
+
+    @property
+    def credentials(self) -> int:
+        """Rises with each other ACL token, 0 without any. Raises Transient or Permanent."""
+        return self._transport.token.version
 
     def broken(self) -> None:
         """Note that what was read before may be gone: an index went backwards."""

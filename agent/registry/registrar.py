@@ -5,6 +5,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import structlog
 
@@ -66,6 +67,8 @@ class Registrar:
         self._look = 0.0
         """When to compare the registration again, in seconds of the clock."""
         self._registered_once = False
+        self._credentials = 0
+        """Of the token with which it was registered; 0: none, or not known."""
 
     async def run(self, ready: Ready) -> None:
         """Turn after turn, until cancelled."""
@@ -86,11 +89,13 @@ class Registrar:
     async def turn(self) -> float:
         """Look at the registration if it is time, feed the check; the seconds until the next turn is due."""
         try:
-            if self._clock() >= self._look:
-                await self._reconcile()
+            credentials = self._client.credentials
+            if self._clock() >= self._look or credentials != self._credentials:
+                await self._reconcile(write="token" if credentials != self._credentials else "")
+                self._credentials = credentials
             if not await self._tell():
                 # The service may still be there as it should be, without its check.
-                await self._reconcile(write=True)
+                await self._reconcile(write="check")
                 if not await self._tell():
                     raise Transient("Consul does not know the check that was registered a moment ago")
         except PillionError as error:
@@ -102,8 +107,8 @@ class Registrar:
         self._metrics.registered.set(1)
         return max(min(self._settings.registry.ttl / 3, self._look - self._clock()), 0.05)
 
-    async def _reconcile(self, *, write: bool = False) -> None:
-        """Compare and repair; ``write`` registers even what looks right."""
+    async def _reconcile(self, *, write: str = "") -> None:
+        """Compare and repair; ``write`` is a reason to register even what looks right."""
         desired = definition.build(self._settings, self._host, await self._address())
         found = await self._client.service(desired.instance)
         reason = "" if found is None else ", ".join(definition.differences(desired.body, found))
@@ -111,7 +116,7 @@ class Registrar:
             self._registration.set(Registration(problem="Consul does not know this instance"))
             reason = "lost" if self._registered_once else "new"
         if reason or write:
-            await self._register(desired, reason or "check")
+            await self._register(desired, reason or write)
         self._registered_once = True
         interval = self._settings.registry.reconcile_interval
         self._look = self._clock() + random.uniform(0.8, 1.0) * interval  # noqa: S311 - not for secrets
@@ -120,7 +125,12 @@ class Registrar:
         # Consul keeps the status of a check that it still has. One that it lost comes back as the gate sees
         # it, so that a Consul that lost its data brings no well instance to critical.
         status = "passing" if self._verdicts.value.passing else "critical"
-        await self._client.register({**desired.body, "Check": {**desired.body["Check"], "Status": status}})
+        check = {**desired.body["Check"], "Status": status}
+        if self._client.credentials:
+            # Consul's agent tells its servers of a service with the token of its registration. What a token
+            # that was deleted kept it from telling, it takes for told, until something differs.
+            check["Notes"] = f"registered {datetime.now(UTC).isoformat()}"
+        await self._client.register({**desired.body, "Check": check})
         self._metrics.repairs.labels(reason if reason in {"new", "lost"} else "changed").inc()
         event = "registration.created" if reason == "new" else "registration.repaired"
         log.info(event, instance=desired.instance, reason=reason, address=desired.body["Address"])

@@ -37,7 +37,7 @@ class Transport:
         """``connections`` 0: no limit. A request beyond the limit waits, so it must exceed the blocking
         queries."""
         self.endpoint = endpoint
-        self._token = token
+        self.token = token
         # A connection per request: one that Consul closed meanwhile would look like a Consul that is away.
         connector = aiohttp.TCPConnector(limit=connections, force_close=True, ssl=_tls(endpoint, ca_cert))
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT)
@@ -69,7 +69,7 @@ class Transport:
     ) -> Any:
         query = f"?{urllib.parse.urlencode(params)}" if params else ""
         url = yarl.URL(f"{self.endpoint}{urllib.parse.quote(path, safe='/:')}{query}", encoded=True)
-        token = self._token.read()
+        token = self.token.read()
         headers = {"X-Consul-Token": token} if token else {}
         doing = f"{method} {path} at Consul {self.endpoint}"
         try:

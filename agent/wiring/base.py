@@ -40,6 +40,7 @@ from agent.runtime.health import Board
 from agent.runtime.latest import Latest
 from agent.runtime.once import Once
 from agent.runtime.supervisor import Supervisor
+from agent.wiring import secrets
 
 ENVOY_STOP = 5.0
 """Seconds that an Envoy without traffic may take to end."""
@@ -119,6 +120,11 @@ class Base:
             health=Address.parse(health) if health else None,
             metrics=Address.parse(metrics) if metrics else None,
         )
+
+    def secrets(self) -> secrets.Secrets | None:
+        """The word on the secrets that come from files, where there are any."""
+        found = secrets.from_files(self.settings)
+        return secrets.Secrets(found, self.board.of("secrets")) if found else None
 
     def watcher(self, reading: client.Client, wanted: frozenset[str] | None) -> Watcher:
         """The catalogue's one writer; ``wanted`` None: all services."""

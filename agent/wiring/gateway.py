@@ -30,14 +30,16 @@ class Gateway:
         """The components in the order of their start; they stop in reverse."""
         base = self._base
         node = Node(self._instance, self._name, base.settings.service.zone)
-        return (
+        parts = (
             base.admin(self._sources()),
+            base.secrets(),
             base.watcher(self._reading, None),
             *base.proxy(self._plan, node),
             base.upstreams(self._plan),
             base.opened(),
             LastDrain(base.leaving, self._departure.at_last, self._departure.longest),
         )
+        return tuple(part for part in parts if part is not None)
 
     def _plan(self, catalog: Catalog, settings: Settings) -> Snapshot:
         return planner.plan_gateway(settings, catalog, self._base.fragments)

@@ -2,6 +2,7 @@
 
 from opentelemetry.trace import Tracer
 
+from agent.config.secret import Secret
 from agent.outbox import brokers, metrics
 from agent.outbox.relay import Relay
 from agent.wiring.base import Base
@@ -14,7 +15,7 @@ def relay(base: Base, instance: str, tracer: Tracer) -> Relay:
         settings,
         service=name,
         identity=instance,
-        url=lambda: settings.database,
+        url=Secret.of(settings, "outbox.database").read,
         broker=brokers.make(settings.broker, name),
         health=base.board.of("relay"),
         metrics=metrics.Metrics(base.collectors),

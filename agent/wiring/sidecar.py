@@ -62,6 +62,7 @@ class Sidecar:
         wanted = None if "*" in settings.upstreams else frozenset(settings.upstreams)
         parts = (
             base.admin(self._sources()),
+            base.secrets(),
             base.watcher(self._reading, wanted),
             self._overrides(),
             *base.proxy(self._plan, node),

@@ -8,13 +8,14 @@ content mode (percent-encoding).
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
+from agent.config.secret import Secret
 from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.brokers import Link, Outcomes
 from agent.outbox.brokers.wire import Server, Wire
@@ -54,12 +55,10 @@ _ACK = msgspec.json.Decoder(_Ack)
 def make(settings: Settings, service: str) -> "Nats":
     """The broker of these settings; raises Misconfigured."""
     problems = []
-    servers = []
-    for url in settings.url.split(","):
-        try:
-            servers.append(Server.parse(url.strip()))
-        except ValueError as error:
-            problems.append(Problem("outbox.broker.url", str(error)))
+    try:
+        _servers(settings.url)
+    except ValueError as error:
+        problems.append(Problem("outbox.broker.url", str(error)))
     stream = settings.stream or service
     if not _STREAM.fullmatch(stream):
         problems.append(
@@ -67,7 +66,13 @@ def make(settings: Settings, service: str) -> "Nats":
         )
     if problems:
         raise Misconfigured(problems)
-    return Nats(servers, stream, create=settings.create, timeout=settings.timeout)
+    url = Secret.of(settings, "outbox.broker.url").read
+    return Nats(url, stream, create=settings.create, timeout=settings.timeout)
+
+
+def _servers(url: str) -> list[Server]:
+    """The servers of the setting's value; raises ValueError without it."""
+    return [Server.parse(each.strip()) for each in url.split(",")]
 
 
 class Nats:
@@ -75,8 +80,9 @@ class Nats:
 
     name = "nats"
 
-    def __init__(self, servers: list[Server], stream: str, *, create: bool, timeout: float) -> None:
-        self._servers = servers
+    def __init__(self, url: Callable[[], str], stream: str, *, create: bool, timeout: float) -> None:
+        """``url`` is asked whenever a link is made, so that changed credentials count."""
+        self._url = url
         self._stream = stream
         self._create = create
         self._turn = asyncio.Lock()
@@ -95,7 +101,12 @@ class Nats:
 
     async def _open(self, link: "JetStream") -> None:
         errors: list[str] = []
-        for server in self._servers:
+        try:
+            servers = _servers(self._url())
+        except ValueError as error:
+            # None: a word of the library could show what stands before the host.
+            raise Transient(f"connecting to NATS: outbox.broker.url {error}") from None
+        for server in servers:
             try:
                 async with asyncio.timeout(self._timeout):
                     await link.wire.open(server)

@@ -86,11 +86,20 @@ async def test_a_token_file_is_read_again_when_it_changed(odd: Odd, tmp_path: Pa
     async with client.connect(Registry(address=odd.url, token_file=str(file))) as consul:
         await consul.deregister("i")
         file.write_text("second and longer\n")
+        await until(lambda: consul.credentials == 2)
         await consul.deregister("i")
         file.unlink()
-        with pytest.raises(Transient, match=r"reading registry\.token_file"):
-            await consul.deregister("i")
-    assert [request.headers["X-Consul-Token"] for request in odd.asked] == ["first", "second and longer"]
+        await consul.deregister("i")
+    given = [request.headers["X-Consul-Token"] for request in odd.asked]
+    assert given == ["first", "second and longer", "second and longer"]
+
+
+async def test_without_a_readable_token_nothing_is_asked_as_anybody(odd: Odd, tmp_path: Path) -> None:
+    """Consul answers who is nobody with empty lists, which would empty the catalogue."""
+    async with client.connect(Registry(address=odd.url, token_file=str(tmp_path / "token"))) as consul:
+        with pytest.raises(Transient, match=r"registry\.token_file names"):
+            await consul.services()
+    assert odd.asked == []
 
 
 async def test_a_token_that_no_header_can_hold_is_refused_without_being_shown(odd: Odd) -> None:

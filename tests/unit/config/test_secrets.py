@@ -49,8 +49,8 @@ def test_a_file_that_everybody_reads_is_a_warning():
     ("files", "disk", "said"),
     [
         ({}, {}, "No such file"),
-        ({"/run/token": ""}, {}, "first line is empty"),
-        ({"/run/token": "\nx"}, {}, "first line is empty"),
+        ({"/run/token": ""}, {}, "an empty first line"),
+        ({"/run/token": "\nx"}, {}, "an empty first line"),
         ({"/run/token": "x"}, {"broken": {"/run/token"}}, "Permission denied"),
     ],
 )

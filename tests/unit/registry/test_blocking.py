@@ -20,6 +20,7 @@ class Script:
         self.seen: list[str] = []
         self.errors: list[PillionError] = []
         self.breaks = 0
+        self.credentials = 0
 
     def broken(self) -> None:
         self.breaks += 1
@@ -59,15 +60,53 @@ async def follow(script: Script) -> Script:
 
 async def test_the_first_question_does_not_block_and_each_later_one_carries_the_index() -> None:
     script = await follow(Script((5, "a"), (7, "b"), (7, "b")))
-    assert script.asked == [0, 5, 7, 7]
-    assert script.waits == [0.0, *[blocking.WAIT] * 3]
+    assert script.asked == [0, 5, 7, 0]
+    assert script.waits == [0.0, blocking.WAIT, blocking.WAIT, 0.0]
     assert script.seen == ["a", "b", "b"]
+
+
+async def test_a_wait_without_news_is_followed_by_a_question_that_does_not_wait() -> None:
+    """Only such a one is refused when the token is gone; one that waits is told the old again."""
+    script = await follow(Script((7, "a"), (7, "a"), (7, "a"), (9, "b")))
+    assert script.asked == [0, 7, 0, 7, 9]
 
 
 async def test_an_index_that_goes_backwards_is_dropped_and_counts_as_a_break() -> None:
     script = await follow(Script((50, "a"), (11, "b"), (12, "c")))
     assert script.asked == [0, 50, 0, 12]
-    assert (script.seen, script.breaks) == (["a", "b", "c"], 1)
+    assert (script.seen, script.breaks) == (["a", "c"], 1)
+
+
+async def test_an_empty_answer_to_a_token_that_is_gone_is_not_believed() -> None:
+    script = await follow(Script((50, "a"), (1, ""), Permanent("denied"), (51, "b")))
+    assert script.asked == [0, 50, 0, 0, 51]
+    assert script.seen == ["a", "b"]
+
+
+async def test_a_question_that_waits_is_asked_again_when_the_token_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blocking, "LOOK", 0.01)
+    script = Script((5, "a"), (6, "b"))
+    script.credentials = 1
+    asked: list[int] = []
+    cancelled: list[int] = []
+
+    async def ask(index: int, wait: float) -> tuple[int, str]:
+        asked.append(index)
+        if index == 5:
+            script.credentials = 2
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.append(index)
+        return await script.ask(index, wait)
+
+    client: Any = script
+    with pytest.raises(asyncio.CancelledError):
+        await blocking.follow(client, ask, script.see, script.errors.append)
+    assert (asked, cancelled) == ([0, 5, 0, 6], [5])
+    assert (script.seen, script.errors) == (["a", "b"], [])
 
 
 async def test_an_index_of_0_is_never_used() -> None:

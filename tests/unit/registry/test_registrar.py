@@ -30,6 +30,8 @@ class Consul:
         self.error: PillionError | None = None
         self.local = "10.0.0.5"
         self.member = "10.0.0.6"
+        self.credentials = 0
+        self.notes: list[str | None] = []
 
     async def local_address(self) -> str:
         return self.local
@@ -44,6 +46,7 @@ class Consul:
 
     async def register(self, body: dict[str, Any]) -> None:
         self.statuses.append(body["Check"]["Status"])
+        self.notes.append(body["Check"].get("Notes"))
         self.services[body["ID"]] = {**body, "Service": body["Name"]}
 
     async def deregister(self, instance: str) -> bool:
@@ -117,6 +120,30 @@ async def test_what_is_as_it_should_be_is_not_written_again() -> None:
     world.now = 11.0
     await world.registrar.turn()
     assert len(world.consul.statuses) == 1
+
+
+async def test_another_token_registers_again_at_once_and_differently_each_time() -> None:
+    """Consul keeps the token of a registration and tells its servers with it; equal it would tell nothing."""
+    world = World()
+    for credentials in (1, 1, 2, 2):
+        world.consul.credentials = credentials
+        await world.registrar.turn()
+    assert len(world.consul.notes) == 2
+    assert None not in world.consul.notes
+    assert len(set(world.consul.notes)) == 2
+
+
+async def test_an_agent_that_starts_with_a_token_registers_also_what_looks_right() -> None:
+    """It may have been started because of the new token."""
+    world, after = World(), World()
+    world.consul.credentials = 1
+    await world.registrar.turn()
+    after.consul.services = world.consul.services
+    await after.registrar.turn()
+    assert len(after.consul.statuses) == 0
+    after.consul.credentials = 1
+    await after.registrar.turn()
+    assert len(after.consul.statuses) == 1
 
 
 async def test_a_changed_address_of_the_machine_is_registered_at_the_next_look() -> None:
