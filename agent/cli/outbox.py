@@ -4,12 +4,15 @@ fare."""
 import asyncio
 import dataclasses
 import json
+import time
 
 import click
 
 from agent.cli.options import SettingsCommand, settings_options
+from agent.cli.outbox_words import told
 from agent.config import sources
 from agent.config.sections.outbox import Outbox
+from agent.outbox.adoption import Adopted, Adopter, How
 from agent.outbox.database import Database
 from agent.outbox.feeds import feeds
 from agent.outbox.sql.facts import gather
@@ -30,6 +33,14 @@ role_option = click.option(
     "--role", default="", metavar="NAME", help="Grant this database role what a relay needs, and no more."
 )
 
+wait_option = click.option(
+    "--wait",
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long one table's lock is tried for.",
+)
+
 
 @click.group()
 def command() -> None:
@@ -39,13 +50,7 @@ def command() -> None:
 @command.command(cls=SettingsCommand)
 @existing_option
 @role_option
-@click.option(
-    "--wait",
-    default=120.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long one table's lock is tried for.",
-)
+@wait_option
 @settings_options(SECTIONS)
 def init(resolved: sources.Resolved, existing: Existing | None, role: str, wait: float) -> None:
     """Bring the database to what the settings ask for; again is no change.
@@ -99,6 +104,34 @@ def status(resolved: sources.Resolved, as_json: bool) -> None:
 async def _surveys(settings: Outbox) -> list[Survey]:
     async with _database(settings).connection() as connection:
         return await survey(connection, settings)
+
+
+@command.command(cls=SettingsCommand)
+@click.option("--restored", "how", flag_value="restored", help="The database was restored from a backup.")
+@click.option("--pg-upgraded", "how", flag_value="pg-upgraded", help="The cluster went through pg_upgrade.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@wait_option
+@settings_options(SECTIONS)
+def adopt(resolved: sources.Resolved, how: How | None, as_json: bool, wait: float) -> None:
+    """Let the feeds of a database that was restored, or went through pg_upgrade, be relayed again.
+
+    Until then a relay publishes nothing there. --restored tells anew what is still to publish; it is right in doubt.
+    --pg-upgraded keeps the saved position. Run it as who ran `init`; nothing is changed where it fails.
+    """
+    settings = _needed(resolved)
+    if how is None:
+        raise click.UsageError("say what happened: --restored or --pg-upgraded")
+    done = asyncio.run(_adopted(settings, how, wait))
+    click.echo(json.dumps([dataclasses.asdict(each) for each in done], indent=2) if as_json else told(done))
+
+
+async def _adopted(settings: Outbox, how: How, wait: float) -> list[Adopted]:
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    database = _database(settings)
+    await Installer(database, settings, say, wait).secure()
+    return await Adopter(database, settings, say, wait, time.monotonic).adopt(how)
 
 
 def _line(found: Survey) -> str:

@@ -7,6 +7,7 @@ import random
 
 import structlog
 
+from agent.outbox import identity
 from agent.outbox.database import Database
 from agent.outbox.metrics import Metrics
 from agent.outbox.names import identifier
@@ -27,6 +28,7 @@ class Cleaner:
     ) -> None:
         """``retention`` in seconds, above 0."""
         self._database = database
+        self._schema = schema
         self._feed = feed
         self._retention = retention
         self._metrics = metrics
@@ -60,11 +62,15 @@ class Cleaner:
         """Delete all that may go; how many rows that were. Raises Transient or Permanent."""
         total, after = 0, self._start
         start: int | None = None
+        doing = f"cleaning up {self._feed}"
         async with self._database.connection() as connection:
+            # The address may lead elsewhere by now, where the saved position means nothing.
+            home = await identity.look(connection, self._schema, self._feed, doing)
+            if home is None:
+                return total
+            identity.checked(home, doing)
             while True:
-                (chunk,) = await connection.fetch(
-                    f"cleaning up {self._feed}", self._sql, self._feed, self._retention, after
-                )
+                (chunk,) = await connection.fetch(doing, self._sql, self._feed, self._retention, after)
                 total += int(chunk["gone"])
                 self._metrics.cleaned.labels(self._feed).inc(chunk["gone"])
                 if start is None and chunk["kept"] is not None:

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from agent.outbox import identity
 from agent.outbox.cursor import BUCKETS, Place
 from agent.outbox.database import Connection, Row
 from agent.outbox.names import identifier
@@ -43,6 +44,10 @@ class Claim:
     history: int
     sent: float
     """When the claim was sent, by the relay's own clock: from here on its lease counts."""
+    adopted: tuple[int, ...]
+    """See ``identity.Home``."""
+    server: identity.Server
+    """Where it was claimed; what is read elsewhere is not what the places are about."""
 
 
 class Lease:
@@ -89,9 +94,15 @@ class Ledger:
     """Pillion's own tables of one feed. Every method raises Transient or Permanent."""
 
     def __init__(self, schema: str, feed: str) -> None:
+        self._name = schema
         self._schema = identifier(schema)
         self._feed = feed
         self._doing = f"claiming the outbox {feed}"
+
+    async def home(self, connection: Connection, *, lock: bool = False) -> identity.Home | None:
+        """Where the feed is, None where it is not prepared; raises ForeignError too."""
+        home = await identity.look(connection, self._name, self._feed, self._doing, lock=lock)
+        return identity.checked(home, self._doing) if home is not None else None
 
     async def owners(self, connection: Connection) -> list[Owner]:
         """Who owns the feed's buckets now."""
@@ -113,34 +124,35 @@ class Ledger:
         sent = clock()
         async with connection.transaction(self._doing):
             # One at a time: of two that see the same dead owner the second sees the first.
-            feed = await connection.fetch(
-                self._doing,
-                f"SELECT history, system_id FROM {self._schema}.feed WHERE feed = $1 FOR UPDATE",
-                self._feed,
-            )
+            home = await self.home(connection, lock=True)
             owners = await self.owners(connection)
-            if not feed or not all(watch.is_gone(each) for each in owners):
+            if home is None or not all(watch.is_gone(each) for each in owners):
                 return None
-            await self._same_system(connection, feed[0]["system_id"])
+            history = await self._arrive(connection, home)
             rows = await self._take(connection, owner, [each.name for each in owners if each.name])
         return Claim(
             owner,
             {row["bucket"]: row["epoch"] for row in rows},
             {row["bucket"]: _place(row["base"], row["target"], row["pos"]) for row in rows},
-            feed[0]["history"],
+            history,
             sent,
+            home.adopted,
+            home.server,
         )
 
-    async def _same_system(self, connection: Connection, expected: str) -> None:
-        here = await connection.value(self._doing, "SELECT system_identifier::text FROM pg_control_system()")
-        if here != expected:
-            raise Permanent(
-                f"{self._doing}: this is another PostgreSQL cluster (system identifier {here}) than "
-                f"the one it was prepared "
-                f"on ({expected}): after a restore or pg_upgrade the saved position means nothing "
-                f"here, and going on would "
-                "lose or repeat events; nothing is published until the feed is adopted"
-            )
+    async def _arrive(self, connection: Connection, home: identity.Home) -> int:
+        if home.timeline == home.server.timeline:
+            return home.history
+        # A failover may have lost the last commits, though they were published: their numbers come again.
+        history = home.history + home.is_successor
+        await connection.execute(
+            self._doing,
+            f"UPDATE {self._schema}.feed SET timeline = $2, history = $3 WHERE feed = $1",
+            self._feed,
+            home.server.timeline,
+            history,
+        )
+        return history
 
     async def _take(self, connection: Connection, owner: str, dead: list[str]) -> list[Row]:
         schema = self._schema

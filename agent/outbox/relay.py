@@ -11,10 +11,10 @@ import structlog
 from opentelemetry.trace import Tracer
 
 from agent.config.sections.outbox import Outbox
-from agent.outbox import events, shape
+from agent.outbox import events, identity, shape
 from agent.outbox.brokers import Broker
 from agent.outbox.cleanup import Cleaner
-from agent.outbox.cursor import Cursor
+from agent.outbox.cursor import BUCKETS, Cursor
 from agent.outbox.database import Connection, Database
 from agent.outbox.feeds import Feed, feeds
 from agent.outbox.leases import Claim, Ledger, LostError, Watch
@@ -25,7 +25,7 @@ from agent.outbox.status import FeedStatus, stopped
 from agent.outbox.turns import Turns
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
-from agent.runtime.errors import PillionError
+from agent.runtime.errors import PillionError, Transient
 from agent.runtime.health import Health
 
 log = structlog.get_logger(__name__)
@@ -173,6 +173,8 @@ class FeedRelay:
                 self._tell(str(error))
                 pause = backoff.next()
             except (PillionError, TimeoutError) as error:
+                if isinstance(error, identity.ForeignError):
+                    self._metrics.stopped.labels(self.name).set(BUCKETS)
                 self._tell(str(error) or "PostgreSQL did not answer within the lease")
                 pause = backoff.next(getattr(error, "delay", None))
             await self._rest(pause)
@@ -196,6 +198,8 @@ class FeedRelay:
 
     async def _once(self) -> None:
         async with self._database.connection() as writes:
+            await self._ledger.home(writes)
+            self._metrics.stopped.labels(self.name).set(0)
             owners = await self._ledger.owners(writes)
             self._holder = next((each.name for each in owners if each.name), "")
             gone = [self._watch.is_gone(each) for each in owners]
@@ -211,13 +215,18 @@ class FeedRelay:
 
     async def _work(self, writes: Connection, claim: Claim) -> None:
         async with self._reads.connection() as reads:
+            if await identity.server(reads, f"reading the outbox {self.name}") != claim.server:
+                raise Transient(
+                    f"reading the outbox {self.name}: two connections to outbox.database led to two servers, as in a "
+                    "failover; it is claimed again"
+                )
             table = await shape.look(reads, self._feed)
             block = int(
                 await reads.value(
                     f"reading the outbox {self.name}", "SELECT current_setting('wal_block_size')::int"
                 )
             )
-            maker = events.Maker(self._service, self._feed, table.content, claim.history)
+            maker = events.Maker(self._service, self._feed, table.content, claim.history, claim.adopted)
             reader = Reader(reads, table, self.name, self._settings.page, block)
             turns = Turns(Cursor(claim.places), reader, maker, self._metrics, self._clock)
             self._session = session = self._session_of(claim, turns)

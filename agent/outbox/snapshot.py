@@ -26,6 +26,12 @@ class Snapshot:
         """Whether what this transaction wrote is visible."""
         return xid < self.xmax and (xid < self.xmin or xid not in self.xip)
 
+    def without(self, xid: int) -> "Snapshot":
+        """The same, but blind to this transaction: PostgreSQL leaves out the one that takes the snapshot."""
+        if xid >= self.xmax or xid in self.xip:
+            return self
+        return Snapshot(min(self.xmin, xid), self.xmax, tuple(sorted((*self.xip, xid))))
+
     @property
     def age(self) -> tuple[int, int]:
         """A key by which snapshots of one server sort from the oldest to the newest."""

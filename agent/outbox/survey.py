@@ -5,7 +5,7 @@
 from dataclasses import dataclass
 
 from agent.config.sections.outbox import Outbox
-from agent.outbox import shape
+from agent.outbox import identity, shape
 from agent.outbox.database import Connection
 from agent.outbox.feeds import Feed, feeds
 from agent.outbox.names import identifier
@@ -40,6 +40,9 @@ async def survey(connection: Connection, settings: Outbox) -> list[Survey]:
 async def _feed(connection: Connection, settings: Outbox, feed: Feed) -> Survey:
     doing = f"looking at the outbox {feed.name}"
     try:
+        home = await identity.look(connection, settings.schema, feed.name, doing)
+        if home is not None:
+            identity.checked(home, doing)
         rows = await connection.fetch(
             doing,
             "SELECT bucket, owner, base::text, target::text, pos "

@@ -200,11 +200,17 @@ async def _table(connection: Connection, name: Name) -> TableFacts | None:
 
 
 async def _sequences(connection: Connection, oid: int, columns: Mapping[str, Column]) -> dict[str, Numbering]:
-    found: dict[str, Numbering] = {}
+    found = {}
     for column in columns.values():
-        if column.numbered:
-            rows = await connection.fetch(_DOING, _SEQUENCE, oid, column.name)
-            for each in rows:
-                numbering = Numbering(each["name"], each["cache"], each["step"], each["cycle"])
-                found[column.name] = numbering
+        numbering = await numbered(connection, oid, column.name) if column.numbered else None
+        if numbering is not None:
+            found[column.name] = numbering
     return found
+
+
+async def numbered(connection: Connection, oid: int, column: str) -> Numbering | None:
+    """The sequence that fills a column of the table of that oid; raises Transient."""
+    rows = await connection.fetch(_DOING, _SEQUENCE, oid, column)
+    return (
+        Numbering(rows[-1]["name"], rows[-1]["cache"], rows[-1]["step"], rows[-1]["cycle"]) if rows else None
+    )

@@ -2,17 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from agent.config.sections.outbox import Outbox
 from agent.outbox.database import Connection, Database, LockedError
 from agent.outbox.names import Name, identifier
 from agent.outbox.sql.facts import gather
-from agent.outbox.sql.owner import warnings
+from agent.outbox.sql.owner import owner_steps, warnings
 from agent.outbox.sql.plan import grants, names, plan
 from agent.outbox.sql.steps import Existing, Step
 from agent.runtime.backoff import Backoff
-from agent.runtime.errors import Transient
+from agent.runtime.errors import Misconfigured, Problem, Transient
 
 Say = Callable[[str], None]
 
@@ -28,7 +28,7 @@ _BLOCKERS = """
 SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), a.backend_type) AS who, a.usename AS role,
        extract(epoch FROM clock_timestamp() - a.xact_start)::int AS age
 FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-WHERE l.locktype = 'relation' AND l.relation = $1::oid AND l.granted
+WHERE l.locktype = 'relation' AND l.relation IN (SELECT to_regclass(t)::oid FROM unnest($1::text[]) AS t) AND l.granted
   AND a.pid <> pg_backend_pid() AND a.xact_start IS NOT NULL
 ORDER BY age DESC LIMIT 5"""
 
@@ -78,46 +78,73 @@ class Installer:
                     await connection.execute(step.title, step.sql)
 
     async def _locked(self, connection: Connection, step: Step, table: Name) -> None:
-        # Behind a lock that waits, every statement of the service waits too: so it waits a moment only, then
-        # steps back.
-        backoff = Backoff(0.1, 2.0)
-        ends = asyncio.get_running_loop().time() + self._patience
-        while True:
-            waiting = await self._blockers(connection, table)
-            if not any(age > OLD for _, age in waiting):
-                try:
-                    await self._once(connection, step)
-                except LockedError:
-                    waiting = await self._blockers(connection, table)
-                else:
-                    return
-            who = "; ".join(text for text, _ in waiting) or "somebody, for a moment"
-            if asyncio.get_running_loop().time() > ends:
-                raise Transient(
-                    f"{step.title}: the lock on {table} was not had within {self._patience:g} s; in "
-                    f"the way: {who}. "
-                    "Nothing is left half done: run this again when they have ended"
-                )
-            self._say(f"  waiting for the lock on {table}; in the way: {who}")
-            await asyncio.sleep(backoff.next())
+        async def once() -> None:
+            async with connection.transaction(step.title):
+                await briefly(connection, step.title)
+                await connection.execute(step.title, step.sql)
 
-    async def _once(self, connection: Connection, step: Step) -> None:
-        async with connection.transaction(step.title):
-            timeout = random.randint(50, 100)  # noqa: S311 - jitter
-            await connection.execute(step.title, f"SET LOCAL lock_timeout = '{timeout}ms'")
-            await connection.execute(step.title, step.sql)
+        await locked(connection, step.title, (table,), once, say=self._say, patience=self._patience)
 
-    async def _blockers(self, connection: Connection, table: Name) -> list[tuple[str, int]]:
-        doing = f"looking for open transactions on {table}"
-        oid = await connection.value(doing, "SELECT to_regclass($1)::oid::int8", table.sql)
-        rows = await connection.fetch(doing, _BLOCKERS, oid or 0)
-        return [
-            (
-                f"process {row['pid']} ({row['who']}, role {row['role']}), open for {row['age']} s",
-                int(row["age"] or 0),
+    async def secure(self) -> None:
+        """Only keep the trigger functions from running with too many rights; raises as ``install`` does."""
+        problems: list[Problem] = []
+        async with self._database.connection() as connection:
+            facts = await gather(connection, self._settings.schema, ())
+            steps = owner_steps(self._settings.schema, facts, problems, fresh=False) if facts.version else []
+            if problems:
+                raise Misconfigured(problems)
+            await self.run(connection, steps)
+
+
+async def briefly(connection: Connection, doing: str) -> None:
+    """Let the transaction wait for locks for a moment only."""
+    timeout = random.randint(50, 100)  # noqa: S311 - jitter
+    await connection.execute(doing, f"SET LOCAL lock_timeout = '{timeout}ms'")
+
+
+async def locked(
+    connection: Connection,
+    title: str,
+    tables: Sequence[Name],
+    once: Callable[[], Awaitable[None]],
+    *,
+    say: Say,
+    patience: float,
+) -> None:
+    """Run ``once``, a transaction that locks the tables ``briefly``, until it had them; raises Transient with who is
+    in the way after ``patience`` seconds."""
+    # Behind a lock that waits, every statement of the service waits too: so it waits a moment only, then steps back.
+    backoff = Backoff(0.1, 2.0)
+    ends = asyncio.get_running_loop().time() + patience
+    named = ", ".join(map(str, tables))
+    while True:
+        waiting = await _blockers(connection, tables)
+        if not any(age > OLD for _, age in waiting):
+            try:
+                await once()
+            except LockedError:
+                waiting = await _blockers(connection, tables)
+            else:
+                return
+        who = "; ".join(text for text, _ in waiting) or "somebody, for a moment"
+        if asyncio.get_running_loop().time() > ends:
+            raise Transient(
+                f"{title}: the lock on {named} was not had within {patience:g} s; in the way: {who}. "
+                "Nothing is left half done: run this again when they have ended"
             )
-            for row in rows
-        ]
+        say(f"  waiting for the lock on {named}; in the way: {who}")
+        await asyncio.sleep(backoff.next())
+
+
+async def _blockers(connection: Connection, tables: Sequence[Name]) -> list[tuple[str, int]]:
+    rows = await connection.fetch("looking for open transactions", _BLOCKERS, [table.sql for table in tables])
+    return [
+        (
+            f"process {row['pid']} ({row['who']}, role {row['role']}), open for {row['age']} s",
+            int(row["age"] or 0),
+        )
+        for row in rows
+    ]
 
 
 async def has_schema(connection: Connection, schema: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Literal
 from agent.config.sections.outbox import Outbox
 from agent.outbox.cursor import BUCKETS
 from agent.outbox.feeds import Feed
+from agent.outbox.identity import TIMELINE
 from agent.outbox.names import Name, identifier, literal
 
 Existing = Literal["publish", "ignore"]
@@ -14,10 +15,6 @@ Existing = Literal["publish", "ignore"]
 
 NOTHING_SEEN = "'3:3:'::pg_snapshot"
 """A snapshot that sees no transaction: reading from here publishes every row that there is."""
-
-
-TIMELINE = "('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int"
-"""The timeline of the log, another after each failover; what the control file tells of it may be older."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,186 @@
+"""A database that was lost and restored from a backup: nothing is lost that it holds, nothing repeated that it knows
+as published."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.config.sections.outbox import Outbox
+from agent.demo import backing
+from agent.outbox.adoption import Adopted, Adopter
+from agent.outbox.database import Database
+from agent.outbox.relay import boot_clock
+from agent.outbox.sql.install import SESSION
+from agent.runtime.health import State
+from tests.integration.outbox import clusters, history
+from tests.integration.outbox.bench import Arrived, Bench
+from tests.integration.outbox.test_history import FEEDS, prepared, writers
+from tests.waiting import until
+
+TABLES = {"changes": "pillion.outbox", "table": "public.ob"}
+
+
+class Lost:
+    """A bench whose cluster can be exchanged for another one."""
+
+    def __init__(self, bench: Bench, folder: Path) -> None:
+        self.bench = bench
+        self.folder = folder
+        self.said: list[str] = []
+        self._servers: list[backing.Postgres] = []
+
+    async def cluster(self, at: int = 0) -> backing.Postgres:
+        """A new cluster, which the bench uses from now on."""
+        server = await clusters.cluster(self.folder / f"cluster{len(self._servers)}", at=at)
+        self._servers.append(server)
+        self.bench.url = server.database(clusters.DATABASE)
+        await self.bench.open()
+        return server
+
+    def settings(self, settings: Outbox) -> Outbox:
+        """The same settings for the present cluster."""
+        import msgspec
+
+        return msgspec.structs.replace(settings, database=self.bench.url)
+
+    async def dump(self) -> Path:
+        file = self.folder / "backup"
+        await clusters.tool("pg_dump", "-Fc", "-f", str(file), self.bench.url)
+        return file
+
+    async def lose(self) -> None:
+        """The cluster is gone from one moment to the next."""
+        await asyncio.to_thread(self._servers[-1].kill)
+
+    async def adopt(self, settings: Outbox, how: Any = "restored") -> list[Adopted]:
+        database = Database(lambda: settings.database, settings=SESSION)
+        return await Adopter(database, settings, self.said.append, 20.0, boot_clock).adopt(how)
+
+    def stop(self) -> None:
+        for server in self._servers:
+            server.kill()
+
+
+@pytest.fixture
+async def lost(shared_nats: backing.Nats, short_folder: Path) -> AsyncIterator[Lost]:
+    """A service whose cluster is its own; the folder must be one that PostgreSQL's user can write to."""
+    short_folder.chmod(0o777)
+    bench = Bench("", shared_nats.url)
+    lost = Lost(bench, short_folder)
+    try:
+        yield lost
+    finally:
+        await bench.close()
+        await asyncio.to_thread(lost.stop)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a test finds after the restore."""
+
+    settings: Outbox
+    ledger: clusters.Ledger
+    before: list[Arrived]
+    """What was in the stream when the old cluster was lost."""
+
+
+async def restored(lost: Lost, mode: str, tmp_path: Path, *, old: int, new: int) -> Restored:
+    """Writers and a relay work, a backup is taken meanwhile, the cluster is lost, another one has the backup."""
+    bench = lost.bench
+    await lost.cluster(old)
+    await bench.make_stream()
+    settings = await prepared(bench, mode)
+    work = writers(bench, mode, history.History())
+    child = bench.process(settings, tmp_path, "old")
+    work.start()
+    await until(lambda: _more(bench, 300))
+    dump = await lost.dump()
+    await until(lambda: _more(bench, 500))
+    await work.stop()
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    await lost.lose()
+    await lost.cluster(new)
+    await clusters.restore(dump, bench.url)
+    found = await clusters.ledger(bench.service, FEEDS[mode], TABLES[mode])
+    assert found.published
+    assert found.unpublished
+    return Restored(lost.settings(settings), found, await bench.arrived())
+
+
+async def _more(bench: Bench, count: int) -> bool:
+    return await bench.count() >= count
+
+
+def row(message: Arrived) -> tuple[str, int]:
+    """History and row number of a message."""
+    life, _, number = message.headers["ce-sequence"].partition("-")
+    return life, int(number)
+
+
+@pytest.mark.parametrize("mode", ["changes", "table"])
+@pytest.mark.parametrize(
+    ("old", "new"), [(100, 0), (0, 0), (0, 100)], ids=["far-below", "overlapping", "far-above"]
+)
+async def test_what_the_backup_knew_as_unsent_and_what_is_written_since_arrives_once_and_nothing_else(
+    lost: Lost, tmp_path: Path, mode: str, old: int, new: int
+) -> None:
+    bench = lost.bench
+    now = await restored(lost, mode, tmp_path, old=old, new=new)
+    restored_rows = now.ledger.published | now.ledger.unpublished
+    early, late = (writers(bench, mode, history.History(), seed=seed) for seed in (7, 8))
+    async with bench.relay(now.settings) as relay:
+
+        async def stopped() -> bool:
+            assert "`pillion outbox adopt --restored`" in (await relay.status())[0].problem
+            return True
+
+        await until(stopped)
+        early.start(4)
+        await asyncio.sleep(1.5)
+        await early.stop()
+        late.start(4)
+        assert bench.board.reports["relay"].state is State.DEGRADED
+        assert bench.metric("pillion_outbox_stopped_buckets") == 64
+        assert await bench.count() == len(now.before), "something was published before the feed was adopted"
+        (told,) = await lost.adopt(now.settings)
+        await asyncio.sleep(1.5)
+        await late.stop()
+        written = {
+            each["id"] for each in await bench.service.fetch(f"SELECT id FROM {TABLES[mode]}")
+        } - restored_rows
+        wanted = now.ledger.unpublished | written
+
+        async def all_there() -> list[tuple[str, int]]:
+            found = [row(each) for each in (await bench.arrived())[len(now.before) :]]
+            assert {number for _, number in found} == wanted
+            return found
+
+        found = await until(all_there, within=30)
+        assert (await relay.status())[0].problem == ""
+        assert bench.metric("pillion_outbox_stopped_buckets") == 0
+    assert len(found) == len(wanted)
+    assert {life for life, _ in found} == {"000002"}
+    assert (told.published, told.unpublished) == (len(now.ledger.published), len(now.ledger.unpublished))
+    assert 0 < told.written < len(written)
+    await in_order(bench, now)
+
+
+async def in_order(bench: Bench, now: Restored) -> None:
+    """A key's events arrive in the order in which they were written, and a repeated one has the id that it had."""
+    messages = await bench.arrived()
+    newest: dict[str, int] = {}
+    ids = {row(each)[1]: each.headers["ce-id"] for each in now.before}
+    for each in messages[len(now.before) :]:
+        number = row(each)[1]
+        assert number > newest.get(each.key, 0)
+        newest[each.key] = number
+        if number in now.ledger.unpublished:
+            assert each.headers["ce-id"] == ids.get(number, each.headers["ce-id"])
+        else:
+            assert each.headers["ce-id"] not in ids.values()
