@@ -1,0 +1,1 @@
+"""The release's own programs in .ci, on throwaway repositories."""
