@@ -2,11 +2,13 @@
 
 import importlib
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opentelemetry.trace import Tracer
 
 from agent.admin.sources import Sources
+from agent.carry import copying
 from agent.config import bound, live
 from agent.config.settings import Settings
 from agent.model.address import Address
@@ -27,6 +29,7 @@ from agent.runtime.errors import Misconfigured, Problem
 from agent.runtime.latest import Latest
 from agent.wiring import service
 from agent.wiring.base import Base, Cells
+from agent.wiring.hook import Hook
 
 if TYPE_CHECKING:
     from agent.outbox.relay import Relay
@@ -61,6 +64,7 @@ class Sidecar:
         node = Node(self._instance, settings.service.name, settings.service.zone)
         wanted = None if "*" in settings.upstreams else frozenset(settings.upstreams)
         parts = (
+            self._hook(),
             base.admin(self._sources()),
             base.secrets(),
             base.watcher(self._reading, wanted),
@@ -99,6 +103,13 @@ class Sidecar:
             envoy_metrics=base.envoy_admin.metrics,
             drain=self._departure.asked,
         )
+
+    def _hook(self) -> Hook | None:
+        """For a service in another container; one that we start ourselves gets the hook where it is."""
+        folder = self._settings.tracing.carry_dir
+        if not folder:
+            return None
+        return Hook(partial(copying.copy, Path(folder)), folder, self._base.board.of("hook"))
 
     def _overrides(self) -> Overrides:
         base = self._base

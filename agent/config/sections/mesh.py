@@ -90,3 +90,10 @@ class Tracing(Section, frozen=True):
             "through it."
         ),
     ] = True
+    carry_dir: Annotated[
+        str,
+        about(
+            "Folder into which the agent copies that hook at start, before its API answers, for a service in "
+            "another container that has the same folder on its PYTHONPATH. Empty: none."
+        ),
+    ] = ""
