@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
+from agent.metrics import make
+from agent.metrics.families import process as declared
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-ANSWERED = "pillion_envoy_answered"
 
 
 def exposition(collectors: CollectorRegistry, envoy: str | None) -> str:
@@ -15,11 +17,16 @@ def exposition(collectors: CollectorRegistry, envoy: str | None) -> str:
     The agent's win. ``envoy`` is None when Envoy did not answer, which a gauge says.
     """
     families = dict(_families(generate_latest(collectors).decode()))
-    answered = f"# HELP {ANSWERED} 1 if Envoy's own metrics are in this scrape.\n# TYPE {ANSWERED} gauge\n"
-    families[ANSWERED] = f"{answered}{ANSWERED} {0 if envoy is None else 1}\n"
+    families |= _families(_answered(envoy is not None))
     for name, text in _families(envoy or ""):
         families.setdefault(name, text)
     return "".join(families.values())
+
+
+def _answered(answered: bool) -> str:
+    of_this_scrape = CollectorRegistry()
+    make.gauge(declared.ANSWERED, of_this_scrape).set(answered)
+    return generate_latest(of_this_scrape).decode()
 
 
 def _families(text: str) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """One page of events on its way: one message of a key in flight, an acknowledgement for each. Pure."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from agent.outbox.events import Event
 
@@ -74,6 +74,11 @@ class Delivery:
         if event.row <= self._bad.get(event.bucket, event.row):
             self._bad[event.bucket] = event.row
             self.reasons[event.bucket] = reason
+
+    @property
+    def topics(self) -> Iterator[str]:
+        """The topic of each event that was acknowledged."""
+        return (event.topic for number, event in enumerate(self.events) if number not in self._open)
 
     @property
     def in_flight(self) -> int:

@@ -1,47 +1,46 @@
 """What the relay counts."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections import Counter
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry
+
+from agent.metrics import make
+from agent.metrics.families import outbox as declared
 
 
 class Metrics:
     """The relay's metrics, all by feed."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        by = ["feed"]
-        self.published = Counter(
-            "pillion_outbox_published", "Events that the broker acknowledged.", by, registry=registry
-        )
-        self.refused = Counter(
-            "pillion_outbox_refused", "Refusals of events, each try.", by, registry=registry
-        )
-        self.stopped = Gauge(
-            "pillion_outbox_stopped_buckets",
-            "Buckets that stand still behind a refused event.",
-            by,
-            registry=registry,
-        )
-        self.lag = Gauge(
-            "pillion_outbox_lag_seconds",
-            "Everything committed longer ago than this was published.",
-            by,
-            registry=registry,
-        )
-        self.active = Gauge(
-            "pillion_outbox_active", "1 where this agent relays the feed.", by, registry=registry
-        )
-        self.lost = Counter(
-            "pillion_outbox_lost", "Times that a feed went to another relay unasked.", by, registry=registry
-        )
-        self.away = Counter(
-            "pillion_outbox_broker_away", "Times that the broker was lost or not had.", by, registry=registry
-        )
-        self.page = Histogram(
-            "pillion_outbox_page_seconds",
-            "Time from a page's first send to its last answer.",
-            by,
-            registry=registry,
-            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-        )
-        self.cleaned = Counter(
-            "pillion_outbox_cleaned_rows", "Published rows deleted.", by, registry=registry
-        )
+        self.published = make.counter(declared.PUBLISHED, registry)
+        self.refused = make.counter(declared.REFUSED, registry)
+        self.stopped = make.gauge(declared.STOPPED, registry)
+        self.lag = make.gauge(declared.LAG, registry)
+        self.active = make.gauge(declared.ACTIVE, registry)
+        self.lost = make.counter(declared.LOST, registry)
+        self.away = make.counter(declared.AWAY, registry)
+        self.page = make.histogram(declared.PAGE, registry)
+        self.cleaned = make.counter(declared.CLEANED, registry)
+        self._topics: set[tuple[str, str]] = set()
+
+    def stand_by(self, feed: str, topics: Iterable[str]) -> None:
+        """Show the feed from now on, though this agent may never relay it. ``topics`` are those known already."""
+        self.active.labels(feed).set(0)
+        self.stopped.labels(feed).set(0)
+        for counter in (self.refused, self.lost, self.away, self.cleaned):
+            counter.labels(feed)
+        self.page.labels(feed)
+        self.acknowledged(feed, topics, 0)
+
+    def acknowledged(self, feed: str, topics: Iterable[str], each: int = 1) -> None:
+        """Count the events that the broker acknowledged; ``topics`` names each one's."""
+        for topic, number in Counter(topics).items():
+            self.published.labels(feed, self._bounded(feed, topic)).inc(number * each)
+
+    def _bounded(self, feed: str, topic: str) -> str:
+        # A topic may come from a row: without an end each new one would stay in memory for ever.
+        if (feed, topic) not in self._topics and len(self._topics) >= declared.TOPICS:
+            return declared.OTHERS
+        self._topics.add((feed, topic))
+        return topic

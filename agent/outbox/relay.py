@@ -153,6 +153,15 @@ class FeedRelay:
         self._watch = Watch(settings.lease, clock, self._is_former)
         # Once only: if two agents ran under one identity, they would take the feed from each other for ever.
         self._new = True
+        self._fresh = clock()
+        metrics.stand_by(
+            self.name, (each for each in events.patterns(feed, service) if not {"*", ">"} & {*each})
+        )
+        # Asked when it is scraped: it rises above all while nothing happens here.
+        metrics.lag.labels(self.name).set_function(self._lag)
+
+    def _lag(self) -> float:
+        return self._session.turns.lag if self._session else self._clock() - self._fresh
 
     def _is_former(self, owner: str) -> bool:
         # Under its own name this very process had the feed until its connection ended.
@@ -228,14 +237,15 @@ class FeedRelay:
             )
             maker = events.Maker(self._service, self._feed, table.content, claim.history, claim.adopted)
             reader = Reader(reads, table, self.name, self._settings.page, block)
-            turns = Turns(Cursor(claim.places), reader, maker, self._metrics, self._clock)
+            turns = Turns(Cursor(claim.places), reader, maker, self._metrics, self._clock, fresh=self._fresh)
             self._session = session = self._session_of(claim, turns)
             self._metrics.active.labels(self.name).set(1)
             try:
                 await session.run(writes)
             finally:
-                self._session = None
+                self._session, self._fresh = None, turns.fresh
                 self._metrics.active.labels(self.name).set(0)
+                self._metrics.stopped.labels(self.name).set(0)
 
     def _session_of(self, claim: Claim, turns: Turns) -> Session:
         settings = self._settings

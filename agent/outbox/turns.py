@@ -26,8 +26,16 @@ class Turns:
     """Works on a feed that is owned. ``clock`` returns seconds."""
 
     def __init__(
-        self, cursor: Cursor, reader: Reader, maker: Maker, metrics: Metrics, clock: Callable[[], float]
+        self,
+        cursor: Cursor,
+        reader: Reader,
+        maker: Maker,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        *,
+        fresh: float,
     ) -> None:
+        """``fresh``: what was committed before is taken for published until the first turns have shown more."""
         self.cursor = cursor
         self.stops = Stops(clock)
         self.published = 0
@@ -38,16 +46,21 @@ class Turns:
         self.feed = maker.feed.name
         self._underway: Callable[[], dict[int, Place]] | None = None
         self._asked: dict[Snapshot, float] = {}
-        self._fresh = dict.fromkeys(cursor.places, clock())
+        self._fresh = dict.fromkeys(cursor.places, fresh)
 
     def places(self) -> dict[int, Place]:
         """What may be saved now, the page that is on its way included as far as it is acknowledged."""
         return {**self.cursor.places, **(self._underway() if self._underway else {})}
 
     @property
+    def fresh(self) -> float:
+        """The moment of the clock before which everything that was committed is published."""
+        return min(self._fresh.values())
+
+    @property
     def lag(self) -> float:
         """Seconds: everything that was committed longer ago is published."""
-        return self._clock() - min(self._fresh.values())
+        return self._clock() - self.fresh
 
     async def turn(self, courier: Courier, link: Link) -> bool:
         """Read once for each group of buckets and publish what was read; whether there was anything to do.
@@ -114,7 +127,7 @@ class Turns:
     def _settle(self, delivery: Delivery, places: Mapping[int, Place]) -> None:
         self.cursor.move(places)
         self.published += delivery.acknowledged
-        self._metrics.published.labels(self.feed).inc(delivery.acknowledged)
+        self._metrics.acknowledged(self.feed, delivery.topics)
         self._metrics.refused.labels(self.feed).inc(len(delivery.reasons))
         for bucket, stop in self.stops.settle(delivery.reasons, delivery.unfinished(), places).items():
             log.warning("outbox.refused", feed=self.feed, bucket=bucket, row=stop.row, reason=stop.reason)
@@ -124,4 +137,3 @@ class Turns:
                 self._fresh[bucket] = self._asked.get(place.base, self._fresh[bucket])
         used = {each for place in self.cursor.places.values() for each in (place.base, place.target)}
         self._asked = {seen: at for seen, at in self._asked.items() if seen in used}
-        self._metrics.lag.labels(self.feed).set(self.lag)

@@ -14,7 +14,7 @@ import structlog
 from agent.model.catalog import Catalog
 from agent.registry import blocking, decode, fold, remembered, selection
 from agent.registry.client import Client
-from agent.registry.metrics import Metrics
+from agent.registry.metrics import Reads
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
 from agent.runtime.errors import PillionError
@@ -70,7 +70,7 @@ class Watcher:
         *,
         keep_last: float,
         health: Health,
-        metrics: Metrics,
+        metrics: Reads,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``wanted`` None: every registered service, at most 100.

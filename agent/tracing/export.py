@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 import structlog
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
+
+from agent.metrics import make
+from agent.metrics.families import process as declared
 
 log = structlog.get_logger(__name__)
 
@@ -16,14 +19,7 @@ class Metrics:
     """Whether the agent's spans reach the collector."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.spans = Counter(
-            "pillion_tracing_spans",
-            "Spans of the agent itself, by what became of them.",
-            ["outcome"],
-            registry=registry,
-        )
-        for outcome in ("sent", "lost"):
-            self.spans.labels(outcome)
+        self.spans = make.counter(declared.SPANS, registry)
 
 
 class Exporter(SpanExporter):

@@ -101,7 +101,6 @@ class Base:
         self.cells = Cells(Latest(around.settings))
         self.collectors = CollectorRegistry()
         ProcessCollector(registry=self.collectors)
-        self.reads = registry_metrics.Metrics(self.collectors)
         self.deliveries = proxy_metrics.Metrics(self.collectors)
         self.fragments = assets.load(around.settings.proxy.assets_dir)
         self.envoy_admin = EnvoyAdmin(around.place.admin)
@@ -126,12 +125,14 @@ class Base:
         found = secrets.from_files(self.settings)
         return secrets.Secrets(found, self.board.of("secrets")) if found else None
 
-    def watcher(self, reading: client.Client, wanted: frozenset[str] | None) -> Watcher:
+    def watcher(
+        self, reading: client.Client, wanted: frozenset[str] | None, metrics: registry_metrics.Reads
+    ) -> Watcher:
         """The catalogue's one writer; ``wanted`` None: all services."""
         keep = self.settings.registry.keep_last
         health, file = self.board.of("watcher"), self.place.catalog
         return Watcher(
-            reading, wanted, self.cells.catalog, file, keep_last=keep, health=health, metrics=self.reads
+            reading, wanted, self.cells.catalog, file, keep_last=keep, health=health, metrics=metrics
         )
 
     def proxy(self, plan: Plan, node: Node) -> tuple[Component, ...]:

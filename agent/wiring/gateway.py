@@ -11,6 +11,7 @@ from agent.proxy.bootstrap import Node
 from agent.proxy.departure import LastDrain
 from agent.proxy.snapshot import Snapshot
 from agent.registry import client
+from agent.registry import metrics as registry_metrics
 from agent.runtime.component import Component
 from agent.runtime.latest import Latest
 from agent.wiring.base import Base, Cells
@@ -33,7 +34,7 @@ class Gateway:
         parts = (
             base.admin(self._sources()),
             base.secrets(),
-            base.watcher(self._reading, None),
+            base.watcher(self._reading, None, registry_metrics.Reads(base.collectors)),
             *base.proxy(self._plan, node),
             base.upstreams(self._plan),
             base.opened(),

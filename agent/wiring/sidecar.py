@@ -17,6 +17,7 @@ from agent.proxy import planner
 from agent.proxy.bootstrap import Node
 from agent.proxy.snapshot import Snapshot
 from agent.registry import client, definition
+from agent.registry import metrics as registry_metrics
 from agent.registry.delivery import Delivery
 from agent.registry.gate import Gate
 from agent.registry.kv import Configuration
@@ -51,6 +52,7 @@ class Sidecar:
         self._command = command
         self._reading = reading
         self._telling = telling
+        self._metrics = registry_metrics.Metrics(base.collectors)
         self._departure = base.departure(base.settings.registry.spread)
         inbound = Address.parse(base.settings.proxy.inbound)
         name = base.settings.service.name
@@ -67,14 +69,14 @@ class Sidecar:
             self._hook(),
             base.admin(self._sources()),
             base.secrets(),
-            base.watcher(self._reading, wanted),
+            base.watcher(self._reading, wanted, self._metrics),
             self._overrides(),
             *base.proxy(self._plan, node),
             self._configuration(),
             self._delivery(),
             self._registrar(),
             self._relay,
-            Probe(settings.service, base.cells.service, base.board.of("probe"), base.reads),
+            Probe(settings.service, base.cells.service, base.board.of("probe"), self._metrics),
             self._service,
             base.upstreams(self._plan),
             self._gate(),
@@ -115,14 +117,14 @@ class Sidecar:
         base = self._base
         return Overrides(
             self._reading, self._settings, base.cells.settings, live.override, base.place.overrides,
-            health=base.board.of("overrides"), metrics=base.reads,
+            health=base.board.of("overrides"), metrics=self._metrics,
         )  # fmt: skip
 
     def _configuration(self) -> Configuration:
         base = self._base
         return Configuration(
             self._reading, self._settings.service.name, base.cells.store, base.place.store,
-            health=base.board.of("configuration"), metrics=base.reads,
+            health=base.board.of("configuration"), metrics=self._metrics,
         )  # fmt: skip
 
     def _delivery(self) -> Delivery:
@@ -133,7 +135,7 @@ class Sidecar:
         )
         return Delivery(
             base.cells.store, store, act, running, base.place.delivered,
-            health=base.board.of("delivery"), metrics=base.reads,
+            health=base.board.of("delivery"), metrics=self._metrics,
         )  # fmt: skip
 
     def _registrar(self) -> Registrar:
@@ -141,7 +143,7 @@ class Sidecar:
         return Registrar(
             self._telling, self._settings, base.around.host,
             verdicts=cells.verdict, registration=cells.registration, leaving=base.leaving,
-            health=base.board.of("registrar"), metrics=base.reads,
+            health=base.board.of("registrar"), metrics=self._metrics,
         )  # fmt: skip
 
     def _child(self) -> Child:

@@ -176,4 +176,4 @@ async def test_without_envoy_the_scrape_has_the_agents_metrics() -> None:
     async with running(sources(envoy_metrics=silent())) as agent:
         status, body, _ = await agent.get(f"{agent.metrics}/metrics")
         assert status == 200
-        assert "pillion_envoy_answered 0" in body
+        assert "pillion_envoy_answered 0.0\n" in body

@@ -42,7 +42,7 @@ def test_every_family_is_there_once_and_the_agents_win() -> None:
 
 
 def test_without_envoy_the_agents_metrics_say_so() -> None:
-    assert "pillion_envoy_answered 0\n" in exposition(registry(), None)
+    assert "pillion_envoy_answered 0.0\n" in exposition(registry(), None)
     assert "pillion_mine_total 1.0\n" in exposition(registry(), None)
 
 

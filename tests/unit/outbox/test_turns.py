@@ -68,6 +68,7 @@ class Scene:
             maker(),
             Metrics(CollectorRegistry()),
             self.clock,
+            fresh=-5.0,
         )
         self.lease = Lease(10.0, self.clock, 0.0)
         self.courier = Courier(self.lease, 0.05, None, "test", self.clock)

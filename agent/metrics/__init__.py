@@ -1,0 +1,7 @@
+"""What is measured, declared once: metrics, and from them alert rules, the dashboard and docs/metrics.md.
+
+``families`` holds the declarations by origin; ``make`` turns one into a ``prometheus_client`` object, which is all that
+a capability needs. ``rules`` and ``dashboard`` are expressions over the declarations; ``documents`` writes the
+generated files. Pure but for ``documents``. Nothing of Pillion is imported here, and no agent loads what only the
+generated files need.
+"""

@@ -1,0 +1,86 @@
+"""The relay. Every agent of a service stands by each feed; one of them relays it."""
+
+from agent.metrics.declare import ANY, Kind, Metric, Unit, Where
+
+TOPICS = 50
+"""Topics with a series of their own; they may come from rows, so their number must have an end."""
+OTHERS = "(others)"
+"""The topic under which the rest is counted."""
+
+PUBLISHED = Metric(
+    "pillion_outbox_published_total",
+    Kind.COUNTER,
+    "Events that the broker acknowledged.",
+    labels={"feed": ANY, "topic": ANY},
+    where=Where.OUTBOX,
+    meaning=f"The first {TOPICS} topics have a series each, the rest are `{OTHERS}`.",
+    late=True,
+)
+REFUSED = Metric(
+    "pillion_outbox_refused_total",
+    Kind.COUNTER,
+    "Refusals of events, each try.",
+    labels={"feed": ANY},
+    where=Where.OUTBOX,
+)
+STOPPED = Metric(
+    "pillion_outbox_stopped_buckets",
+    Kind.GAUGE,
+    "Buckets that stand still behind a refused event.",
+    labels={"feed": ANY},
+    where=Where.OUTBOX,
+    meaning="A feed has 64 buckets of keys; the others go on.",
+)
+LAG = Metric(
+    "pillion_outbox_lag_seconds",
+    Kind.GAUGE,
+    "Everything committed longer ago than this was published, as far as this agent knows.",
+    Unit.SECONDS,
+    labels={"feed": ANY},
+    where=Where.OUTBOX,
+    meaning=(
+        "Rises whenever nothing gets on: the broker or the database away, a bucket stopped, nobody relaying. An agent "
+        "that does not relay the feed counts from when it last did, else from its start, so a feed's lag is the least "
+        "over all agents of the service: `min by (job, service, feed)`."
+    ),
+)
+ACTIVE = Metric(
+    "pillion_outbox_active",
+    Kind.GAUGE,
+    "1 where this agent relays the feed.",
+    Unit.TRUTH,
+    labels={"feed": ANY},
+    where=Where.OUTBOX,
+)
+LOST = Metric(
+    "pillion_outbox_lost_total",
+    Kind.COUNTER,
+    "Times that a feed went to another relay unasked.",
+    labels={"feed": ANY},
+    where=Where.OUTBOX,
+)
+AWAY = Metric(
+    "pillion_outbox_broker_away_total",
+    Kind.COUNTER,
+    "Times that the broker was lost or not had.",
+    labels={"feed": ANY},
+    where=Where.OUTBOX,
+)
+PAGE = Metric(
+    "pillion_outbox_page_seconds",
+    Kind.HISTOGRAM,
+    "Time from a page's first send to its last answer.",
+    Unit.SECONDS,
+    labels={"feed": ANY},
+    where=Where.OUTBOX,
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+CLEANED = Metric(
+    "pillion_outbox_cleaned_rows_total",
+    Kind.COUNTER,
+    "Published rows deleted.",
+    labels={"feed": ANY},
+    where=Where.OUTBOX,
+)
+
+ALL = (PUBLISHED, REFUSED, STOPPED, LAG, ACTIVE, LOST, AWAY, PAGE, CLEANED)
