@@ -15,6 +15,7 @@ PAGE = "# Settings\n\nMade by `python -m maker docs/settings.md`; not to be edit
 FILES = {
     "setup.cfg": f"[metadata]\nname = example\nversion = {VERSION}\n",
     "charts/one/Chart.yaml": f'apiVersion: v2\nname: one\nversion: {VERSION}\nappVersion: "{VERSION}"\n',
+    "Dockerfile": f"FROM scratch\nARG VERSION={VERSION}\n",
     "maker.py": f"import pathlib, sys\npathlib.Path(sys.argv[1]).write_text({PAGE!r})\n",
     "docs/settings.md": PAGE,
     "requirements/in": "a==1\n",

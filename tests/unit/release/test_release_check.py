@@ -46,6 +46,10 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "not pushed": (commit_only, "origin's main is this commit: push or pull"),
     "no origin": (lambda one: one.git("remote", "remove", "origin"), "origin gave no answer"),
     "setup.cfg": (edited("setup.cfg", VERSION, "1.1.0"), "setup.cfg says 1.2.0: it says 1.1.0"),
+    "image": (
+        edited("Dockerfile", VERSION, "1.1.0"),
+        "the image's VERSION is 1.2.0: the Dockerfile says 1.1.0",
+    ),
     "chart": (
         edited("charts/one/Chart.yaml", f"\nversion: {VERSION}", "\nversion: 1.1.0"),
         "version in charts/one/Chart.yaml is 1.2.0: it is 1.1.0",
