@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ from tests.unit.workflows.conftest import ROOT
 
 CONFIG: dict[str, Any] = json.loads((ROOT / ".github" / "renovate.json").read_text())
 CUSTOM = CONFIG["customManagers"]
+TRACKED = subprocess.run(
+    ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.splitlines()
 
 
 def looked_at(patterns: list[str]) -> set[str]:
     """The files of the repository that patterns such as /^Dockerfile$/ match."""
     assert all(pattern.startswith("/") and pattern.endswith("/") for pattern in patterns)
-    found = (path.relative_to(ROOT).as_posix() for folder in ("*", "*/**/*") for path in ROOT.glob(folder))
-    return {name for name in found if any(re.search(pattern[1:-1], name) for pattern in patterns)}
+    return {name for name in TRACKED if any(re.search(pattern[1:-1], name) for pattern in patterns)}
 
 
 def found(manager: dict[str, Any]) -> dict[str, str]:
@@ -36,10 +39,8 @@ def test_each_manager_has_files_to_look_at(manager: str) -> None:
 
 
 def test_every_lock_file_is_looked_at() -> None:
-    locks = {
-        path.relative_to(ROOT).as_posix() for path in ROOT.glob("**/*.txt") if "--hash=" in path.read_text()
-    }
-    locks = {name for name in locks if not name.startswith((".venv", "build/"))}
+    texts = (name for name in TRACKED if name.endswith(".txt") and (ROOT / name).exists())
+    locks = {name for name in texts if "--hash=" in (ROOT / name).read_text()}
     assert locks
     assert locks <= looked_at(CONFIG["pip_requirements"]["managerFilePatterns"])
 
