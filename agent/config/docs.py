@@ -34,7 +34,8 @@ with a file, `pillion config schema` prints a JSON Schema for an editor.
 * **Booleans** are `true` and `false`; `yes`, `no`, `on` and `off` will do. In a variable also `1` and `0`; as flags
   `--tracing-carry` and `--no-tracing-carry`.
 * **Secrets** have no flag, since a process list shows flags. The first line of the file that the `…_file` sibling
-  names is the value; giving both is an error, a file that everybody may read a warning.
+  names is the value; giving both is an error, a file that everybody may read a warning. A running agent reads the file
+  again when it changed, however that was done, and keeps the last good value while there is none to be had.
 * The file is YAML without anchors, tags and duplicate keys. An unknown key is an error, an unknown `PILLION_` variable
   a warning.
 * An empty variable is an empty text or list; for a number or a choice it is an error. An empty foreign variable is
