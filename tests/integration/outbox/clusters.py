@@ -42,13 +42,14 @@ async def cluster(folder: Path, *, at: int = 0, create: bool = True) -> backing.
     return server
 
 
-async def restore(dump: Path, url: str) -> None:
+async def restore(dump: Path, url: str, *options: str) -> None:
     """A dump into an empty database, as docs/outbox-restore.md says."""
     admin = await asyncpg.connect(url)
-    await admin.execute("DO 'BEGIN CREATE ROLE pillion_owner NOLOGIN NOINHERIT; "
-                        "EXCEPTION WHEN duplicate_object THEN END'")  # fmt: skip
+    await admin.execute(
+        "DO 'BEGIN CREATE ROLE pillion_owner NOLOGIN NOINHERIT; EXCEPTION WHEN duplicate_object THEN END'"
+    )
     await admin.close()
-    await tool("pg_restore", "--exit-on-error", "-d", url, str(dump))
+    await tool("pg_restore", "--exit-on-error", *options, "-d", url, str(dump))
 
 
 @dataclass(frozen=True)

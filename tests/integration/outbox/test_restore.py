@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+import msgspec
 import pytest
 
-from agent.config.sections.outbox import Outbox
+from agent.config.sections.outbox import Outbox, Table
 from agent.demo import backing
-from agent.outbox.adoption import Adopted, Adopter
+from agent.outbox.adoption import Adopted, Adopter, How
 from agent.outbox.database import Database
 from agent.outbox.relay import boot_clock
 from agent.outbox.sql.install import SESSION
+from agent.outbox.survey import survey
+from agent.runtime.errors import Permanent
 from agent.runtime.health import State
 from tests.integration.outbox import clusters, history
 from tests.integration.outbox.bench import Arrived, Bench
@@ -44,8 +48,6 @@ class Lost:
 
     def settings(self, settings: Outbox) -> Outbox:
         """The same settings for the present cluster."""
-        import msgspec
-
         return msgspec.structs.replace(settings, database=self.bench.url)
 
     async def dump(self) -> Path:
@@ -57,7 +59,7 @@ class Lost:
         """The cluster is gone from one moment to the next."""
         await asyncio.to_thread(self._servers[-1].kill)
 
-    async def adopt(self, settings: Outbox, how: Any = "restored") -> list[Adopted]:
+    async def adopt(self, settings: Outbox, how: How = "restored") -> list[Adopted]:
         database = Database(lambda: settings.database, settings=SESSION)
         return await Adopter(database, settings, self.said.append, 20.0, boot_clock).adopt(how)
 
@@ -98,9 +100,9 @@ async def restored(lost: Lost, mode: str, tmp_path: Path, *, old: int, new: int)
     work = writers(bench, mode, history.History())
     child = bench.process(settings, tmp_path, "old")
     work.start()
-    await until(lambda: _more(bench, 300))
+    await until(lambda: _more(bench, 300), within=60)
     dump = await lost.dump()
-    await until(lambda: _more(bench, 500))
+    await until(lambda: _more(bench, 500), within=60)
     await work.stop()
     child.send_signal(signal.SIGKILL)
     child.wait()
@@ -184,3 +186,124 @@ async def in_order(bench: Bench, now: Restored) -> None:
             assert each.headers["ce-id"] == ids.get(number, each.headers["ce-id"])
         else:
             assert each.headers["ce-id"] not in ids.values()
+
+
+OB = "CREATE TABLE ob (id bigserial PRIMARY KEY, key text, payload jsonb)"
+NOTE = "INSERT INTO ob (key, payload) VALUES ('k', $1)"
+
+
+async def noted(lost: Lost, settings: Outbox, *payloads: str) -> None:
+    """Write events and wait until they arrived."""
+    bench = lost.bench
+    count = await bench.count()
+    async with bench.relay(settings):
+        for each in payloads:
+            await bench.service.execute(NOTE, each)
+        await bench.until_arrived(count + len(payloads))
+
+
+async def test_a_new_event_with_the_number_and_content_of_a_lost_one_is_no_duplicate_for_the_broker(
+    lost: Lost,
+) -> None:
+    """The database is dropped and restored in the same cluster, whose identifier stays."""
+    bench = lost.bench
+    server = await lost.cluster()
+    await bench.service.execute(OB)
+    await bench.make_stream()
+    await bench.change_stream(duplicate_window=120)
+    settings = bench.settings(tables=(Table(table="ob"),))
+    await bench.init(settings)
+    await noted(lost, settings, '"before the backup"')
+    dump = await lost.dump()
+    await noted(lost, settings, '"after it"')
+    await bench.close()
+    admin = await asyncpg.connect(server.url)
+    await admin.execute(f"DROP DATABASE {clusters.DATABASE} WITH (FORCE)")
+    await admin.execute(f"CREATE DATABASE {clusters.DATABASE}")
+    await admin.close()
+    await clusters.restore(dump, bench.url, "--single-transaction")
+    await bench.open()
+    await bench.service.execute(NOTE, '"after it"')
+    async with bench.relay(settings) as relay:
+
+        async def stopped() -> bool:
+            return "its tables were restored from a dump" in (await relay.status())[0].problem
+
+        await until(stopped)
+        (done,) = await lost.adopt(settings)
+        assert (done.unpublished, done.written) == (1 - done.published, 1)
+        await bench.service.execute(NOTE, '"the last"')
+        arrived = await bench.until_arrived(4)
+    assert [(row(each)[1], each.data) for each in arrived[1:]] == [
+        (2, "after it"),
+        (2, "after it"),
+        (3, "the last"),
+    ]
+    assert arrived[1].headers["ce-id"] != arrived[2].headers["ce-id"]
+    assert arrived[1].headers["ce-sequence"] < arrived[2].headers["ce-sequence"]
+
+
+async def test_a_standby_that_takes_over_is_relayed_on_from_the_saved_position_in_another_history(
+    lost: Lost,
+) -> None:
+    bench = lost.bench
+    first = await lost.cluster()
+    await bench.service.execute(OB)
+    settings = bench.settings(tables=(Table(table="ob"),))
+    await bench.init(settings)
+    await noted(lost, settings, "1", "2")
+    folder = lost.folder / "standby"
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    where = ("-h", "127.0.0.1", "-p", str(first.port), "-U", "postgres")
+    await clusters.tool("pg_basebackup", *where, "--checkpoint=fast", "-R", "-D", str(folder / "data"))
+    await lost.lose()
+    second = await clusters.cluster(folder, create=False)
+    try:
+        await clusters.tool("pg_ctl", "promote", "-w", "-D", str(second.data))
+        bench.url = second.database(clusters.DATABASE)
+        await bench.open()
+        await noted(lost, lost.settings(settings), "3")
+        assert await bench.service.fetchval("SELECT timeline FROM pillion.feed") == 2
+        with pytest.raises(Permanent, match="nothing to adopt"):
+            await lost.adopt(lost.settings(settings))
+    finally:
+        await asyncio.to_thread(second.kill)
+    arrived = await bench.arrived()
+    assert [(row(each)[0], each.data) for each in arrived] == [("000001", 1), ("000001", 2), ("000002", 3)]
+
+
+@pytest.mark.parametrize("how", ["pg-upgraded", "restored"])
+async def test_after_pg_upgrade_nothing_is_lost_or_repeated_whatever_is_said(lost: Lost, how: How) -> None:
+    """From one version to the same: the identifier changes and the counter goes on as between two versions."""
+    bench = lost.bench
+    old = await lost.cluster(at=50)
+    await bench.service.execute(OB)
+    settings = bench.settings(tables=(Table(table="ob"),))
+    await bench.init(settings)
+    await noted(lost, settings, "1", "2")
+    await bench.service.execute(NOTE, "3")
+    await bench.close()
+    await asyncio.to_thread(old.stop)
+    new = await lost.cluster()
+    admin = await asyncpg.connect(new.url)
+    await bench.close()
+    await admin.execute(f"DROP DATABASE {clusters.DATABASE} WITH (FORCE)")
+    await admin.close()
+    await asyncio.to_thread(new.stop)
+    programs = str(backing.postgres_bin())
+    await clusters.tool(
+        "pg_upgrade", "-b", programs, "-B", programs, "-d", str(old.data), "-D", str(new.data), "-U", "postgres",
+        "-p", str(old.port), "-P", str(new.port), cwd=lost.folder,
+    )  # fmt: skip
+    await asyncio.to_thread(new.start)
+    await bench.open()
+    now = lost.settings(settings)
+    async with Database(lambda: now.database).connection() as connection:
+        assert "`pillion outbox adopt --pg-upgraded`" in (await survey(connection, now))[0].problem
+    (done,) = await lost.adopt(now, how)
+    assert done.history == 2
+    await noted(lost, now, "4")
+    arrived = await bench.until_arrived(4)
+    assert [each.data for each in arrived] == [1, 2, 3, 4]
+    assert len({each.headers["ce-id"] for each in arrived}) == 4

@@ -230,3 +230,16 @@ def test_a_stopped_bucket_is_tried_again_alone_and_only_up_to_the_row_that_stopp
     assert group == Walk(frozenset({0, 2}), NOTHING, target, 3)
     assert again == Walk(frozenset({1}), NOTHING, target, 7, 8)
     assert cursor.walked(again, 8, {}) == {1: Place(NOTHING, target, 8)}
+
+
+@pytest.mark.parametrize(
+    ("text", "xid", "expected"),
+    [
+        ("10:20:12,15", 13, "10:20:12,13,15"), ("10:20:12", 7, "7:20:7,12"), ("10:20:12", 12, "10:20:12"),
+        ("10:20:12", 20, "10:20:12"), ("10:20:12", 25, "10:20:12"),
+    ],
+)  # fmt: skip
+def test_a_snapshot_can_be_blind_to_one_transaction_more(text: str, xid: int, expected: str) -> None:
+    found = Snapshot.parse(text).without(xid)
+    assert str(found) == expected
+    assert not found.sees(xid)

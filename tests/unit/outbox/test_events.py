@@ -1,5 +1,6 @@
 """Rows are hostile until they are events."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,6 +41,16 @@ def test_a_number_alone_is_never_the_id() -> None:
     one, same, other = (maker().event(row(body=body)) for body in (b"1", b"1", b"2"))
     assert one.id == same.id != other.id
     assert one.id.startswith("public.ob-7-")
+
+
+def test_after_a_restore_a_row_that_the_backup_held_keeps_its_id_and_a_new_one_has_one_of_its_own() -> None:
+    """What was published after the backup may have had the new row's number, and the same content."""
+    before = maker()
+    once, twice = replace(before, adopted=(6,)), replace(before, adopted=(6, 6))
+    kept = replace(before, adopted=(7,))
+    assert kept.event(row()).id == before.event(row()).id
+    assert len({each.event(row()).id for each in (before, once, twice)}) == 3
+    assert once.event(row(event="e-1")).id == "e-1"
 
 
 @pytest.mark.parametrize(
