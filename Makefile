@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv obtain demo test test-unit test-compose lint format bench wheel image lock clean clean-cache
+.PHONY: help venv obtain demo test test-unit test-compose lint format docs bench wheel image lock clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ lint: venv ## check form, types and the direction of imports
 format: venv ## put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+docs: venv ## write the generated pages anew: settings, metrics, alert rules, dashboard
+	$(BIN)/python -m agent.config.docs docs/settings.md
+	$(BIN)/python -m agent.metrics.documents
 
 bench: venv ## measure what an agent costs beside one service: memory and idle CPU
 	$(BIN)/python -m tests.bench.footprint

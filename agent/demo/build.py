@@ -76,7 +76,8 @@ def with_go(component: Component, program: GoProgram, go: Path, folder: Path, re
         shutil.copyfile(pinned / file, folder / file)
     # The user's own GOFLAGS and workspace are for the user's own modules; the caches are shared with them.
     environ = {**os.environ, "GOFLAGS": "-mod=mod", "GOWORK": "off", "CGO_ENABLED": "0"}
-    argv = [str(go), "build", "-v", "-mod=mod", "-ldflags", "-s -w", "-o", component.name, program.package]
+    argv = [str(go), "build", "-v", "-mod=mod", "-ldflags", "-s -w", "-tags", program.tags]
+    argv += ["-o", component.name, program.package]
     what = f"{component.title}: building {program.package} with Go, a few minutes the first time"
     _run(what, argv, environ, folder, report)
     return folder / component.name

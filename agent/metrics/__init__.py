@@ -2,6 +2,14 @@
 
 ``families`` holds the declarations by origin; ``make`` turns one into a ``prometheus_client`` object, which is all that
 a capability needs. ``rules`` and ``dashboard`` are expressions over the declarations; ``documents`` writes the
-generated files. Pure but for ``documents``. Nothing of Pillion is imported here, and no agent loads what only the
-generated files need.
+generated files; ``questions`` lists all expressions for a test on a real Prometheus. Pure but for ``documents``.
+Nothing else of Pillion is imported here, and no agent loads what only the generated files need.
 """
+
+import importlib
+
+
+def expressions() -> list[tuple[str, str]]:
+    """See ``questions.questions``."""
+    found: list[tuple[str, str]] = importlib.import_module("agent.metrics.questions").questions()
+    return found

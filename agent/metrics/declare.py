@@ -31,7 +31,6 @@ class Where(enum.StrEnum):
     AGENT = "every agent"
     SIDECAR = "agents beside a service"
     OUTBOX = "agents that relay an outbox"
-    TRACING = "agents beside a service with `tracing.endpoint`"
     PROMETHEUS = "Prometheus itself, for each target"
 
 

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 KEYWORDS = frozenset(
-    {
-        "and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left", "group_right", "inf",
-        "nan", "start", "end",
-    }
-)  # fmt: skip
+    {"and", "or", "unless", "bool", "offset", "inf", "nan", "start", "end"}
+    | {"sum", "min", "max", "avg", "count", "group", "stddev", "stdvar", "topk", "bottomk", "quantile"}
+)
+"""Words that are no series though no parenthesis follows them at once."""
 
 _TOKEN = re.compile(
     r"(?P<text>\"(?:[^\"\\]|\\.)*\"|'[^']*')"
@@ -29,25 +28,31 @@ _TEXTS = re.compile(r"\"(?:[^\"\\]|\\.)*\"")
 class Named:
     """What an expression names."""
 
-    series: frozenset[str]
+    order: tuple[str, ...]
+    """The series as they come."""
     matched: frozenset[tuple[str, str]]
     """A series and a label that it is selected by."""
     grouped: frozenset[str]
     """Labels of ``by (…)``, ``on (…)`` and the like."""
 
+    @property
+    def series(self) -> frozenset[str]:
+        """The series."""
+        return frozenset(self.order)
+
 
 def named(expression: str) -> Named:
     """What the expression names."""
-    series: set[str] = set()
+    series: dict[str, None] = {}
     matched: set[tuple[str, str]] = set()
     grouped: set[str] = set()
     for token in _TOKEN.finditer(expression):
         if token["grouping"]:
             grouped.update(label.strip() for label in token["labels"].split(",") if label.strip())
         elif token["series"] and not token["call"] and token["series"] not in KEYWORDS:
-            series.add(token["series"])
+            series[token["series"]] = None
             matched.update((token["series"], label) for label in _labels(token["selector"] or ""))
-    return Named(frozenset(series), frozenset(matched), frozenset(grouped))
+    return Named(tuple(series), frozenset(matched), frozenset(grouped))
 
 
 def _labels(selector: str) -> Iterator[str]:

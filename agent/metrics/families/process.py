@@ -7,7 +7,7 @@ SPANS = Metric(
     Kind.COUNTER,
     "Spans of the agent itself, by what became of them.",
     labels={"outcome": one_of("sent", "lost")},
-    where=Where.TRACING,
+    where=Where.SIDECAR,
     meaning="Envoy sends its own; look at the cluster `otlp` for those.",
 )
 ANSWERED = Metric(
