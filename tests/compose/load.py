@@ -12,7 +12,7 @@ import aiohttp
 from agent.demo.traffic import Client
 from tests.compose import layout
 
-RATES = {layout.SHOP: 10.0, layout.STOCK: 20.0, layout.CHECKOUT: 2.0}
+RATES = {layout.SHOP: 5.0, layout.STOCK: 10.0, layout.CHECKOUT: 1.0}
 """Requests a second; modest, for a machine that runs the whole system beside the test."""
 PATIENCE = aiohttp.ClientTimeout(total=20)
 """Longer than the gateway's own limit, so that what is counted is its answer."""

@@ -38,7 +38,9 @@ async def test_the_database_password_changes_under_load(
     assert not _lets_in(project, former)
     assert await _walked(system, "A model change as an event", "API versions") == []
     assert _starts(project) == before
-    record.section("Rotation", [f"postgres-orders under load: {len(failures)} requests failed, no restart"])
+    record.section(
+        "Rotation of a password", [f"postgres-orders under load: {len(failures)} requests failed, no restart"]
+    )
     assert failures == []
 
 
@@ -55,7 +57,9 @@ async def test_a_services_consul_token_changes_under_load(
     # These ask Consul with the storefront's token: for its registration, and for its part of the KV store.
     assert await _walked(system, "Registration", "A configuration value changed") == []
     assert _starts(project) == before
-    record.section("Rotation", [f"consul-storefront under load: {len(failures)} requests failed, no restart"])
+    record.section(
+        "Rotation of a token", [f"consul-storefront under load: {len(failures)} requests failed, no restart"]
+    )
     assert failures == []
 
 
