@@ -2,6 +2,7 @@
 
 Events come in from tables that the service writes or that triggers fill (``sql/``), are read as
 differences of snapshots (``snapshot``, ``cursor``, ``reader``), and leave through a broker (``brokers/``).
+Where the database turns out to be another one (``identity``), nothing is read until it is adopted (``adoption``).
 Pure: ``names``, ``snapshot``, ``cursor``, ``delivery``, ``events``. Only ``database`` imports the
 PostgreSQL driver, only a broker's module that broker's.
 """
