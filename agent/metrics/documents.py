@@ -1,8 +1,11 @@
-"""The generated files, written into a checkout: ``python -m agent.metrics.documents [FOLDER]``."""
+"""The generated files, written into the checkout that is the working directory.
+
+``python -m agent.metrics.documents`` writes all of them, with paths only those.
+"""
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -22,13 +25,15 @@ def documents() -> Mapping[str, str]:
     }
 
 
-def write(folder: Path) -> None:
-    """Write all of them below the folder of a checkout."""
-    for path, text in documents().items():
+def write(folder: Path, chosen: Sequence[str]) -> None:
+    """Write the chosen ones below the folder of a checkout, all if none is chosen; raises KeyError for others."""
+    made = documents()
+    for path in chosen or made:
         file = folder / path
+        text = made[path]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]) if len(sys.argv) > 1 else Path())
+    write(Path(), sys.argv[1:])

@@ -9,7 +9,8 @@ from agent.metrics.rules.declare import Rule
 INTRODUCTION = """\
 # Metrics and alerts
 
-Made from the declarations in `agent/metrics` by `python -m agent.metrics.documents`; not to be edited.
+Made from the declarations in `agent/metrics` by `python -m agent.metrics.documents docs/metrics.md`; not to be
+edited. `make docs` writes all that is made from them.
 
 Every agent answers `/metrics` on `admin.listen` (this machine only) and, where it is set, on `admin.metrics` for a
 Prometheus elsewhere: the Compose system and the charts use port 15090. The answer holds the agent's own metrics and all

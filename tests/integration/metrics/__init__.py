@@ -1,0 +1,1 @@
+"""Metrics, rules and dashboard on real agents and with the real promtool."""
