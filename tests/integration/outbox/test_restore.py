@@ -171,7 +171,9 @@ async def test_what_the_backup_knew_as_unsent_and_what_is_written_since_arrives_
     assert 0 < told.written < len(written)
     await in_order(bench, now)
     # A row with the number of a transaction that is still to come would be taken for that one's when it comes.
-    ahead = f"SELECT count(*) FROM {TABLES[mode]} WHERE NOT pg_visible_in_snapshot(xid, pg_current_snapshot())"
+    ahead = (
+        f"SELECT count(*) FROM {TABLES[mode]} WHERE NOT pg_visible_in_snapshot(xid, pg_current_snapshot())"
+    )
     assert await bench.service.fetchval(ahead) == 0
 
 
