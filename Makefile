@@ -38,7 +38,6 @@ test-unit: venv ## run the tests that need no server
 
 test-compose: venv ## build and start the whole Compose system and try all of it; COMPOSE="docker compose" takes another Compose
 	@docker info >/dev/null 2>&1 || { echo "test-compose needs a Docker engine: docker info fails, so there is none here or you may not use it." >&2; exit 1; }
-	$(BIN)/pillion demo --obtain tests
 	$(BIN)/python -m tests.compose.standins
 	$(PYTEST) tests/compose
 

@@ -1,6 +1,8 @@
 """The orders that the database holds and the events that the broker holds."""
 
+import json
 from collections import Counter
+from dataclasses import dataclass, field
 
 import nats
 import nats.errors
@@ -8,15 +10,29 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from tests.compose.engine import Project
 
-
-def orders(project: Project) -> set[str]:
-    """The ids of all orders that were committed."""
-    ask = ("psql", "-U", "postgres", "-d", "shop", "-At", "-c", "SELECT id FROM orders")
-    return set(project.execute("postgres", *ask).split())
+Order = tuple[str, str]
+"""An order's id and the time at which it was made: after a restore a number can be given a second time."""
 
 
-async def created(url: str) -> Counter[str]:
-    """How often the broker holds the event that an order was made, by the order's id."""
+@dataclass
+class Events:
+    """What the broker holds."""
+
+    created: Counter[Order] = field(default_factory=Counter)
+    """How often each order was told as made."""
+    ids: Counter[str] = field(default_factory=Counter)
+    """How often each event's id is there, whatever it tells."""
+
+
+def orders(project: Project) -> set[Order]:
+    """All orders that were committed."""
+    columns = "SELECT id || ' ' || (to_json(created) #>> '{}') FROM orders"
+    said = project.execute("postgres", "psql", "-U", "postgres", "-d", "shop", "-Atc", columns)
+    return {(number, made) for number, made in map(str.split, said.splitlines())}
+
+
+async def events(url: str) -> Events:
+    """All events in the broker's stream."""
     client = await nats.connect(url, allow_reconnect=False)
     try:
         config = ConsumerConfig(ack_policy=AckPolicy.NONE)
@@ -26,12 +42,14 @@ async def created(url: str) -> Counter[str]:
         await client.close()
 
 
-async def _all(feed: "nats.js.JetStreamContext.PullSubscription") -> Counter[str]:
-    found: Counter[str] = Counter()
+async def _all(feed: "nats.js.JetStreamContext.PullSubscription") -> Events:
+    found = Events()
     pending = (await feed.consumer_info()).num_pending
     while pending:
         for message in await feed.fetch(min(pending, 500), timeout=10):
             pending = message.metadata.num_pending
-            if (message.headers or {}).get("ce-type") == "orders.created":
-                found[message.headers["ce-subject"]] += 1
+            headers = message.headers or {}
+            found.ids[headers["ce-id"]] += 1
+            if headers["ce-type"] == "orders.created":
+                found.created[headers["ce-subject"], json.loads(message.data)["after"]["created"]] += 1
     return found

@@ -16,7 +16,7 @@ from tests.compose.record import Record
 from tests.compose.start import Start, start
 from tests.compose.system import ComposeSystem
 
-ORDER = ("start", "walk", "watching", "secrets", "rotation", "crashes", "backups", "end")
+ORDER = ("start", "watching", "walk", "secrets", "rotation", "crashes", "backups", "end")
 """The modules that use the system: what only looks first, what destroys last."""
 OUT = Path(__file__).parents[2] / "build"
 
