@@ -19,13 +19,6 @@ _OF_CLUSTER = {CLUSTER: ANY}
 # Buckets are set in envoy/bootstrap.yaml.
 _TIMES = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000)
 
-REQUESTS = Metric(
-    "envoy_http_downstream_rq_total",
-    Kind.COUNTER,
-    "Requests that arrived, by connection manager.",
-    labels=_OF_MANAGER,
-    late=True,
-)
 ANSWERS = Metric(
     "envoy_http_downstream_rq_xx",
     Kind.COUNTER,
@@ -110,6 +103,6 @@ MEMORY = Metric(
 )
 
 ALL = (
-    REQUESTS, ANSWERS, TIME, UPSTREAM_ANSWERS, UPSTREAM_TIME, RETRIES, UNREACHED, HEALTHY, MEMBERS, EJECTED,
+    ANSWERS, TIME, UPSTREAM_ANSWERS, UPSTREAM_TIME, RETRIES, UNREACHED, HEALTHY, MEMBERS, EJECTED,
     CONNECTIONS_OPEN, REQUESTS_OPEN, PENDING_OPEN, MEMORY,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Prometheus' own tool."""
+"""Prometheus' own tool, and whole agents as the acceptance tests start them."""
 
 import os
 import subprocess
@@ -7,6 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from agent.demo import components
+from tests.acceptance.conftest import mesh
+
+__all__ = ["mesh"]
 
 Tool = Callable[..., "subprocess.CompletedProcess[str]"]
 

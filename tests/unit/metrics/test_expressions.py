@@ -11,6 +11,7 @@ import yaml
 
 from agent.metrics import alerts, catalog, dashboard, expressions, questions
 from agent.metrics.declare import Metric
+from agent.metrics.families import envoy
 from agent.metrics.panels.declare import Panel, Target
 from agent.metrics.promql import named
 from agent.metrics.rules.declare import Rule
@@ -96,6 +97,11 @@ def test_an_alert_says_what_it_means_what_to_do_and_why_then(rule: Rule) -> None
     assert rule.name.startswith("Pillion")
     assert not rule.summary.endswith(".")
     assert all(text.endswith((".", "…")) for text in (rule.description, rule.do, rule.why))
+
+
+def test_envoys_metrics_are_listed_because_somebody_asks_for_them() -> None:
+    asked = {catalog.SERIES[name].name for _, expression in ASKED for name in named(expression).order}
+    assert {metric.name for metric in envoy.ALL} <= asked
 
 
 def test_alerts_have_names_of_their_own() -> None:

@@ -45,3 +45,12 @@ def test_an_answer_that_comes_twice_counts_once() -> None:
     delivery.refuse(0, "no")
     assert delivery.acknowledged == 1
     assert delivery.reasons == {}
+
+
+def test_topics_are_those_of_acknowledged_events_only() -> None:
+    delivery = Delivery([event(1, 1), event(2, 1), event(3, 2)])
+    delivery.start()
+    assert list(delivery.topics) == []
+    delivery.acknowledge(2)
+    delivery.refuse(0, "too large")
+    assert list(delivery.topics) == [event(3, 2).topic]

@@ -165,3 +165,19 @@ async def test_an_event_without_an_answer_stops_its_bucket_only_where_the_broker
             await task
         assert scene.turns.stops.all == {}
     assert scene.turns.places() == {0: Place(SEEN), 3: Place(BASE, SEEN, 0)}
+
+
+async def test_the_lag_counts_from_before_the_first_turn_and_rises_between_turns() -> None:
+    scene = Scene([])
+    assert scene.turns.lag == 5.0
+    await scene.turns.turn(scene.courier, cast("Any", scene.link))
+    assert scene.turns.lag == 0.0
+    scene.clock.now = 30.0
+    assert scene.turns.lag == 30.0
+
+
+async def test_the_lag_of_a_bucket_that_stands_still_goes_on() -> None:
+    scene = Scene([row(id=1, key="a", kind="a b")])
+    await scene.turns.turn(scene.courier, cast("Any", scene.link))
+    assert scene.turns.stops.all
+    assert scene.turns.lag == 5.0

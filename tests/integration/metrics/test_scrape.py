@@ -1,0 +1,202 @@
+"""The list and what real agents show are the same."""
+
+import re
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterable
+from http.client import HTTPConnection
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from agent.demo import backing
+from agent.metrics import catalog
+from agent.metrics.declare import Kind, Metric, Where
+from agent.metrics.families import envoy, outbox, process
+from tests.acceptance.conftest import Mesh
+from tests.acceptance.instance import Instance
+from tests.waiting import until
+
+SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+TYPE = re.compile(r"^# TYPE (\S+) (\S+)$", re.MULTILINE)
+Samples = dict[str, list[tuple[dict[str, str], float]]]
+"""Labels and values by the name of the series, as Prometheus stores it: the library's parser renames counters."""
+
+
+class Scene:
+    """A service with an outbox, one that calls it, and the gateway; each was called, an event was published."""
+
+    def __init__(self, writer: Instance, caller: Instance, gateway: Instance) -> None:
+        self.writer = writer
+        self.caller = caller
+        self.gateway = gateway
+
+    @property
+    def all(self) -> tuple[Instance, ...]:
+        """All agents."""
+        return self.writer, self.caller, self.gateway
+
+
+@pytest.fixture
+async def scene(mesh: Mesh, shared_postgres: backing.Postgres, shared_nats: backing.Nats) -> Scene:
+    database = f"metrics_{uuid.uuid4().hex[:8]}"
+    admin = await asyncpg.connect(shared_postgres.url)
+    await admin.execute(f"CREATE DATABASE {database}")
+    await admin.close()
+    url = f"postgresql://postgres@127.0.0.1:{shared_postgres.port}/{database}"
+    service = await asyncpg.connect(url)
+    await service.execute("CREATE TABLE orders (id serial PRIMARY KEY, item text NOT NULL)")
+    file = mesh.folder / "database"
+    file.write_text(url)
+    file.chmod(0o600)
+    stream = f"s{uuid.uuid4().hex[:8]}"
+    outbox_settings = {
+        "database_file": str(file),
+        "changes": [{"table": "orders", "topic": f"{stream}.orders"}],
+        "broker": {"url": shared_nats.url, "stream": stream, "create": True},
+    }
+    tracing = {"endpoint": "http://127.0.0.1:1", "sample": 1}
+    writer = mesh.service(
+        "orders",
+        settings={
+            "service": {"health_path": "/health", "health_interval": 0.5},
+            "outbox": outbox_settings,
+            "tracing": tracing,
+        },
+        environ={"SICK_FILE": str(mesh.folder / "sick")},
+    )
+    argv = [sys.executable, "-m", "agent", "outbox", "init", "--config", str(writer.file)]
+    done = subprocess.run(argv, env=writer.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    caller = mesh.service("shop", settings={"tracing": tracing})
+    gateway = mesh.gateway()
+    for instance in (writer, caller, gateway):
+        await instance.ready()
+    await service.execute("INSERT INTO orders (item) VALUES ('shoe')")
+    await service.close()
+    await until(lambda: caller.call("orders") == 200, within=20)
+    await until(lambda: gateway.get("/orders/", gateway.gateway)[0] == 200, within=20)
+    return Scene(writer, caller, gateway)
+
+
+def parsed(text: str) -> Samples:
+    """The samples of a scrape."""
+    found: Samples = {}
+    for name, labels, value in SAMPLE.findall(text):
+        found.setdefault(name, []).append((dict(LABEL.findall(labels)), float(value)))
+    return found
+
+
+def scrape(instance: Instance) -> Samples:
+    """What an agent shows now."""
+    return parsed(instance.get("/metrics")[1])
+
+
+def kinds(instance: Instance) -> dict[str, str]:
+    """The type of each family, also of those without a sample."""
+    return dict(TYPE.findall(instance.get("/metrics")[1]))
+
+
+def expected(where: set[Where]) -> set[str]:
+    """The families of our own that agents of these kinds show."""
+    return {metric.name for metric in catalog.OWN if metric.where in where}
+
+
+def ours(names: Iterable[str]) -> set[str]:
+    """Those that Pillion counts itself; the library also says when each began."""
+    return {name for name in names if name.startswith("pillion_") and not name.endswith("_created")}
+
+
+def values(instance: Instance, metric: Metric) -> list[dict[str, str]]:
+    """The labels of a metric's samples."""
+    return [labels for labels, _ in scrape(instance).get(metric.series[0], [])]
+
+
+def published(instance: Instance) -> float:
+    """Events of the topic."""
+    samples = scrape(instance).get(outbox.PUBLISHED.name, [])
+    return sum(value for labels, value in samples if labels["topic"].endswith(".orders"))
+
+
+async def test_every_metric_of_the_list_is_there_and_no_other(scene: Scene) -> None:
+    await until(lambda: published(scene.writer) == 1, within=20)
+    shown = {instance: kinds(instance) for instance in scene.all}
+    assert ours(set(shown[scene.writer])) == expected({Where.AGENT, Where.SIDECAR, Where.OUTBOX})
+    assert ours(set(shown[scene.caller])) == expected({Where.AGENT, Where.SIDECAR})
+    assert ours(set(shown[scene.gateway])) == expected({Where.AGENT})
+    for metric in catalog.OWN:
+        for instance in scene.all:
+            assert shown[instance].get(metric.name, metric.kind) == metric.kind
+            own = {"le"} if metric.kind is Kind.HISTOGRAM else set()
+            for labels in values(instance, metric):
+                assert set(labels) - own == set(metric.labels), metric.name
+                for label, known in metric.labels.items():
+                    assert not known or labels[label] in known, metric.name
+        assert metric.late or any(values(instance, metric) for instance in scene.all), metric.name
+    for metric in process.OF_THE_LIBRARY:
+        assert all(values(instance, metric) for instance in scene.all)
+
+
+class UnixConnection(HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("envoy")
+        self._path = str(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self._path)
+
+
+def all_of_envoy(instance: Instance) -> str:
+    """All of Envoy's series, also those that never counted, which a scrape leaves out."""
+    (admin,) = (instance.folder / "state").rglob("admin.sock")
+    connection = UnixConnection(admin)
+    connection.request("GET", "/stats/prometheus")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return text
+
+
+async def test_envoys_metrics_have_the_names_and_labels_of_the_list_and_are_in_the_scrape(
+    scene: Scene,
+) -> None:
+    for instance in (scene.caller, scene.gateway):
+        text = all_of_envoy(instance)
+        there, types = parsed(text), dict(TYPE.findall(text))
+        for metric in envoy.ALL:
+            assert types[metric.name] == metric.kind
+            assert set(metric.series) <= set(there), metric.name
+            own = {"le"} if metric.kind is Kind.HISTOGRAM else set()
+            for labels, _ in there[metric.series[0]]:
+                assert set(labels) - own == set(metric.labels), metric.name
+    # Histograms come with the next flush, other late ones once they counted.
+    steady = {series for metric in envoy.ALL if not metric.late for series in metric.series}
+    asked = {
+        series for metric in (envoy.ANSWERS, envoy.TIME, envoy.UPSTREAM_TIME) for series in metric.series
+    }
+    for instance in (scene.caller, scene.gateway):
+        await until(lambda instance=instance: steady | asked <= set(scrape(instance)), within=20)
+    clusters = {labels[envoy.CLUSTER] for labels in values(scene.caller, envoy.HEALTHY)}
+    assert {"upstream_orders", "upstream_shop", "service_reuse", "otlp", "xds"} <= clusters
+    managers = {labels[envoy.MANAGER] for labels in values(scene.caller, envoy.ANSWERS)}
+    assert {"inbound", "outbound"} <= managers
+    assert "gateway" in {labels[envoy.MANAGER] for labels in values(scene.gateway, envoy.ANSWERS)}
+
+
+async def test_a_service_whose_last_instance_does_not_pass_has_no_healthy_member(
+    scene: Scene, mesh: Mesh
+) -> None:
+    """The alert on upstreams without instances rests on it: the series stays, at 0."""
+    (mesh.folder / "sick").touch()
+
+    def healthy() -> list[float]:
+        samples = scrape(scene.caller)[envoy.HEALTHY.name]
+        return [value for labels, value in samples if labels[envoy.CLUSTER] == "upstream_orders"]
+
+    await until(lambda: healthy() == [0.0], within=20, every=0.2)
