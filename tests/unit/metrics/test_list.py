@@ -1,6 +1,8 @@
 """The list itself, and that nothing is counted beside it."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,13 @@ def test_a_histogram_has_the_declared_buckets() -> None:
     ).observe(1)
     assert registry.get_sample_value("pillion_a_seconds_bucket", {"le": "0.5"}) == 0
     assert registry.get_sample_value("pillion_a_seconds_bucket", {"le": "2.0"}) == 1
+
+
+def test_an_agent_loads_no_rules_and_no_dashboard() -> None:
+    look = "import sys, agent.cli, agent.wiring.outbox; print(*(m for m in sys.modules if m.startswith('agent.metrics')))"
+    said = subprocess.run(
+        [sys.executable, "-c", look], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = set(said.stdout.split())
+    assert "agent.metrics.make" in loaded
+    assert {name.split(".")[2] for name in loaded if name.count(".") > 1} <= {"declare", "families", "make"}
