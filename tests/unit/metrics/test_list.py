@@ -87,7 +87,10 @@ def test_a_histogram_has_the_declared_buckets() -> None:
 
 
 def test_an_agent_loads_no_rules_and_no_dashboard() -> None:
-    look = "import sys, agent.cli, agent.wiring.outbox; print(*(m for m in sys.modules if m.startswith('agent.metrics')))"
+    look = (
+        "import sys, agent.cli, agent.wiring.outbox;"
+        "print(*(m for m in sys.modules if m.startswith('agent.metrics')))"
+    )
     said = subprocess.run(
         [sys.executable, "-c", look], capture_output=True, text=True, check=True, timeout=60
     )
