@@ -13,7 +13,7 @@ import py_compile
 import re
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 BUILD_ONLY = frozenset({".pyx", ".pxd", ".pxi", ".pyi", ".h", ".c"})
@@ -44,13 +44,14 @@ def main(folder: Path) -> None:
 def loaded() -> frozenset[Path]:
     """The source files of all modules that are loaded once the whole agent and the messages that it names are."""
     import agent  # noqa: PLC0415
+    from agent.proxy import assets  # noqa: PLC0415
     from agent.proxy.xds import encode  # noqa: PLC0415
 
     for module in pkgutil.walk_packages(agent.__path__, "agent."):
         if ours(module.name):
             importlib.import_module(module.name)
-    home = Path(agent.__file__).parent
-    for url in sorted(types(path.read_text() for path in texts(home))):
+    texts = [*Path(agent.__file__).parent.rglob("*.py"), *assets.folder().glob("*.yaml")]
+    for url in sorted(types(path.read_text() for path in texts)):
         encode.load_types({"@type": url})
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     return frozenset(Path(file) for file in files if file and file.endswith(".py") and file != __file__)
@@ -59,12 +60,6 @@ def loaded() -> frozenset[Path]:
 def ours(name: str) -> bool:
     """Whether a module of the agent runs in the image: not the demo, nor the hook that runs inside services."""
     return not name.startswith(("agent.demo", "agent.carry.site")) and not name.endswith(".__main__")
-
-
-def texts(home: Path) -> Iterator[Path]:
-    """The files of the agent that may name a message of Envoy's."""
-    yield from home.rglob("*.py")
-    yield from home.rglob("*.yaml")
 
 
 def types(sources: Iterable[str]) -> set[str]:

@@ -1,0 +1,1 @@
+"""The images: their lock files, and how the agent's is made small."""
