@@ -28,6 +28,11 @@ def obtain(name: str, report: Report) -> Path:
     return components.find(name) or _obtained(COMPONENTS[name], report)
 
 
+def pinned(name: str, report: Report) -> Path:
+    """The component's program in exactly the table's version, whatever PATH has. Raises Permanent as above."""
+    return _obtained(COMPONENTS[name], report)
+
+
 def _obtained(component: Component, report: Report) -> Path:
     try:
         component.cached.parent.mkdir(parents=True, exist_ok=True)
