@@ -1,10 +1,10 @@
 """What a build needs to know of this machine and nothing else may: whom it trusts, and where its pip looks."""
 
-import json
+import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,16 +32,22 @@ def bundle() -> str:
 
 
 def pip_settings() -> dict[str, str]:
-    """What this machine's pip was told, by its files and by the environment, without their prefixes."""
+    """What this machine's pip was told, by its files and by the environment; empty where there is no pip."""
     said = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"],
-        check=True,
+        check=False,
         capture_output=True,
         text=True,
         timeout=60,
     )
-    lines = (line.partition("=") for line in said.stdout.splitlines())
-    return {name.rpartition(".")[2]: value.strip("'\"") for name, _, value in lines}
+    return settings_of(said.stdout) if said.returncode == 0 else {}
+
+
+def settings_of(listed: str) -> dict[str, str]:
+    """``pip config list`` as value by name, sections dropped; as for pip, the environment wins over files."""
+    lines = [line.partition("=") for line in listed.splitlines()]
+    lines.sort(key=lambda line: line[0].startswith(":env:"))
+    return {name.rpartition(".")[2]: str(ast.literal_eval(value)) for name, _, value in lines}
 
 
 def pip_conf(settings: Mapping[str, str]) -> str:
@@ -49,15 +55,10 @@ def pip_conf(settings: Mapping[str, str]) -> str:
 
     An index whose URL holds a password is left out, for it would lie in the image for good.
     """
-    kept = [(name, settings[name]) for name in INDEXES if name in settings]
-    lines = [f"{name} = {_plain(value)}" for name, value in kept if not _has_password(value.split())]
+    kept = [(name, settings[name].split()) for name in INDEXES if name in settings]
+    lines = [f"{name} = {' '.join(value)}" for name, value in kept if not any(map(_has_password, value))]
     return "\n".join(["[global]", f"cert = {BUNDLE}", *lines]) + "\n"
 
 
-def _has_password(urls: Iterable[str]) -> bool:
-    return any(urlsplit(url).password for url in urls)
-
-
-def _plain(value: str) -> str:
-    """A list of several, which pip shows with \\n between them, as its file takes it."""
-    return json.dumps(value).strip('"').replace("\\\\n", " ").replace("\\n", " ")
+def _has_password(url: str) -> bool:
+    return urlsplit(url).password is not None
