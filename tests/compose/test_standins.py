@@ -215,7 +215,7 @@ async def test_consul_runs_as_its_own_user_with_its_folders(user: str, start: St
     await answers(container, 8500, "/v1/status/leader")
     assert run("docker", "exec", container, "stat", "-c", "%u", "/proc/1").strip() == "100"
     assert "raft" in run("docker", "exec", container, "ls", "/consul/data")
-    assert "consul" in run("docker", "exec", container, "consul", "members", "-http-addr=127.0.0.1:8500")
+    assert "alive" in run("docker", "exec", container, "consul", "members", "-http-addr=127.0.0.1:8500")
 
 
 async def test_nats_takes_options_alone_and_as_another_user(start: Starter) -> None:

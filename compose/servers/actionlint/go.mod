@@ -1,4 +1,4 @@
-module hw
+module actionlint
 
 go 1.26.0
 

@@ -1,4 +1,4 @@
-module hw
+module helm
 
 go 1.26.0
 

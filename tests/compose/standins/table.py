@@ -40,6 +40,9 @@ IMAGES = (
     Image("hashicorp/consul:1.20", "consul", programs=("consul",)),
     Image("nats:2-alpine", "nats", programs=("nats-server",)),
     Image("jaegertracing/jaeger:2.13.0", "jaeger", programs=("jaeger",)),
+    Image("prom/prometheus:v3.16.0", "prometheus", programs=("prometheus", "promtool")),
+    Image("prom/alertmanager:v0.31.1", "alertmanager", programs=("alertmanager",)),
+    Image("grafana/grafana:12.2.0", "grafana", kind="placeholder"),
 )
 """The official images, in the order in which they are made."""
 

@@ -56,7 +56,7 @@ def test_another_version_in_the_cache_does_not_count() -> None:
 def test_every_go_program_has_its_modules_pinned_and_every_wheel_two_check_sums() -> None:
     for component in components.COMPONENTS.values():
         if isinstance(component.how, components.GoProgram):
-            pinned = components.data() / "servers" / component.name
+            pinned = components.data() / "servers" / (component.how.modules or component.name)
             assert "require" in (pinned / "go.mod").read_text()
             assert (pinned / "go.sum").read_text()
         else:

@@ -54,7 +54,12 @@ def test_every_wheel_of_the_table_is_found_with_its_version() -> None:
 def test_every_go_program_is_found_whose_version_is_that_of_its_module() -> None:
     modules = [path.read_text().split() for path in ROOT.glob("compose/servers/*/go.mod")]
     here = found(CUSTOM[1])
-    assert set(here) == {"github.com/hashicorp/consul", "helm.sh/helm/v3", "github.com/rhysd/actionlint"}
+    assert set(here) == {
+        "github.com/hashicorp/consul",
+        "helm.sh/helm/v3",
+        "github.com/rhysd/actionlint",
+        "github.com/prometheus/alertmanager",
+    }
     for name, version in here.items():
         assert any((name, f"v{version}") in pairwise(words) for words in modules), name
 

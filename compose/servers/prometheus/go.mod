@@ -1,4 +1,4 @@
-module hw
+module prometheus
 
 go 1.26.7
 
