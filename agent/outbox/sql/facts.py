@@ -31,8 +31,8 @@ WHERE i.indrelid = $1::oid"""
 
 _TRIGGERS = """
 SELECT t.tgname::text AS name,
-  coalesce(obj_description(t.oid, 'pg_trigger'), '')
-    || CASE WHEN t.tgenabled IN ('O', 'A') THEN '' ELSE ' (disabled)' END AS comment
+  coalesce((string_to_array(encode(t.tgargs, 'escape'), '\\000'))[t.tgnargs], '')
+    || CASE WHEN t.tgenabled IN ('O', 'A') THEN '' ELSE ' (disabled)' END AS mark
 FROM pg_trigger t WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal AND t.tgname LIKE '!pillion%'"""
 
 _SEQUENCE = """
@@ -82,7 +82,7 @@ class TableFacts:
     columns: Mapping[str, Column]
     indexes: tuple[Index, ...]
     triggers: Mapping[str, str]
-    """Pillion's triggers, each with its comment; one that is disabled says so in it, and so is not as wanted."""
+    """Pillion's triggers, each with its mark; one that is disabled says so in it, and so is not as wanted."""
     has_rows: bool
     """Of an outbox table only; False of the others."""
     sequences: Mapping[str, Numbering]
@@ -200,7 +200,7 @@ async def _table(connection: Connection, name: Name, is_outbox: bool) -> TableFa
         indexes=tuple(
             Index(each["name"], tuple(each["columns"]), each["valid"], each["plain"]) for each in indexes
         ),
-        triggers={each["name"]: each["comment"] for each in triggers},
+        triggers={each["name"]: each["mark"] for each in triggers},
         has_rows=counted and bool(await connection.value(_DOING, f"SELECT EXISTS (SELECT FROM {name.sql})")),
         sequences=await _sequences(connection, oid, columns),
     )

@@ -223,6 +223,11 @@ async def test_who_may_only_put_triggers_on_a_table_can_have_its_changes_told(
         await Installer(least, watched(bench), bench.said.append).install(None)
         await owner.execute("INSERT INTO t VALUES (1)")
         assert len(await bench.outbox()) == 1
+        assert await Installer(least, watched(bench), bench.said.append).install(None) == 0
+        renamed = watched(bench, types={"insert": "t.born"})
+        assert await Installer(least, renamed, bench.said.append).install(None) == 1
+        await owner.execute("INSERT INTO t VALUES (2)")
+        assert [row["type"] for row in await bench.outbox()] == ["t.created", "t.born"]
     finally:
         await bench.service.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
 
