@@ -11,15 +11,16 @@ from pathlib import Path
 from charts import schema, values
 
 ROOT = Path(__file__).parents[1]
-CHARTS = ("pillion", "infrastructure", "service")
+CHARTS = ("infrastructure",)
 BEGIN = "<!-- values: made from values.yaml by `make docs`, not to be edited -->"
 END = "<!-- end of values -->"
 
 COPIES: Mapping[str, str] = {
     **{f"charts/{chart}/templates/_common.tpl": "charts/scripts/common.tpl" for chart in CHARTS},
+    **{f"charts/{chart}/files/check.py": "charts/scripts/check.py" for chart in CHARTS},
     **{
         f"charts/{chart}/files/make_secrets.py": "charts/scripts/make_secrets.py"
-        for chart in ("infrastructure", "service")
+        for chart in ("infrastructure",)
     },
     "charts/infrastructure/files/consul_tokens.py": "charts/scripts/consul_tokens.py",
     "charts/infrastructure/files/backup-consul.sh": "compose/backup/consul.sh",

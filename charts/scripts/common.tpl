@@ -184,3 +184,46 @@ spec:
         - name: hook
           configMap: {name: {{ $name }}}
 {{- end }}
+
+{{/* The pod of `helm test`, which asks each address. Wants {root, name, labels, image, addresses}; without addresses there is none. */}}
+{{- define "common.test" -}}
+{{- if .addresses -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ .name }}-test
+  labels: {{- .labels | nindent 4 }}
+  annotations: {{- include "common.hook" (dict "on" "test" "weight" -5) | nindent 4 }}
+data:
+  check.py: |
+    {{- .root.Files.Get "files/check.py" | nindent 4 }}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ .name }}-test
+  labels:
+    {{- .labels | nindent 4 }}
+    pillion.dev/inject: "false"
+  annotations: {{- include "common.hook" (dict "on" "test" "weight" 0) | nindent 4 }}
+spec:
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  {{- include "common.scheduling" (dict "root" .root "values" dict) | nindent 2 }}
+  {{- include "common.user" (dict "user" 65532 "group" 65532) | nindent 2 }}
+  containers:
+    - name: check
+      {{- include "common.pull" .image | nindent 6 }}
+      command: [python, -I, -B, /hook/check.py]
+      args: {{- toYaml .addresses | nindent 8 }}
+      resources:
+        requests: {cpu: 50m, memory: 32Mi}
+        limits: {memory: 128Mi}
+      {{- include "common.confined" . | nindent 6 }}
+      volumeMounts:
+        - {name: hook, mountPath: /hook, readOnly: true}
+  volumes:
+    - name: hook
+      configMap: {name: {{ .name }}-test}
+{{- end }}
+{{- end }}
