@@ -11,7 +11,7 @@ from pathlib import Path
 from charts import schema, values
 
 ROOT = Path(__file__).parents[1]
-CHARTS = ("infrastructure",)
+CHARTS = ("pillion", "infrastructure", "service")
 BEGIN = "<!-- values: made from values.yaml by `make docs`, not to be edited -->"
 END = "<!-- end of values -->"
 
@@ -20,7 +20,7 @@ COPIES: Mapping[str, str] = {
     **{f"charts/{chart}/files/check.py": "charts/scripts/check.py" for chart in CHARTS},
     **{
         f"charts/{chart}/files/make_secrets.py": "charts/scripts/make_secrets.py"
-        for chart in ("infrastructure",)
+        for chart in ("infrastructure", "service")
     },
     "charts/infrastructure/files/consul_tokens.py": "charts/scripts/consul_tokens.py",
     "charts/infrastructure/files/backup-consul.sh": "compose/backup/consul.sh",
