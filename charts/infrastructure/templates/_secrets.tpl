@@ -47,6 +47,7 @@ in each consumer namespace, one for each user of a server.
 {{- $kinds := dict -}}
 {{- $secrets := list -}}
 {{- $shared := dict -}}
+{{- $brokers := dict -}}
 {{- with .Values.consul }}
 {{- if and .enabled (not .existingSecret) (or .gossipEncryption .acl.enabled) -}}
 {{- $server := dict -}}
@@ -83,6 +84,7 @@ in each consumer namespace, one for each user of a server.
 {{- $url := printf "nats://%s:[[nats-%s]]@%s:4222" . . (include "infrastructure.host" (dict "root" $ "host" "nats")) -}}
 {{- if ne . "operator" -}}
 {{- $_ := set $shared (printf "%s-nats-%s" $name .) (dict "url" $url) -}}
+{{- $_ := set $brokers . $url -}}
 {{- end -}}
 {{- end -}}
 {{- $secrets = append $secrets (dict "namespace" $here "name" (printf "%s-nats" $name) "data" (dict "users.conf" (include "infrastructure.natsUsers" $))) -}}
@@ -103,6 +105,11 @@ in each consumer namespace, one for each user of a server.
 {{- $login := printf "%s:[[postgres-%s]]" $role (replace "_" "-" $key) -}}
 {{- $data := dict "url" (printf "postgresql://%s@%s" $login $at) "sqlalchemy" (printf "postgresql+psycopg://%s@%s" $login $at) -}}
 {{- $_ := set $shared (printf "%s-postgres-%s" $name (replace "_" "-" $key)) $data -}}
+{{- end -}}
+{{- /* Both in one, as the sidecar of a service with an outbox gets them. */ -}}
+{{- range $service, $broker := $brokers -}}
+{{- $url := printf "postgresql://pillion_relay:[[postgres-relay]]@%s" $at -}}
+{{- $_ := set $shared (printf "%s-outbox-%s" $name $service) (dict "url" $url "broker" $broker) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

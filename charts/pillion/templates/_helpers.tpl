@@ -19,6 +19,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{/* Labels of a pod: never injected. The release's namespace is left out by the webhook's selectors too. */}}
 {{- define "pillion.podLabels" -}}
 {{ include "pillion.selector" . }}
+app.kubernetes.io/component: serving
 pillion.dev/inject: "false"
 {{- end }}
 
