@@ -56,7 +56,7 @@ def ended(done: Done, word: str) -> int:
     if done.wrong:
         click.echo("nothing is printed, since something was refused", err=True)
         return USAGE
-    click.get_binary_stream("stdout").write(done.text.encode())
+    sys.stdout.buffer.write(done.text.encode())
     return 0
 
 

@@ -45,14 +45,15 @@ def container(plan: Plan) -> dict[str, Any]:
 
 def _probes(plan: Plan) -> dict[str, Any]:
     # Neither waits for the application or Consul: the kubelet starts the application once the first has passed.
+    # What /envoyz says is Envoy's state alone, and the hook is copied before it answers.
     port = plan.ports.health
     return {
         "startupProbe": {
-            "httpGet": {"path": "/healthz", "port": port},
+            "httpGet": {"path": "/envoyz", "port": port},
             "periodSeconds": 1,
             "failureThreshold": 60,
         },
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": port}, "periodSeconds": 5},
+        "readinessProbe": {"httpGet": {"path": "/envoyz", "port": port}, "periodSeconds": 5},
     }
 
 

@@ -64,7 +64,7 @@ def _placed(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.port:
         yield variable("service.port"), str(plan.port)
     else:
-        yield "PILLION_SERVICE_REGISTER", "false"
+        yield variable("service.register"), "false"
     yield variable("proxy.inbound"), settings.proxy.inbound
     yield variable("proxy.outbound"), settings.proxy.outbound
     yield variable("admin.listen"), settings.admin.listen
