@@ -10,6 +10,7 @@ from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
 from agent.runtime.errors import Permanent, Transient
 from agent.runtime.health import Health
+from agent.runtime.latest import Latest
 
 log = structlog.get_logger(__name__)
 
@@ -23,8 +24,10 @@ class Version:
     name = "cluster"
     stop_budget = 1.0
 
-    def __init__(self, client: Client, health: Health) -> None:
+    def __init__(self, client: Client, known: Latest[str], health: Health) -> None:
+        """Writes ``known``: the version as the API server says it."""
         self._client = client
+        self._known = known
         self._health = health
 
     async def run(self, ready: Ready) -> None:
@@ -40,6 +43,7 @@ class Version:
                 await asyncio.sleep(backoff.next(error.delay))
         check(said)
         log.info("cluster.known", version=said)
+        self._known.set(said)
         self._health.ok(said)
         ready()
         await asyncio.Event().wait()
@@ -47,12 +51,22 @@ class Version:
 
 def check(said: str) -> None:
     """Raise Permanent unless ``said`` (such as ``v1.31.2-gke.5``) is a Kubernetes that is new enough."""
-    least = ".".join(map(str, LEAST))
-    match = re.match(r"v(\d{1,4})\.(\d{1,4})(?!\d)", said)
-    if match is None:
+    found, least = _number(said), ".".join(map(str, LEAST))
+    if found is None:
         raise Permanent(f"the API server says that its version is {said[:40]!r}, which is not Kubernetes'")
-    if (int(match[1]), int(match[2])) < LEAST:
+    if found < LEAST:
         raise Permanent(
             f"the cluster runs Kubernetes {said[:40]}, but the injector needs {least} or later: before that there are "
             f"no native sidecars, and a pod's service would start without its proxy. Upgrade the cluster"
         )
+
+
+def lower(one: str, other: str) -> str:
+    """The older of two versions: nodes may be older than the API server, and a setting may say so."""
+    first, second = _number(one), _number(other)
+    return other if first is None or (second is not None and second < first) else one
+
+
+def _number(said: str) -> tuple[int, int] | None:
+    match = re.match(r"v?(\d{1,4})\.(\d{1,4})(?!\d)", said)
+    return (int(match[1]), int(match[2])) if match else None

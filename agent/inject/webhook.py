@@ -1,6 +1,6 @@
 """From an admission review to its answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -14,7 +14,7 @@ from agent.runtime.errors import PillionError
 
 log = structlog.get_logger(__name__)
 
-Inject = Callable[[dict[str, Any], Namespace], Outcome]
+Inject = Callable[[Mapping[str, Any], Namespace], Outcome]
 """Pure: what becomes of a pod of a namespace."""
 
 

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from agent.admin.plain import Plain
@@ -25,7 +25,7 @@ from agent.inject.injection import Namespace
 from agent.inject.metrics import Metrics
 from agent.inject.namespaces import Namespaces, namespace
 from agent.inject.server import Leaving, Server
-from agent.inject.version import Version
+from agent.inject.version import Version, lower
 from agent.inject.webhook import Webhook
 from agent.model.address import Address
 from agent.runtime.component import Component
@@ -40,6 +40,7 @@ BOUND = 30.0
 class Cells:
     """All state that travels between components; the comment names the one writer."""
 
+    version: Latest[str] = field(default_factory=lambda: Latest(""))  # cluster
     certificate: Latest[State] = field(default_factory=lambda: Latest(State()))  # certificates
     namespaces: Latest[Mapping[str, Namespace] | None] = field(
         default_factory=lambda: Latest[Mapping[str, Namespace] | None](None)
@@ -81,7 +82,7 @@ class Injector:
         """The components in the order of their start."""
         return (
             self._admin(),
-            Version(self._client, self._board.of("cluster")),
+            Version(self._client, self._cells.version, self._board.of("cluster")),
             self._namespaces(),
             *self._certificates(),
             self._server(),
@@ -148,7 +149,7 @@ class Injector:
 
     def _server(self) -> Server:
         webhook = Webhook(
-            partial(_injected, self._settings),
+            self._inject,
             Namespaces(self._client, self._cells.namespaces),
             self._metrics,
         )
@@ -158,6 +159,15 @@ class Injector:
             serving=self._cells.serving, leaving=self._cells.leaving, metrics=self._metrics,
         )  # fmt: skip
 
+    def _inject(self, pod: Mapping[str, Any], of: Namespace) -> injection.Outcome:
+        return injection.inject(pod, of, self._known())
 
-def _injected(settings: Settings, pod: dict[str, Any], of: Namespace) -> injection.Outcome:
-    return injection.inject(pod, of, settings)
+    def _known(self) -> Settings:
+        """The settings with the cluster's version, unless they name an older one."""
+        own = self._settings.injector
+        version = lower(own.cluster_version, self._cells.version.value)
+        if version == own.cluster_version:
+            return self._settings
+        return msgspec.structs.replace(
+            self._settings, injector=msgspec.structs.replace(own, cluster_version=version)
+        )
