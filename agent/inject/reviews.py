@@ -113,11 +113,9 @@ def refused(uid: str, message: str, code: int, warnings: Sequence[str] = ()) -> 
 
 
 def told(outcome: Outcome) -> str:
-    """What a refusal says: the reason, then each problem."""
+    """What a refusal says: each problem, or the reason where there are none."""
     problems = "; ".join(str(problem) for problem in outcome.problems)
-    reason = outcome.reason.rstrip(".;: ")
-    text = ": ".join(part for part in (reason, problems) if part and part != reason)
-    return f"Pillion can't inject this pod: {text or 'it is not allowed'}"
+    return f"Pillion can't inject this pod: {problems or outcome.reason or 'it is not allowed'}"
 
 
 def counted(outcome: Outcome) -> str:

@@ -5,10 +5,10 @@ was read. A serving certificate is each replica's own; its key never leaves the 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -26,6 +26,7 @@ from agent.runtime.errors import PillionError
 from agent.runtime.health import Health
 from agent.runtime.latest import Latest
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 LOOK = 30.0
@@ -104,22 +105,11 @@ class Made:
         look = min(LOOK, self._lives.authority.total_seconds() / 16, self._lives.serving.total_seconds() / 8)
         while True:
             before = self._secrets.version, self._configurations.version
-            await self._bounded()
+            await self.turn()
             if self._tls.loaded:
                 ready()
             await asyncio.sleep(PAUSE)
             await self._change(before, look)
-
-    async def _bounded(self) -> None:
-        try:
-            problem = await self.turn()
-        except errors.Conflict:
-            problem = "another replica was faster"  # its change is on the way to us
-        except PillionError as error:
-            problem = str(error)
-            self._metrics.failures.labels("certificates").inc()
-            log.warning("certificates.failed", error=problem)
-        self._tell(problem)
 
     async def _change(self, before: tuple[int, int], within: float) -> None:
         """Wait for another Secret or configuration than those of before, or for a while."""
@@ -134,33 +124,60 @@ class Made:
                 wait.cancel()
             await asyncio.gather(*waits, return_exceptions=True)
 
-    async def turn(self) -> str:
-        """Make each thing right that is not; returns what can't be made right from here. Raises PillionError."""
-        held = await self._authorities()
-        found = (self._configurations.value or {}).get(self._names.configuration)
-        if found is None:
-            return f"there is no MutatingWebhookConfiguration {self._names.configuration}; the chart makes it"
+    async def turn(self) -> None:
+        """Make each thing right that is not, and tell what can't be made right from here; raises nothing.
+
+        What one question does not answer is no reason to leave the rest undone: a certificate is renewed without the
+        API server.
+        """
+        problems: list[str] = []
+        configuration = self._configuration(problems)
+        self._look(configuration)
+        held = await self._try(self._authorities(), problems) or self._held
+        if held is not None and configuration is not None:
+            await self._try(self._trust(configuration, held), problems)
+            if self._trusted or self._serving is None or self._serving.by == held.current.certificate:
+                self._serve(held, configuration.hosts)
+        self._tell("; ".join(problems))
+
+    async def _try(self, asked: Awaitable[T], problems: list[str]) -> T | None:
         try:
-            configuration = bundle.read(found)
+            return await asked
+        except errors.Conflict:
+            problems.append("another replica was faster")  # its change is on the way to us
+        except PillionError as error:
+            problems.append(str(error))
+            self._metrics.failures.labels("certificates").inc()
+            log.warning("certificates.failed", error=str(error))
+        return None
+
+    def _configuration(self, problems: list[str]) -> bundle.Configuration | None:
+        """Our webhook configuration as it stands in the cluster."""
+        name = self._names.configuration
+        found = (self._configurations.value or {}).get(name)
+        if found is None:
+            problems.append(f"there is no MutatingWebhookConfiguration {name}; the chart makes it")
+            return None
+        try:
+            return bundle.read(found)
         except ValueError as error:
-            return f"the MutatingWebhookConfiguration {self._names.configuration} {error}"
-        await self._trust(configuration, held)
-        self._serve(held, configuration.hosts)
-        return ""
+            problems.append(f"the MutatingWebhookConfiguration {name} {error}")
+            return None
+
+    def _look(self, configuration: bundle.Configuration | None) -> None:
+        """Take back that the bundle is in the configuration, where it is not any more."""
+        if configuration is None or (self._trusted and not bundle.holds(configuration, self._trusted[0])):
+            self._trusted = None
 
     async def _authorities(self) -> Authorities:
         """The CAs as the Secret holds them, after what was due was written."""
+        now = self._now()
         secret = (self._secrets.value or {}).get(self._names.secret)
         held = self._read(secret)
-        trusted = (
-            self._now() - self._trusted[1]
-            if self._trusted and held and self._trusted[0] == held.bundle
-            else timedelta()
-        )
+        known = self._trusted and held and self._trusted[0] == held.bundle
+        trusted = now - self._trusted[1] if self._trusted and known else timedelta()
         # A Secret that somebody deleted is made again with the CAs that are in use: nothing fails meanwhile.
-        wanted = authorities.due(
-            held or self._held, self._now(), self._lives.authority, trusted, making.authority
-        )
+        wanted = authorities.due(held or self._held, now, self._lives.authority, trusted, making.authority)
         if wanted != held:
             await self._write(secret, wanted)
         self._held = wanted
