@@ -15,6 +15,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("agent.cli.run:command", "Run the agent beside a service, and start the service too."),
     "agent": ("agent.cli.agent:command", ""),
     "gateway": ("agent.cli.gateway:command", "One address in front of all services."),
+    "injector": (
+        "agent.cli.injector:command",
+        "The Kubernetes admission webhook that adds the sidecar to pods.",
+    ),
     "demo": ("agent.cli.demo:command", "A whole small system on this machine, on real servers."),
     "status": ("agent.cli.status:command", "What a running agent says of itself."),
     "config": ("agent.cli.config:command", "The settings: show, check, schema."),

@@ -13,6 +13,7 @@ from agent.config.sections.registry import Registry
 from agent.config.sections.service import Service
 from agent.config.sections.store import Admin, Log, State, Store
 from agent.config.sections.traffic import Traffic, Upstream
+from agent.config.sections.webhook import Webhook
 
 UpstreamName = Annotated[
     str,
@@ -45,6 +46,7 @@ class Settings(Section, frozen=True):
     tracing: Tracing = Tracing()
     outbox: Outbox = Outbox()
     store: Store = Store()
+    webhook: Webhook = Webhook()
     admin: Admin = Admin()
     log: Log = Log()
     state: State = State()
