@@ -14,7 +14,9 @@ CHARTS = Path(__file__).parents[3] / "charts"
 NAMESPACE = "somewhere"
 
 POD_KINDS = {"Deployment", "StatefulSet", "DaemonSet", "Job"}
-NEEDED: Mapping[str, Mapping[str, Any]] = {"service": {"image": {"repository": "registry.example.com/orders"}}}
+NEEDED: Mapping[str, Mapping[str, Any]] = {
+    "service": {"image": {"repository": "registry.example.com/orders"}}
+}
 """Values without which a chart renders nothing."""
 
 

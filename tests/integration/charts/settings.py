@@ -10,7 +10,7 @@ from agent.config.settings import Settings
 
 
 def settled(text: str, folder: Path, secrets: Sequence[str] = (), *, require: Purpose = "none") -> Settings:
-    """The settings in ``text``; of ``secrets``, paths in it, each stands as a file in ``folder``. Raises Misconfigured."""
+    """The settings in ``text``; of ``secrets``, paths in it, each stands as a file in ``folder``."""
     for path in secrets:
         file = folder / path.rpartition("/")[2]
         file.write_text("postgresql://orders@db/orders")

@@ -59,7 +59,9 @@ class Pods:
         passfile.touch(0o600)
         escaped = PASSWORD.replace("\\", "\\\\").replace(":", "\\:")
         passfile.write_text(f"*:*:*:postgres:{escaped}\n")
-        (container,) = one(self._rendered, "StatefulSet", "infrastructure-postgres")["spec"]["template"]["spec"]["containers"]
+        (container,) = one(self._rendered, "StatefulSet", "infrastructure-postgres")["spec"]["template"][
+            "spec"
+        ]["containers"]
         environ = {entry["name"]: entry["value"] for entry in container["env"]}
         own = {"PGHOST": "127.0.0.1", "PGPASSFILE": str(passfile)}
         self._run(["sh", str(self._folder / "roles.sh")], {**environ, **own})
@@ -135,7 +137,11 @@ async def test_a_lost_table_comes_back_from_the_newest_dump_or_from_a_named_one(
 
 async def test_only_the_newest_dumps_are_kept(pods: Pods, server: backing.Postgres, tmp_path: Path) -> None:
     pods.roles()
-    for name in ("billing-20260101T000000Z.dump", "billing-20260102T000000Z.dump", "other-20260101T000000Z.dump"):
+    for name in (
+        "billing-20260101T000000Z.dump",
+        "billing-20260102T000000Z.dump",
+        "other-20260101T000000Z.dump",
+    ):
         (tmp_path / "backups" / name).touch()
     assert "removed billing-20260101T000000Z.dump" in pods.job("infrastructure-postgres-backup")
     kept = {path.name for path in (tmp_path / "backups").iterdir()}

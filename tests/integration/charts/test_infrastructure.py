@@ -73,7 +73,12 @@ def test_servers_and_clients_find_all_servers_by_names_of_their_own(helm: Helm) 
     ]
     for told in one(rendered, "ConfigMap", "infrastructure-consul")["data"].values():
         assert json.loads(told)["retry_join"] == names
-    assert json.loads(one(rendered, "ConfigMap", "infrastructure-consul")["data"]["server.json"])["bootstrap_expect"] == 3
+    assert (
+        json.loads(one(rendered, "ConfigMap", "infrastructure-consul")["data"]["server.json"])[
+            "bootstrap_expect"
+        ]
+        == 3
+    )
 
 
 def test_pods_reach_the_client_of_their_node_at_the_nodes_port(helm: Helm) -> None:
@@ -86,7 +91,9 @@ def test_nats_takes_its_configuration_with_the_generated_users(helm: Helm, tmp_p
     rendered = helm.render("infrastructure", FULL)
     secrets = _made(_plan(rendered), Cluster())
     (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "users.conf").write_text(secrets["somewhere", "infrastructure-nats"]["users.conf"])
+    (tmp_path / "secrets" / "users.conf").write_text(
+        secrets["somewhere", "infrastructure-nats"]["users.conf"]
+    )
     told = one(rendered, "ConfigMap", "infrastructure-nats")["data"]["nats.conf"]
     (tmp_path / "nats.conf").write_text(told.replace("/data", str(tmp_path / "data")))
     argv = [backing.binary("nats-server"), "-t", "--config", str(tmp_path / "nats.conf")]
@@ -112,7 +119,11 @@ def test_only_what_services_use_is_copied_to_other_namespaces(helm: Helm) -> Non
         if space == "shop":
             assert set(held) <= {"url", "sqlalchemy", "broker", "token"}, name
     there = {name for space, name in secrets if space == "shop"}
-    assert {"infrastructure-postgres-orders", "infrastructure-nats-billing", "infrastructure-consul-orders"} <= there
+    assert {
+        "infrastructure-postgres-orders",
+        "infrastructure-nats-billing",
+        "infrastructure-consul-orders",
+    } <= there
 
 
 def test_the_hook_may_touch_only_the_secrets_that_it_makes(helm: Helm) -> None:

@@ -18,7 +18,9 @@ CATALOG = {"consul": {"mode": "catalog"}}
 
 
 def _webhooks(helm: Helm, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = one(helm.render("pillion", values), "MutatingWebhookConfiguration")["webhooks"]
+    found: list[dict[str, Any]] = one(helm.render("pillion", values), "MutatingWebhookConfiguration")[
+        "webhooks"
+    ]
     return found
 
 
@@ -37,7 +39,9 @@ def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     return True
 
 
-def _asked(webhooks: list[dict[str, Any]], namespace: str, on: Mapping[str, str], pod: Mapping[str, str]) -> int:
+def _asked(
+    webhooks: list[dict[str, Any]], namespace: str, on: Mapping[str, str], pod: Mapping[str, str]
+) -> int:
     named = {"kubernetes.io/metadata.name": namespace, **on}
     return sum(
         _selects(one["namespaceSelector"], named) and _selects(one["objectSelector"], pod) for one in webhooks
@@ -50,7 +54,12 @@ def _asked(webhooks: list[dict[str, Any]], namespace: str, on: Mapping[str, str]
 @pytest.mark.parametrize("wish", [None, "true", "false"])
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_api_server_asks_once_about_a_pod_that_the_injector_would_inject_and_never_about_another(
-    helm: Helm, revision: str, pod_revision: str | None, revision_on: str | None, wish: str | None, enabled: bool
+    helm: Helm,
+    revision: str,
+    pod_revision: str | None,
+    revision_on: str | None,
+    wish: str | None,
+    enabled: bool,
 ) -> None:
     """The selectors and the decision are written twice, in two languages: here they are compared."""
     labels = {"pillion.dev/inject": wish, "pillion.dev/revision": pod_revision}
@@ -63,8 +72,12 @@ def test_the_api_server_asks_once_about_a_pod_that_the_injector_would_inject_and
     assert _asked(_webhooks(helm, {"revision": revision}), "shop", on, pod) == (0 if decided.skip else 1)
 
 
-@pytest.mark.parametrize("namespace", ["kube-system", "kube-public", "kube-node-lease", "somewhere", "legacy"])
-def test_the_clusters_own_pods_and_the_injectors_start_without_the_injector(helm: Helm, namespace: str) -> None:
+@pytest.mark.parametrize(
+    "namespace", ["kube-system", "kube-public", "kube-node-lease", "somewhere", "legacy"]
+)
+def test_the_clusters_own_pods_and_the_injectors_start_without_the_injector(
+    helm: Helm, namespace: str
+) -> None:
     webhooks = _webhooks(helm, {"injector": {"excludedNamespaces": ["legacy"]}})
     for wish in ({}, {"pillion.dev/inject": "true"}):
         assert _asked(webhooks, namespace, {"pillion.dev/inject": "enabled"}, wish) == 0
@@ -87,7 +100,9 @@ def test_the_injector_may_do_exactly_what_it_does(helm: Helm, mode: str, source:
     needed = rights.ALWAYS
     needed += rights.CERTIFICATES if source == "made" else ()
     needed += rights.SWEEP if mode == "catalog" else ()
-    settings = yaml.safe_load(one(helm.render("pillion", values), "ConfigMap", "pillion-injector")["data"]["pillion.yaml"])
+    settings = yaml.safe_load(
+        one(helm.render("pillion", values), "ConfigMap", "pillion-injector")["data"]["pillion.yaml"]
+    )
     names = {f"webhook.{key}": value for key, value in settings["webhook"].items() if isinstance(value, str)}
     rendered = helm.render("pillion", values)
     for kind, own in (("ClusterRole", False), ("Role", True)):
@@ -97,7 +112,9 @@ def test_the_injector_may_do_exactly_what_it_does(helm: Helm, mode: str, source:
 
 
 def _sorted(rules: list[dict[str, list[str]]]) -> list[str]:
-    return sorted(json.dumps({key: sorted(value) for key, value in rule.items()}, sort_keys=True) for rule in rules)
+    return sorted(
+        json.dumps({key: sorted(value) for key, value in rule.items()}, sort_keys=True) for rule in rules
+    )
 
 
 @pytest.mark.parametrize("full", [True, False])
@@ -161,7 +178,9 @@ def test_two_injectors_in_one_cluster_share_nothing(helm: Helm) -> None:
     assert not names[0] & names[1]
 
 
-def test_with_cert_manager_its_ca_comes_into_the_configuration_and_its_secret_into_the_pods(helm: Helm) -> None:
+def test_with_cert_manager_its_ca_comes_into_the_configuration_and_its_secret_into_the_pods(
+    helm: Helm,
+) -> None:
     rendered = helm.render("pillion", {"injector": {"certificate": {"source": "cert-manager"}}})
     configuration = one(rendered, "MutatingWebhookConfiguration")
     certificate = one(rendered, "Certificate")
@@ -170,7 +189,9 @@ def test_with_cert_manager_its_ca_comes_into_the_configuration_and_its_secret_in
     service = configuration["webhooks"][0]["clientConfig"]["service"]
     assert f"{service['name']}.{service['namespace']}.svc" in certificate["spec"]["dnsNames"]
     volumes = one(rendered, "Deployment", "pillion-injector")["spec"]["template"]["spec"]["volumes"]
-    assert {one["secret"]["secretName"] for one in volumes if "secret" in one} == {certificate["spec"]["secretName"]}
+    assert {one["secret"]["secretName"] for one in volumes if "secret" in one} == {
+        certificate["spec"]["secretName"]
+    }
 
 
 def test_a_certificate_of_ones_own_needs_its_ca(helm: Helm) -> None:
@@ -189,10 +210,14 @@ def test_autoscaling_leaves_the_number_of_gateways_alone(helm: Helm) -> None:
 
 
 def test_the_alert_rules_and_the_dashboard_are_those_of_the_list_of_metrics(helm: Helm) -> None:
-    rendered = helm.render("pillion", {"monitoring": {"rules": True, "dashboard": True, "datasource": "mine"}})
+    rendered = helm.render(
+        "pillion", {"monitoring": {"rules": True, "dashboard": True, "datasource": "mine"}}
+    )
     assert one(rendered, "PrometheusRule")["spec"] == alerts.document()
     board = one(rendered, "ConfigMap", "pillion-dashboard")["data"]["pillion.json"]
-    assert json.loads(board) == json.loads(json.dumps(dashboard.document()).replace("pillion-prometheus", "mine"))
+    assert json.loads(board) == json.loads(
+        json.dumps(dashboard.document()).replace("pillion-prometheus", "mine")
+    )
 
 
 def test_every_target_gets_the_labels_that_rules_and_dashboard_need(helm: Helm) -> None:

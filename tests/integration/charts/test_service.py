@@ -13,7 +13,10 @@ from tests.integration.charts.rendering import CHARTS, NEEDED, Helm, merged, one
 from tests.integration.charts.settings import settled
 from tests.kubernetes_schemas import validate
 
-OUTBOX = {"databaseSecret": "outbox", "config": {"changes": [{"table": "orders"}], "broker": {"create": True}}}
+OUTBOX = {
+    "databaseSecret": "outbox",
+    "config": {"changes": [{"table": "orders"}], "broker": {"create": True}},
+}
 
 
 def _template(helm: Helm, values: Any = None, **more: Any) -> dict[str, Any]:
@@ -135,7 +138,10 @@ def test_a_changed_value_makes_new_pods_and_a_generated_one_does_not(helm: Helm)
         return str(_template(helm, values)["metadata"]["annotations"]["checksum/config"])
 
     assert mark() == mark(secret={"generate": ["SECRET_KEY"]})
-    assert len({mark(), mark(config={"A": "1"}), mark(config={"A": "2"}), mark(secret={"data": {"A": "1"}})}) == 4
+    assert (
+        len({mark(), mark(config={"A": "1"}), mark(config={"A": "2"}), mark(secret={"data": {"A": "1"}})})
+        == 4
+    )
 
 
 def test_autoscaling_looks_at_the_services_container_and_leaves_the_number_of_pods_alone(helm: Helm) -> None:
@@ -158,7 +164,10 @@ def test_a_volume_of_one_node_is_never_wanted_by_two_pods_and_outlives_the_relea
 
 def test_what_the_user_says_of_home_port_and_probes_stands_alone(helm: Helm) -> None:
     own = {"exec": {"command": ["true"]}}
-    given = {"env": [{"name": "PORT", "value": "1"}, {"name": "HOME", "value": "/x"}], "probes": {"liveness": own}}
+    given = {
+        "env": [{"name": "PORT", "value": "1"}, {"name": "HOME", "value": "/x"}],
+        "probes": {"liveness": own},
+    }
     container = _container(helm, given)
     assert container["env"] == given["env"]
     assert container["livenessProbe"] == own

@@ -32,7 +32,7 @@ def test_the_generated_files_are_fresh(path: str) -> None:
 
 def test_a_comment_becomes_a_row_of_the_table() -> None:
     rows = generated.table(values.read(EXAMPLE))
-    assert "| `image.repository` | `\"x\"` | Where from, by name. |" in rows
+    assert '| `image.repository` | `"x"` | Where from, by name. |' in rows
     assert not [row for row in rows if "`image`" in row]
 
 
