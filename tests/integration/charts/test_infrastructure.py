@@ -201,10 +201,17 @@ def test_the_tokens_that_consul_is_told_may_do_what_their_rules_say_and_again_is
     call = consul_tokens.consul(host, int(port), acl.management)
     consul_tokens.led(call)
     said = consul_tokens.ensure(plan, call, secret)
-    assert said == "tokens made: agent, dns, gateway, orders"
+    assert said == "tokens made: agent, dns, gateway, injector, orders, sidecar"
     assert consul_tokens.ensure(plan, call, secret) == "every token was there"
     orders = consul_tokens.consul(host, int(port), held["orders"])
     assert isinstance(orders("GET", "/v1/catalog/services", None), dict)
+    sidecar = consul_tokens.consul(host, int(port), held["sidecar"])
+    service = {"Node": "pillion-node", "Address": "127.0.0.1", "Service": {"Service": "billing"}}
+    assert sidecar("PUT", "/v1/catalog/register", service) is True
+    with pytest.raises(OSError, match="403"):
+        orders("PUT", "/v1/catalog/register", service)
+    with pytest.raises(OSError, match="403"):
+        sidecar("PUT", "/v1/catalog/register", {**service, "Node": "somebody"})
     with pytest.raises(OSError, match="403"):
         orders("PUT", "/v1/kv/pillion/orders", "x")
     with pytest.raises(OSError, match="403"):
