@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from agent.config.settings import Settings
@@ -12,6 +13,7 @@ from tests.integration.charts import switches
 from tests.integration.charts.rendering import CHARTS, NEEDED, Helm, merged, one
 from tests.integration.charts.settings import settled
 from tests.kubernetes_schemas import validate
+from tests.pod_security import violations
 
 OUTBOX = {
     "databaseSecret": "outbox",
@@ -42,11 +44,10 @@ def test_the_injector_injects_the_pods_and_finds_nothing_wrong(helm: Helm, full:
     deployment = one(helm.render("service", values), "Deployment")
     deployment["spec"]["template"] = outcome.pod
     assert validate(deployment) == []
+    assert violations(outcome.pod["spec"]) == []
 
 
 def _revision(settings: Settings, revision: str) -> Settings:
-    import msgspec
-
     return msgspec.structs.replace(
         settings, injector=msgspec.structs.replace(settings.injector, revision=revision)
     )
