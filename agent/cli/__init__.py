@@ -24,6 +24,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "config": ("agent.cli.config:command", "The settings: show, check, schema."),
     "envoy": ("agent.cli.envoy:command", "What Envoy would be given: render, validate, bootstrap."),
     "outbox": ("agent.cli.outbox:command", "The outbox in the service's database: init, sql, status."),
+    "inject": (
+        "agent.cli.inject:command",
+        "Kubernetes manifests with a sidecar in every pod that is to have one.",
+    ),
+    "uninject": ("agent.cli.uninject:command", "The manifests as they were before."),
     "wait": ("agent.cli.wait:command", "Wait until the agent is ready."),
     "drain": ("agent.cli.drain:command", "Take the instance out of traffic before it stops."),
 }

@@ -54,7 +54,7 @@ def _missing(settings: Settings, require: Purpose) -> Iterator[Finding]:
             "is missing",
             "the service's name: --service-name, PILLION_SERVICE_NAME or service.name in the file",
         )
-    if require == "sidecar" and not settings.service.port:
+    if require == "sidecar" and settings.service.register and not settings.service.port:
         yield Finding(
             "service.port",
             "is missing",
