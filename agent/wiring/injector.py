@@ -15,7 +15,7 @@ from agent.config.settings import Settings
 from agent.inject import injection
 from agent.inject.certificates.files import Files
 from agent.inject.certificates.made import Lives, Made, Names
-from agent.inject.certificates.state import State
+from agent.inject.certificates.state import State as Certificate
 from agent.inject.certificates.tls import Tls
 from agent.inject.cluster import access
 from agent.inject.cluster.client import Client, Object
@@ -29,7 +29,7 @@ from agent.inject.version import Version, lower
 from agent.inject.webhook import Webhook
 from agent.model.address import Address
 from agent.runtime.component import Component
-from agent.runtime.health import Board
+from agent.runtime.health import Board, State
 from agent.runtime.latest import Latest
 
 BOUND = 30.0
@@ -41,7 +41,7 @@ class Cells:
     """All state that travels between components; the comment names the one writer."""
 
     version: Latest[str] = field(default_factory=lambda: Latest(""))  # cluster
-    certificate: Latest[State] = field(default_factory=lambda: Latest(State()))  # certificates
+    certificate: Latest[Certificate] = field(default_factory=lambda: Latest(Certificate()))  # certificates
     namespaces: Latest[Mapping[str, Namespace] | None] = field(
         default_factory=lambda: Latest[Mapping[str, Namespace] | None](None)
     )  # namespaces
@@ -104,12 +104,9 @@ class Injector:
             return False, ("the injector is leaving",)
         wrong = self._cells.certificate.value.wrong(datetime.now(UTC))
         if not self._cells.serving.value:
-            starting = [
-                f"{name}: {report.detail or 'starting'}"
-                for name, report in self._board.reports.items()
-                if report.detail
-            ]
-            return False, tuple(starting) or (wrong or "the injector is starting",)
+            reports = self._board.reports.items()
+            missing = [f"{name}: {one.detail}" for name, one in reports if one.state is State.DEGRADED]
+            return False, tuple(missing) or (wrong or "the injector is starting",)
         return not wrong, (wrong,) if wrong else ()
 
     def _namespaces(self) -> Mirror[Namespace]:

@@ -1,0 +1,1 @@
+"""What needs a real Kubernetes API server: ``make test-kubernetes`` runs it."""
