@@ -37,7 +37,7 @@ class Settings(Section, frozen=True):
         dict[UpstreamName, Upstream],
         about(
             "Services that this one calls, each with what it changes; a list of names will do. `*`: every "
-            "registered service (at most 100).",
+            "registered service (at most 100). Where some are named without it, no other is reached.",
             names=True,
         ),
     ] = msgspec.field(default_factory=lambda: {"*": Upstream()})
