@@ -65,6 +65,10 @@ def asked(lines: Iterable[str]) -> list[Requirement]:
     return [Requirement(line) for line in map(str.strip, lines) if line and not line.startswith("#")]
 
 
+EXTRAS = ("nats", "postgres", "kubernetes")
+"""What the image can do beside the core: the outbox, and the injector's certificates."""
+
+
 def of_image() -> list[Requirement]:
     """What setup.cfg says that the image holds."""
     config = configparser.ConfigParser()
@@ -72,7 +76,7 @@ def of_image() -> list[Requirement]:
     extras = config["options.extras_require"]
     return asked(
         line
-        for text in (config["options"]["install_requires"], extras["nats"], extras["postgres"])
+        for text in (config["options"]["install_requires"], *(extras[name] for name in EXTRAS))
         for line in text.splitlines()
     )
 
