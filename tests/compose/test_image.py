@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.compose.engine import run
+from tests.commands import run
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
