@@ -27,11 +27,11 @@ class _Metadata(msgspec.Struct):
     namespace: str
 
 
-class _Spec(msgspec.Struct):
+class _Spec(msgspec.Struct, frozen=True):
     node: str = msgspec.field(name="nodeName", default="")
 
 
-class _Status(msgspec.Struct):
+class _Status(msgspec.Struct, frozen=True):
     phase: str = ""
 
 
