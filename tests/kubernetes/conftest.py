@@ -1,7 +1,7 @@
 """One installation for all tests here, made from nothing and taken out at the end."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,13 +42,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep what a failed test left, before the next one changes it."""
     report = yield
     world = getattr(item, "funcargs", {}).get("world")
     if call.when == "call" and call.excinfo is not None and isinstance(world, World):
         evidence.keep(world.kube, OUT, item.name)
-    return report  # type: ignore[return-value]
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """What a failed test leaves to be read: all pods' states and logs, and the events."""
 
 from pathlib import Path
+from typing import TextIO
 
 from tests.commands import CommandError
 from tests.kubernetes.install import NAMESPACES
@@ -26,8 +27,8 @@ def keep(kube: Kube, folder: Path, name: str) -> Path:
     return file
 
 
-def _pod(kube: Kube, namespace: str, pod: str, names: list[str], out: "object") -> None:
-    write = out.write  # type: ignore[attr-defined]
+def _pod(kube: Kube, namespace: str, pod: str, names: list[str], out: TextIO) -> None:
+    write = out.write
     write(f"\n==== {namespace}/{pod}\n{_try(kube, 'describe', 'pod', pod, '-n', namespace)}\n")
     for name in names:
         log = ("logs", "-n", namespace, pod, "-c", name, "--tail=300")
