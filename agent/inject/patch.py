@@ -16,6 +16,8 @@ def between(before: object, after: object) -> list[dict[str, Any]]:
 
 
 def _between(before: object, after: object, path: str) -> Iterator[dict[str, Any]]:
+    if before is after:
+        return  # most of a pod: the injection copies only what it changes
     match before, after:
         case Mapping(), Mapping():
             yield from _mappings(before, after, path)

@@ -65,10 +65,6 @@ def asked(lines: Iterable[str]) -> list[Requirement]:
     return [Requirement(line) for line in map(str.strip, lines) if line and not line.startswith("#")]
 
 
-EXTRAS = ("nats", "postgres", "kubernetes")
-"""What the image can do beside the core: the outbox, and the injector's certificates."""
-
-
 def of_image() -> list[Requirement]:
     """What setup.cfg says that the image holds."""
     config = configparser.ConfigParser()
@@ -76,7 +72,12 @@ def of_image() -> list[Requirement]:
     extras = config["options.extras_require"]
     return asked(
         line
-        for text in (config["options"]["install_requires"], *(extras[name] for name in EXTRAS))
+        for text in (
+            config["options"]["install_requires"],
+            extras["kubernetes"],
+            extras["nats"],
+            extras["postgres"],
+        )
         for line in text.splitlines()
     )
 
