@@ -51,7 +51,14 @@ DEFINITIONS: Mapping[str, Any] = {
 }
 """What ``# @ $NAME`` stands for."""
 
-_TYPES = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"), (list, "array"), (dict, "object"))
+_TYPES = (
+    (bool, "boolean"),
+    (int, "integer"),
+    (float, "number"),
+    (str, "string"),
+    (list, "array"),
+    (dict, "object"),
+)
 
 
 def document(values: tuple[Value, ...]) -> dict[str, Any]:
@@ -63,7 +70,9 @@ def document(values: tuple[Value, ...]) -> dict[str, Any]:
     for value in values:
         parent = _parent(root, value.path[:-1])
         known = parent["properties"].get(value.path[-1])
-        parent["properties"][value.path[-1]] = _described(_fragment(value, used) if known is None else known, value)
+        parent["properties"][value.path[-1]] = _described(
+            _fragment(value, used) if known is None else known, value
+        )
     return {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": used, **_closed(root)}
 
 

@@ -32,7 +32,9 @@ def ensure(plan: Mapping[str, Any], call: Call, secret: Callable[[str], str]) ->
             call("PUT", "/v1/acl/policy", body)
         if name not in tokens:
             value = secret(wanted["file"])
-            call("PUT", "/v1/acl/token", {"SecretID": value, "Description": name, "Policies": [{"Name": name}]})
+            call(
+                "PUT", "/v1/acl/token", {"SecretID": value, "Description": name, "Policies": [{"Name": name}]}
+            )
             made.append(name)
     return f"tokens made: {', '.join(made)}" if made else "every token was there"
 

@@ -1,8 +1,8 @@
 """Make the Secrets that a release needs and that are not there yet; a value that exists is never replaced.
 
 ``python make_secrets.py PLAN.json`` runs before a release is installed or upgraded. The plan names one Secret of random
-values and how each is made, and Secrets whose keys are texts with ``[[name]]`` for such a value. The first is the truth:
-a text follows when it, or the plan, was changed. Values go into the API's requests only, never into a log.
+values and how each is made, and Secrets whose keys are texts with ``[[name]]`` for such a value. The first is the
+truth: a text follows when it, or the plan, was changed. Values go into the API's requests only, never into a log.
 """
 
 import base64
@@ -71,7 +71,9 @@ def _values(plan: Mapping[str, Any], call: Call, said: list[str]) -> Mapping[str
         if _write(place, found, made, plan.get("labels", {}), call):
             said.append(f"{place[1]} in {place[0]}: made {', '.join(missing)}")
             return {**known, **made}
-    raise RefusedError(f"Secret {place[1]} in {place[0]} was written by others {TRIES} times meanwhile: try again")
+    raise RefusedError(
+        f"Secret {place[1]} in {place[0]} was written by others {TRIES} times meanwhile: try again"
+    )
 
 
 def _derived(
@@ -86,7 +88,9 @@ def _derived(
         if _write(place, found, changed, labels, call):
             said.append(f"{place[1]} in {place[0]}: wrote {', '.join(changed)}")
             return
-    raise RefusedError(f"Secret {place[1]} in {place[0]} was written by others {TRIES} times meanwhile: try again")
+    raise RefusedError(
+        f"Secret {place[1]} in {place[0]} was written by others {TRIES} times meanwhile: try again"
+    )
 
 
 def _place(wanted: Mapping[str, Any]) -> tuple[str, str]:
@@ -152,7 +156,10 @@ def cluster() -> Call:
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], int(os.environ["KUBERNETES_SERVICE_PORT"])
 
     def call(method: str, path: str, body: object) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {(ACCOUNT / 'token').read_text().strip()}", "Accept": "application/json"}
+        headers = {
+            "Authorization": f"Bearer {(ACCOUNT / 'token').read_text().strip()}",
+            "Accept": "application/json",
+        }
         if body is not None:
             merge = "application/merge-patch+json"
             headers["Content-Type"] = merge if method == "PATCH" else "application/json"

@@ -1,5 +1,6 @@
 """Charts and what `helm template` makes of them."""
 
+import functools
 import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,9 @@ CHARTS = Path(__file__).parents[3] / "charts"
 NAMESPACE = "somewhere"
 
 POD_KINDS = {"Deployment", "StatefulSet", "DaemonSet", "Job"}
-NEEDED: Mapping[str, Mapping[str, Any]] = {"service": {"image": {"repository": "registry.example.com/orders"}}}
+NEEDED: Mapping[str, Mapping[str, Any]] = {
+    "service": {"image": {"repository": "registry.example.com/orders"}}
+}
 """Values without which a chart renders nothing."""
 
 
@@ -41,9 +44,7 @@ class Helm:
         """What the chart renders."""
         name = release or {"service": "orders"}.get(chart, chart)
         argv = ("template", name, str(CHARTS / chart), "--namespace", NAMESPACE, "--kube-version", kube)
-        done = self.run(*argv, values=merged(NEEDED.get(chart, {}), values or {}))
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return _rendered(self, argv, json.dumps(merged(NEEDED.get(chart, {}), values or {}), sort_keys=True))
 
     def render(
         self, chart: str, values: Mapping[str, Any] | None = None, *, kube: str = "1.32", release: str = ""
@@ -51,6 +52,19 @@ class Helm:
         """The objects that the chart renders, hooks and tests among them."""
         found = yaml.safe_load_all(self.text(chart, values, kube=kube, release=release))
         return [document for document in found if document]
+
+
+@functools.lru_cache(maxsize=1024)
+def _rendered(helm: Helm, argv: tuple[str, ...], values: str) -> str:
+    """The same charts render the same; a test that wants it done again clears the cache."""
+    done = helm.run(*argv, values=json.loads(values))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def again() -> None:
+    """Let the next rendering be done by Helm again."""
+    _rendered.cache_clear()
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,12 @@ FULL: Mapping[str, Mapping[str, Any]] = {
         "affinity": {"nodeAffinity": {}},
         "injector": {"priorityClassName": "system-cluster-critical", "excludedNamespaces": ["legacy"]},
         "gateway": {"autoscaling": {"enabled": True}, "service": {"annotations": {"a": "b"}}},
-        "monitoring": {"monitors": True, "rules": True, "dashboard": True, "labels": {"release": "prometheus"}},
+        "monitoring": {
+            "monitors": True,
+            "rules": True,
+            "dashboard": True,
+            "labels": {"release": "prometheus"},
+        },
         "networkPolicy": {"enabled": True},
     },
     "infrastructure": {
@@ -31,7 +36,11 @@ FULL: Mapping[str, Mapping[str, Any]] = {
         "consumerNamespaces": ["shop"],
         "networkPolicy": {"enabled": True},
         "consul": {
-            "acl": {"enabled": True, "services": ["orders"], "tokens": {"watcher": 'node_prefix "" { policy = "read" }'}},
+            "acl": {
+                "enabled": True,
+                "services": ["orders"],
+                "tokens": {"watcher": 'node_prefix "" { policy = "read" }'},
+            },
             "server": {"replicas": 3},
             "backup": {"enabled": True},
         },
@@ -64,7 +73,10 @@ FULL: Mapping[str, Mapping[str, Any]] = {
             "pythonpath": "/opt/lib",
             "logLevel": "debug",
             "image": "registry.example.com/pillion:2",
-            "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"cpu": 1, "memory": "1Gi"}},
+            "resources": {
+                "requests": {"cpu": "10m", "memory": "64Mi"},
+                "limits": {"cpu": 1, "memory": "1Gi"},
+            },
             "outbox": {
                 "databaseSecret": "outbox",
                 "installSecret": "install",
