@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from agent.config.declare import Section, about
+from agent.config.sections.kubernetes import Kubernetes
 from agent.config.sections.mesh import Outbound, Tracing, Versions
 from agent.config.sections.outbox import Outbox
 from agent.config.sections.proxy import Gateway, Proxy
@@ -47,3 +48,4 @@ class Settings(Section, frozen=True):
     admin: Admin = Admin()
     log: Log = Log()
     state: State = State()
+    kubernetes: Kubernetes = Kubernetes()

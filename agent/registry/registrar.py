@@ -152,8 +152,7 @@ class Registrar:
 
     @property
     def _instance(self) -> str:
-        port = Address.parse(self._settings.proxy.inbound).port
-        return definition.instance_id(self._settings.service.name, self._host, port)
+        return definition.instance_id(self._settings, self._host)
 
     async def _address(self) -> str:
         """Where callers reach the inbound; see the setting ``service.address``."""

@@ -11,7 +11,6 @@ from agent.admin.sources import Sources
 from agent.carry import copying
 from agent.config import bound, live
 from agent.config.settings import Settings
-from agent.model.address import Address
 from agent.model.catalog import Catalog
 from agent.proxy import planner
 from agent.proxy.bootstrap import Node
@@ -54,9 +53,7 @@ class Sidecar:
         self._telling = telling
         self._metrics = registry_metrics.Metrics(base.collectors)
         self._departure = base.departure(base.settings.registry.spread)
-        inbound = Address.parse(base.settings.proxy.inbound)
-        name = base.settings.service.name
-        self._instance = definition.instance_id(name, base.around.host, inbound.port)
+        self._instance = definition.instance_id(base.settings, base.around.host)
         self._relay = _relay(base, self._instance, tracer)
         self._service = self._child() if command else None
 
