@@ -91,6 +91,15 @@ def problems(settings: Settings) -> list[Problem]:
     found = []
     if not settings.service.name:
         found.append(Problem("service.name", "is empty", "one DNS label in lower case, such as orders"))
+    identity = settings.kubernetes
+    if settings.registry.mode == "catalog" and not (identity.node and identity.pod_uid):
+        found.append(
+            Problem(
+                "registry.mode",
+                "is catalog, which needs kubernetes.node and kubernetes.pod_uid: by them others' left-overs are found",
+                "agent outside Kubernetes; in a pod the injector sets both",
+            )
+        )
     try:
         meta = published(settings)
         advertise.offer(meta)

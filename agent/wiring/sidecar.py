@@ -17,9 +17,12 @@ from agent.proxy.bootstrap import Node
 from agent.proxy.snapshot import Snapshot
 from agent.registry import client, definition
 from agent.registry import metrics as registry_metrics
+from agent.registry.by_agent import AgentLedger
+from agent.registry.by_catalog import CatalogLedger
 from agent.registry.delivery import Delivery
 from agent.registry.gate import Gate
 from agent.registry.kv import Configuration
+from agent.registry.ledger import Ledger
 from agent.registry.overrides import Overrides
 from agent.registry.probe import Probe
 from agent.registry.registrar import Registrar
@@ -138,10 +141,16 @@ class Sidecar:
     def _registrar(self) -> Registrar:
         base, cells = self._base, self._base.cells
         return Registrar(
-            self._telling, self._settings, base.around.host,
+            self._ledger(), self._settings, base.around.host,
             verdicts=cells.verdict, registration=cells.registration, leaving=base.leaving,
             health=base.board.of("registrar"), metrics=self._metrics,
         )  # fmt: skip
+
+    def _ledger(self) -> Ledger:
+        registry, identity = self._settings.registry, self._settings.kubernetes
+        if registry.mode == "catalog":
+            return CatalogLedger(self._telling, identity)
+        return AgentLedger(self._telling, registry, pinned=bool(identity.pod_uid))
 
     def _child(self) -> Child:
         base = self._base
