@@ -84,11 +84,12 @@ class Login:
         doing = f"logging in at Consul by the auth method {self._method!r}"
         try:
             found = await self._transport.post(CB.json(), "/v1/acl/login", data=body)
-        except Permanent as error:
+        except PillionError as error:
             said = str(error).replace(bearer, "***").partition("; give registry.token")[0]
-            raise Permanent(
-                f"{doing} failed: {said}; check registry.login_method, its binding rules and registry.login_token_file"
-            ) from None
+            # A token that Consul can't verify is a 500 to it, not a refusal.
+            refused = isinstance(error, Permanent) or "with 500" in said
+            check = "; check registry.login_method, its binding rules and registry.login_token_file"
+            raise type(error)(f"{doing} failed: {said}{check if refused else ''}") from None
         token = found.get("SecretID") if isinstance(found, dict) else None
         if not isinstance(token, str) or not token:
             raise Transient(f"{doing} brought no token: is this Consul's HTTP port?")
