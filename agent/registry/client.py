@@ -95,11 +95,24 @@ class Client:
 
     async def agent_name(self) -> tuple[str, bool]:
         """What the Consul agent that answers is called, and whether it is a server."""
-        config = _object(_object(await self._ask(self._consul.agent.self())).get("Config"))
+        config = await self._config()
         name = config.get("NodeName")
         if not isinstance(name, str) or not name:
             raise Transient("Consul's agent did not tell its name: is this its HTTP port?")
         return name, bool(config.get("Server"))
+
+    async def version(self) -> str:
+        """The version of Consul's agent."""
+        version = (await self._config()).get("Version")
+        return version if isinstance(version, str) else "unknown"
+
+    async def _config(self) -> Row:
+        return _object(_object(await self._ask(self._consul.agent.self())).get("Config"))
+
+    async def leader(self) -> str:
+        """The address of the server that leads, empty while nobody does."""
+        found = await self._ask(self._get("/v1/status/leader"))
+        return found if isinstance(found, str) else ""
 
     async def servers(self) -> int:
         """How many servers the cluster has."""
