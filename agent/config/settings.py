@@ -6,6 +6,7 @@ import msgspec
 
 from agent.config.declare import Section, about
 from agent.config.sections.injector import Injector
+from agent.config.sections.kubernetes import Kubernetes
 from agent.config.sections.mesh import Outbound, Tracing, Versions
 from agent.config.sections.outbox import Outbox
 from agent.config.sections.proxy import Gateway, Proxy
@@ -51,3 +52,4 @@ class Settings(Section, frozen=True):
     log: Log = Log()
     state: State = State()
     injector: Injector = Injector()
+    kubernetes: Kubernetes = Kubernetes()
