@@ -1,7 +1,8 @@
 """The injector, from settings to an ordered list of components: the start-up story."""
 
+import importlib
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from agent.config.settings import Settings
 from agent.inject import injection
 from agent.inject.certificates.files import Files
 from agent.inject.certificates.made import Lives, Made, Names
-from agent.inject.certificates.state import State
+from agent.inject.certificates.state import State as Certificate
 from agent.inject.certificates.tls import Tls
 from agent.inject.cluster import access
 from agent.inject.cluster.client import Client, Object
@@ -29,7 +30,7 @@ from agent.inject.version import Version, lower
 from agent.inject.webhook import Webhook
 from agent.model.address import Address
 from agent.runtime.component import Component
-from agent.runtime.health import Board
+from agent.runtime.health import Board, State
 from agent.runtime.latest import Latest
 
 BOUND = 30.0
@@ -41,7 +42,7 @@ class Cells:
     """All state that travels between components; the comment names the one writer."""
 
     version: Latest[str] = field(default_factory=lambda: Latest(""))  # cluster
-    certificate: Latest[State] = field(default_factory=lambda: Latest(State()))  # certificates
+    certificate: Latest[Certificate] = field(default_factory=lambda: Latest(Certificate()))  # certificates
     namespaces: Latest[Mapping[str, Namespace] | None] = field(
         default_factory=lambda: Latest[Mapping[str, Namespace] | None](None)
     )  # namespaces
@@ -57,11 +58,18 @@ class Cells:
 
 @asynccontextmanager
 async def injector(
-    settings: Settings, environ: Mapping[str, str], board: Board
+    settings: Settings, environ: Mapping[str, str], host: str, board: Board
 ) -> AsyncIterator[tuple[Component, ...]]:
     """The components of the injector in the order of their start; they stop in reverse. Raises Misconfigured."""
-    async with Client(access.in_cluster(environ, Path(settings.webhook.account_dir))) as client:
-        yield Injector(settings, client, board).story()
+    folder = Path(settings.webhook.account_dir)
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Client(access.in_cluster(environ, folder)))
+        sweep: tuple[Component, ...] = ()
+        if settings.registry.mode == "catalog":
+            module = importlib.import_module("agent.wiring.sweep")
+            own = settings.webhook.namespace or access.own_namespace(folder)
+            sweep = await stack.enter_async_context(module.sweep(settings, client, own, host, board))
+        yield Injector(settings, client, board).story(sweep)
 
 
 class Injector:
@@ -78,14 +86,15 @@ class Injector:
         self._cells = Cells()
         self._tls = Tls()
 
-    def story(self) -> tuple[Component, ...]:
-        """The components in the order of their start."""
+    def story(self, sweep: tuple[Component, ...] = ()) -> tuple[Component, ...]:
+        """The components in the order of their start; ``sweep`` are those of the registry's, if any."""
         return (
             self._admin(),
             Version(self._client, self._cells.version, self._board.of("cluster")),
             self._namespaces(),
             *self._certificates(),
             self._server(),
+            *sweep,
             Leaving(self._cells.leaving, self._settings.webhook.spread),
         )
 
@@ -104,12 +113,9 @@ class Injector:
             return False, ("the injector is leaving",)
         wrong = self._cells.certificate.value.wrong(datetime.now(UTC))
         if not self._cells.serving.value:
-            starting = [
-                f"{name}: {report.detail or 'starting'}"
-                for name, report in self._board.reports.items()
-                if report.detail
-            ]
-            return False, tuple(starting) or (wrong or "the injector is starting",)
+            reports = self._board.reports.items()
+            missing = [f"{name}: {one.detail}" for name, one in reports if one.state is State.DEGRADED]
+            return False, tuple(missing) or (wrong or "the injector is starting",)
         return not wrong, (wrong,) if wrong else ()
 
     def _namespaces(self) -> Mirror[Namespace]:

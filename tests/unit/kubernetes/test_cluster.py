@@ -58,5 +58,5 @@ def test_kubectl_is_taken_from_path_else_from_the_clusters_cache(bare: Path) -> 
 
 
 def test_images_that_somebody_elses_cluster_lacks_are_named(bare: Path) -> None:
-    with pytest.raises(CommandError, match="lacks pillion:1.*PILLION_LOAD"):
+    with pytest.raises(CommandError, match=r"lacks pillion:1.*PILLION_LOAD"):
         cluster.Given(Path("/some/config"), "").load(["pillion:1"], bare)
