@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv obtain demo test test-unit test-compose lint format docs bench wheel image lock clean clean-cache
+.PHONY: help venv obtain demo test test-unit test-compose lint format docs bench bench-inject wheel image lock clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,12 +51,16 @@ format: venv ## put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-docs: venv ## write the generated pages anew: settings, metrics, alert rules, dashboard
+docs: venv ## write the generated pages anew: settings, metrics, alert rules, dashboard, the charts' tables and copies
 	$(BIN)/python -m agent.config.docs docs/settings.md
 	$(BIN)/python -m agent.metrics.documents
+	$(BIN)/python -m charts.generated
 
 bench: venv ## measure what an agent costs beside one service: memory and idle CPU
 	$(BIN)/python -m tests.bench.footprint
+
+bench-inject: venv ## measure what one replica of the injector stands: time of a review, reviews a second, memory
+	$(BIN)/python -m tests.bench.injector
 
 wheel: venv ## build dist/pillion-*.whl
 	$(BIN)/python -m build --wheel
@@ -70,7 +74,7 @@ LOCK = build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 -
 lock: ## write the images' lock files anew from what they ask for; UPGRADE=--upgrade takes the newest of everything
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
-	$(LOCK) --extra nats --extra postgres --no-emit-package grpcio --output-file requirements/image.txt setup.cfg
+	$(LOCK) --extra kubernetes --extra nats --extra postgres --no-emit-package grpcio --output-file requirements/image.txt setup.cfg
 	$(LOCK) --output-file requirements/build.txt requirements/build.in
 	for name in inventory orders storefront; do \
 		$(LOCK) --output-file compose/services/$$name/requirements.txt compose/services/$$name/requirements.in || exit 1; \

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 
 from agent.config.declare import Section, about
+from agent.config.sections.injector import Injector
 from agent.config.sections.kubernetes import Kubernetes
 from agent.config.sections.mesh import Outbound, Tracing, Versions
 from agent.config.sections.outbox import Outbox
@@ -13,6 +14,7 @@ from agent.config.sections.registry import Registry
 from agent.config.sections.service import Service
 from agent.config.sections.store import Admin, Log, State, Store
 from agent.config.sections.traffic import Traffic, Upstream
+from agent.config.sections.webhook import Webhook
 
 UpstreamName = Annotated[
     str,
@@ -36,7 +38,7 @@ class Settings(Section, frozen=True):
         dict[UpstreamName, Upstream],
         about(
             "Services that this one calls, each with what it changes; a list of names will do. `*`: every "
-            "registered service (at most 100).",
+            "registered service (at most 100). Where some are named without it, no other is reached.",
             names=True,
         ),
     ] = msgspec.field(default_factory=lambda: {"*": Upstream()})
@@ -45,7 +47,9 @@ class Settings(Section, frozen=True):
     tracing: Tracing = Tracing()
     outbox: Outbox = Outbox()
     store: Store = Store()
+    webhook: Webhook = Webhook()
     admin: Admin = Admin()
     log: Log = Log()
     state: State = State()
+    injector: Injector = Injector()
     kubernetes: Kubernetes = Kubernetes()

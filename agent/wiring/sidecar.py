@@ -14,6 +14,7 @@ from agent.config.settings import Settings
 from agent.model.catalog import Catalog
 from agent.proxy import planner
 from agent.proxy.bootstrap import Node
+from agent.proxy.departure import LastDrain
 from agent.proxy.snapshot import Snapshot
 from agent.registry import client, definition
 from agent.registry import metrics as registry_metrics
@@ -31,7 +32,7 @@ from agent.runtime.component import Component
 from agent.runtime.errors import Misconfigured, Problem
 from agent.runtime.latest import Latest
 from agent.wiring import service
-from agent.wiring.base import Base, Cells
+from agent.wiring.base import Base, Cells, serving
 from agent.wiring.hook import Hook
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Sidecar:
         base, settings = self._base, self._settings
         node = Node(self._instance, settings.service.name, settings.service.zone)
         wanted = None if "*" in settings.upstreams else frozenset(settings.upstreams)
+        registered = settings.service.register
         parts = (
             self._hook(),
             base.admin(self._sources()),
@@ -74,13 +76,14 @@ class Sidecar:
             *base.proxy(self._plan, node),
             self._configuration(),
             self._delivery(),
-            self._registrar(),
+            self._registrar() if registered else None,
             self._relay,
-            Probe(settings.service, base.cells.service, base.board.of("probe"), self._metrics),
+            self._probe() if registered else None,
             self._service,
             base.upstreams(self._plan),
-            self._gate(),
+            self._gate() if registered else None,
             base.opened(),
+            None if registered else self._last_drain(),
         )
         return tuple(part for part in parts if part is not None)
 
@@ -93,7 +96,8 @@ class Sidecar:
             facts=base.facts(self._settings.service.name, self._instance),
             board=base.board,
             collectors=base.collectors,
-            ready=partial(_ready, cells, base.leaving),
+            ready=partial(_ready if self._settings.service.register else serving, cells, base.leaving),
+            serving=partial(serving, cells, base.leaving),
             revision=cells.revision,
             catalog=cells.catalog,
             ports=bound.ports(self._settings),
@@ -145,6 +149,14 @@ class Sidecar:
             verdicts=cells.verdict, registration=cells.registration, leaving=base.leaving,
             health=base.board.of("registrar"), metrics=self._metrics,
         )  # fmt: skip
+
+    def _probe(self) -> Probe:
+        base = self._base
+        return Probe(self._settings.service, base.cells.service, base.board.of("probe"), self._metrics)
+
+    def _last_drain(self) -> LastDrain:
+        """For an instance that nobody calls: what it has asked of others ends."""
+        return LastDrain(self._base.leaving, self._departure.at_last, self._departure.longest)
 
     def _ledger(self) -> Ledger:
         registry, identity = self._settings.registry, self._settings.kubernetes
