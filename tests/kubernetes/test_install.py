@@ -44,9 +44,12 @@ def test_the_api_server_takes_every_manifest_of_the_charts(world: World) -> None
         ),
         **{name: world.images.service(name, networkPolicy={"enabled": True}) for name in SERVICES},
     }
+    version = world.kube.json("version")["serverVersion"]["gitVersion"]
     count = 0
     for release, chart, namespace in RELEASES:
-        text = world.helm.template(release, chart, namespace, values[release], "--no-hooks")
+        text = world.helm.template(
+            release, chart, namespace, values[release], "--no-hooks", f"--kube-version={version}"
+        )
         said = world.kube(
             "apply", "--dry-run=server", "--namespace", namespace, "--filename=-", given=text, both=True
         )
