@@ -41,7 +41,7 @@ def test_lost_orders_come_back_from_the_newest_backup(world: World) -> None:
     answers = lambda: world.send(f"{world.gateway}/shop").status == 200  # noqa: E731
     until("the shop answers", answers, 60)
     adopt = ("pillion", "outbox", "adopt", "--restored")
-    pod = world.kube.pods(SHOP, "app.kubernetes.io/name=orders")[0]["metadata"]["name"]
+    pod = world.kube.pods(SHOP, "app.kubernetes.io/name=orders-v2")[0]["metadata"]["name"]
     world.kube.execute(SHOP, pod, "pillion", *adopt)
     until("an order can be made", lambda: _made(world), 60)
     world.record.section(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kubernetes.install import INFRA, PILLION, SERVERS, SERVICES, SHOP, SYSTEM
+from tests.kubernetes.install import INFRA, PILLION, RELEASES, SERVERS, SERVICES, SHOP, SYSTEM
 from tests.kubernetes.kube import until
 from tests.kubernetes.load import load
 from tests.kubernetes.world import World
@@ -28,10 +28,11 @@ def catalog(world: World) -> Iterator[None]:
 
 
 def _anew(world: World) -> None:
-    world.kube("rollout", "restart", f"--namespace={SHOP}", *(f"deployment/{one}" for one in SERVICES))
-    for one in SERVICES:
+    world.kube("rollout", "restart", f"--namespace={SHOP}", *(f"deployment/{one}" for one in RELEASES))
+    for one in RELEASES:
         world.kube.rolled_out(SHOP, f"deployment/{one}")
-    world.has("inventory", 2)
+    for service, count in SERVICES.items():
+        world.has(service, count)
 
 
 def test_services_are_registered_on_a_virtual_node_and_reach_each_other(world: World) -> None:

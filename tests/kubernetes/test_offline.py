@@ -10,7 +10,7 @@ import yaml
 
 from tests.commands import run
 from tests.kubernetes import pods
-from tests.kubernetes.install import PILLION, SERVICES, SHOP, SYSTEM
+from tests.kubernetes.install import PILLION, RELEASES, SHOP, SYSTEM
 from tests.kubernetes.world import World
 
 CASES = {
@@ -60,11 +60,11 @@ def test_a_pod_injected_offline_is_the_one_that_the_webhook_makes(
     assert _admitted(world, offline) == by_webhook
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("release", RELEASES)
 def test_a_charts_deployment_injected_offline_has_the_running_pods_sidecar(
-    world: World, tmp_path: Path, service: str
+    world: World, tmp_path: Path, release: str
 ) -> None:
-    deployment = world.kube.get("deployment", service, SHOP)
+    deployment = world.kube.get("deployment", release, SHOP)
     assert deployment is not None
     template = _inject(world, tmp_path, deployment)["spec"]["template"]
     pod = pods.pod({**template["metadata"], "name": "case", "namespace": SHOP}, template["spec"])

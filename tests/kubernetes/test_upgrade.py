@@ -2,7 +2,7 @@
 
 import json
 
-from tests.kubernetes.install import INFRA, PILLION, SERVERS, SERVICES, SHOP, SYSTEM
+from tests.kubernetes.install import INFRA, PILLION, RELEASES, SERVERS, SERVICES, SHOP, SYSTEM
 from tests.kubernetes.kube import until
 from tests.kubernetes.world import World
 
@@ -68,8 +68,9 @@ def test_a_wrong_value_is_refused_with_its_name(world: World) -> None:
 
 def test_uninstall_leaves_the_volumes_and_the_generated_secrets_and_nothing_else(world: World) -> None:
     secrets = _generated(world)
+    for release in RELEASES:
+        world.helm.uninstall(release, SHOP)
     for name in SERVICES:
-        world.helm.uninstall(name, SHOP)
         until("its instances are gone", lambda name=name: world.instances(name) == [], 60)
     world.helm.uninstall(PILLION, SYSTEM)
     world.helm.uninstall(INFRA, SERVERS)
