@@ -51,7 +51,23 @@ RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-d
     && pillion=/opt/pillion/bin/pillion && $pillion --version && $pillion config show > /dev/null \
     && mkdir -p /image/opt && mv /opt/pillion /image/opt/
 
-FROM base
+# The base without what a running container can't use: it installs nothing, and what it does not have can't be broken into. Packages are
+# purged, not deleted, so that a scanner sees in dpkg's list what is really there.
+FROM base AS root
+RUN dpkg --purge --force-depends --force-remove-essential apt libapt-pkg7.0 perl-base sqv debian-archive-keyring \
+        python3-pip python3-pip-whl python3-setuptools-whl \
+    && python -c 'import pathlib, shutil, sysconfig; lib = pathlib.Path(sysconfig.get_path("stdlib")); \
+        site = pathlib.Path(sysconfig.get_path("purelib")); \
+        gone = [*(lib / name for name in ("ensurepip", "idlelib", "pydoc_data", "tkinter", "turtledemo")), *site.glob("pip*")]; \
+        [shutil.rmtree(path) for path in gone if path.exists()]' \
+    && rm -rf /usr/local/bin/pip* /usr/local/bin/idle* /var/cache/apt /var/lib/apt /var/cache/debconf/*-old /var/log/* /usr/share/doc \
+        /usr/share/info /usr/share/locale /usr/share/man /usr/share/python-wheels /tmp/* /root/.cache \
+    && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
+    && echo 'pillion:x:65532:65532:Pillion:/var/lib/pillion:/usr/sbin/nologin' >> /etc/passwd \
+    && echo 'pillion:x:65532:' >> /etc/group \
+    && install -d -o 65532 -g 65532 -m 0700 /var/lib/pillion
+
+FROM scratch
 ARG VERSION=0.1.0
 ARG REVISION=
 ARG SOURCE=
@@ -61,15 +77,11 @@ LABEL org.opencontainers.image.title="pillion" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}"
-# Nothing is installed in a running container, and what can't run needs no mending.
-RUN rm -rf $(python -c 'import ensurepip, pip, pathlib as p; \
-        print(*ensurepip.__path__, *pip.__path__, *p.Path(*pip.__path__).parent.glob("pip-*"))') /usr/local/bin/pip* \
-    && echo 'pillion:x:65532:65532:Pillion:/var/lib/pillion:/usr/sbin/nologin' >> /etc/passwd \
-    && echo 'pillion:x:65532:' >> /etc/group \
-    && install -d -o 65532 -g 65532 -m 0700 /var/lib/pillion
+COPY --from=root / /
 COPY --from=envoy /image /
 COPY --from=build /image /
-ENV PATH=/opt/pillion/bin:$PATH \
+ENV PATH=/opt/pillion/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    LANG=C.UTF-8 \
     PYTHONDONTWRITEBYTECODE=1 \
     PILLION_STATE_DIR=/var/lib/pillion
 USER 65532:65532

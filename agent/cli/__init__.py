@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "demo": ("agent.cli.demo:command", "A whole small system on this machine, on real servers."),
     "status": ("agent.cli.status:command", "What a running agent says of itself."),
+    "doctor": ("agent.cli.doctor:command", "What does not work, and what to do about it."),
     "config": ("agent.cli.config:command", "The settings: show, check, schema."),
     "envoy": ("agent.cli.envoy:command", "What Envoy would be given: render, validate, bootstrap."),
     "outbox": ("agent.cli.outbox:command", "The outbox in the service's database: init, sql, status."),

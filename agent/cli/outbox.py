@@ -18,7 +18,7 @@ from agent.outbox.feeds import feeds
 from agent.outbox.sql.facts import gather
 from agent.outbox.sql.install import SESSION, Installer
 from agent.outbox.sql.owner import warnings
-from agent.outbox.sql.plan import grants, names, plan, removal
+from agent.outbox.sql.plan import grants, names, outboxes, plan, removal
 from agent.outbox.sql.steps import Existing, script
 from agent.outbox.survey import MOST, Survey, survey
 from agent.runtime.errors import Misconfigured, Problem
@@ -79,7 +79,7 @@ def sql(resolved: sources.Resolved, existing: Existing | None, role: str, remove
 
 async def _script(settings: Outbox, existing: Existing | None, remove: bool) -> str:
     async with _database(settings).connection() as connection:
-        facts = await gather(connection, settings.schema, names(settings))
+        facts = await gather(connection, settings.schema, names(settings), outboxes(settings))
     notes = "".join(f"-- warning: {each}\n" for each in warnings(facts))
     return notes + script(removal(settings, facts) if remove else plan(settings, facts, existing))
 

@@ -6,6 +6,7 @@ import msgspec
 
 from agent.config.declare import Section, about
 from agent.config.sections.injector import Injector
+from agent.config.sections.kubernetes import Kubernetes
 from agent.config.sections.mesh import Outbound, Tracing, Versions
 from agent.config.sections.outbox import Outbox
 from agent.config.sections.proxy import Gateway, Proxy
@@ -37,7 +38,7 @@ class Settings(Section, frozen=True):
         dict[UpstreamName, Upstream],
         about(
             "Services that this one calls, each with what it changes; a list of names will do. `*`: every "
-            "registered service (at most 100).",
+            "registered service (at most 100). Where some are named without it, no other is reached.",
             names=True,
         ),
     ] = msgspec.field(default_factory=lambda: {"*": Upstream()})
@@ -51,3 +52,4 @@ class Settings(Section, frozen=True):
     log: Log = Log()
     state: State = State()
     injector: Injector = Injector()
+    kubernetes: Kubernetes = Kubernetes()

@@ -1,7 +1,8 @@
 """The injector, from settings to an ordered list of components: the start-up story."""
 
+import importlib
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,11 +58,18 @@ class Cells:
 
 @asynccontextmanager
 async def injector(
-    settings: Settings, environ: Mapping[str, str], board: Board
+    settings: Settings, environ: Mapping[str, str], host: str, board: Board
 ) -> AsyncIterator[tuple[Component, ...]]:
     """The components of the injector in the order of their start; they stop in reverse. Raises Misconfigured."""
-    async with Client(access.in_cluster(environ, Path(settings.webhook.account_dir))) as client:
-        yield Injector(settings, client, board).story()
+    folder = Path(settings.webhook.account_dir)
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Client(access.in_cluster(environ, folder)))
+        sweep: tuple[Component, ...] = ()
+        if settings.registry.mode == "catalog":
+            module = importlib.import_module("agent.wiring.sweep")
+            own = settings.webhook.namespace or access.own_namespace(folder)
+            sweep = await stack.enter_async_context(module.sweep(settings, client, own, host, board))
+        yield Injector(settings, client, board).story(sweep)
 
 
 class Injector:
@@ -78,14 +86,15 @@ class Injector:
         self._cells = Cells()
         self._tls = Tls()
 
-    def story(self) -> tuple[Component, ...]:
-        """The components in the order of their start."""
+    def story(self, sweep: tuple[Component, ...] = ()) -> tuple[Component, ...]:
+        """The components in the order of their start; ``sweep`` are those of the registry's, if any."""
         return (
             self._admin(),
             Version(self._client, self._cells.version, self._board.of("cluster")),
             self._namespaces(),
             *self._certificates(),
             self._server(),
+            *sweep,
             Leaving(self._cells.leaving, self._settings.webhook.spread),
         )
 

@@ -11,7 +11,6 @@ from agent.admin.sources import Sources
 from agent.carry import copying
 from agent.config import bound, live
 from agent.config.settings import Settings
-from agent.model.address import Address
 from agent.model.catalog import Catalog
 from agent.proxy import planner
 from agent.proxy.bootstrap import Node
@@ -19,9 +18,12 @@ from agent.proxy.departure import LastDrain
 from agent.proxy.snapshot import Snapshot
 from agent.registry import client, definition
 from agent.registry import metrics as registry_metrics
+from agent.registry.by_agent import AgentLedger
+from agent.registry.by_catalog import CatalogLedger
 from agent.registry.delivery import Delivery
 from agent.registry.gate import Gate
 from agent.registry.kv import Configuration
+from agent.registry.ledger import Ledger
 from agent.registry.overrides import Overrides
 from agent.registry.probe import Probe
 from agent.registry.registrar import Registrar
@@ -55,9 +57,7 @@ class Sidecar:
         self._telling = telling
         self._metrics = registry_metrics.Metrics(base.collectors)
         self._departure = base.departure(base.settings.registry.spread)
-        inbound = Address.parse(base.settings.proxy.inbound)
-        name = base.settings.service.name
-        self._instance = definition.instance_id(name, base.around.host, inbound.port)
+        self._instance = definition.instance_id(base.settings, base.around.host)
         self._relay = _relay(base, self._instance, tracer)
         self._service = self._child() if command else None
 
@@ -145,7 +145,7 @@ class Sidecar:
     def _registrar(self) -> Registrar:
         base, cells = self._base, self._base.cells
         return Registrar(
-            self._telling, self._settings, base.around.host,
+            self._ledger(), self._settings, base.around.host,
             verdicts=cells.verdict, registration=cells.registration, leaving=base.leaving,
             health=base.board.of("registrar"), metrics=self._metrics,
         )  # fmt: skip
@@ -157,6 +157,12 @@ class Sidecar:
     def _last_drain(self) -> LastDrain:
         """For an instance that nobody calls: what it has asked of others ends."""
         return LastDrain(self._base.leaving, self._departure.at_last, self._departure.longest)
+
+    def _ledger(self) -> Ledger:
+        registry, identity = self._settings.registry, self._settings.kubernetes
+        if registry.mode == "catalog":
+            return CatalogLedger(self._telling, identity)
+        return AgentLedger(self._telling, registry, pinned=bool(identity.pod_uid))
 
     def _child(self) -> Child:
         base = self._base

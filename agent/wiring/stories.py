@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from agent.config.settings import Settings
-from agent.registry import client, definition
+from agent.registry import client, definition, login
 from agent.runtime.component import Component
 from agent.runtime.errors import Misconfigured
 from agent.runtime.health import Board
@@ -33,8 +33,10 @@ async def sidecar(
         raise Misconfigured(problems)
     async with AsyncExitStack() as stack:
         base = Base(around, board)
-        reading = await stack.enter_async_context(client.connect(around.settings.registry))
-        telling = await stack.enter_async_context(client.connect(around.settings.registry))
+        registry = around.settings.registry
+        token = await stack.enter_async_context(login.credentials(registry))
+        reading = await stack.enter_async_context(client.connect(registry, token=token))
+        telling = await stack.enter_async_context(client.connect(registry, token=token))
         provider = await stack.enter_async_context(
             spans.setup(around.settings, export.Metrics(base.collectors))
         )

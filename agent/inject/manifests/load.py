@@ -208,7 +208,7 @@ def plain(written: str) -> str | int | float | bool | None:
         return written
     if _NOT_JSON.fullmatch(written):
         raise InvalidError(_INFINITE)
-    short = written.replace("_", "")
+    short = written if written[0] == "." else written.replace("_", "")
     if _INTEGER.fullmatch(short) and len(short) < 80:
         number = _whole(short)
         if -(2**63) <= number < 2**64:
@@ -217,6 +217,14 @@ def plain(written: str) -> str | int | float | bool | None:
         value = float(short)
         return value if math.isfinite(value) else written
     return written
+
+
+def means_itself(written: str) -> bool:
+    """Whether a scalar without quotes is the text that it looks like."""
+    try:
+        return plain(written) == written
+    except InvalidError:
+        return False
 
 
 def _whole(short: str) -> int:

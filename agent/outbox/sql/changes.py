@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 
 from agent.config.sections.outbox import Changes, Outbox
 from agent.outbox.names import Name, identifier, literal
@@ -18,6 +19,15 @@ WORDS = {"insert": "created", "update": "updated", "delete": "deleted", "truncat
 """How an operation is called in an event's type."""
 
 
+@dataclass(frozen=True)
+class Trigger:
+    """One trigger. Whoever may put triggers on the table can make it; it need not be his."""
+
+    mark: str
+    """Its last argument, which no function reads: tells whether the one in the database is as wanted."""
+    sql: str
+
+
 def changes_steps(
     key: str, change: Changes, settings: Outbox, facts: Facts, problems: list[Problem]
 ) -> list[Step]:
@@ -29,16 +39,13 @@ def changes_steps(
     if found or table is None:
         return []
     wanted = triggers(change, name, table, settings.schema)
-    digest = {
-        each: f"pillion {VERSION} {hashlib.sha256(sql.encode()).hexdigest()[:16]}"
-        for each, sql in wanted.items()
-    }
-    if dict(table.triggers) == digest:
+    if dict(table.triggers) == {each: trigger.mark for each, trigger in wanted.items()}:
         return []
-    lines = [f"LOCK TABLE {name.sql} IN SHARE ROW EXCLUSIVE MODE;"]
-    lines += [f"DROP TRIGGER {identifier(each)} ON {name.sql};" for each in table.triggers]
-    for each, sql in wanted.items():
-        lines += [sql, f"COMMENT ON TRIGGER {identifier(each)} ON {name.sql} IS {literal(digest[each])};"]
+    # Dropping needs the strongest lock and the table's owner, so it comes first and only where it must be.
+    lines = [
+        f"DROP TRIGGER {identifier(each)} ON {name.sql};" for each in table.triggers if each not in wanted
+    ]
+    lines += [trigger.sql for trigger in wanted.values()]
     return [Step(f"make changes of {name} events", "\n".join(lines), locks=name)]
 
 
@@ -88,23 +95,29 @@ def _type(change: Changes, name: Name, operation: str) -> str:
     return change.types.get(operation, f"{name.table}.{WORDS[operation]}")
 
 
-def triggers(change: Changes, name: Name, table: TableFacts, schema: str) -> dict[str, str]:
+def triggers(change: Changes, name: Name, table: TableFacts, schema: str) -> dict[str, Trigger]:
     """The triggers of a table by name."""
-    quoted, told = identifier(schema), ", ".join(map(literal, arguments(change, name, table)))
-    statement, row, truncate = (identifier(each) for each in TRIGGERS)
-    events = " OR ".join(each.upper() for each in ("insert", "update", "delete") if each in change.operations)
-    function = "capture_or_record" if change.on_error == "record" else "capture"
-    truncates = " OR TRUNCATE" if "delete" in change.operations else ""
-    found = {
-        TRIGGERS[0]: f"CREATE TRIGGER {statement} BEFORE {events}{truncates} ON {name.sql} "
-        f"FOR EACH STATEMENT EXECUTE FUNCTION {quoted}.trace();",
-        TRIGGERS[1]: f"CREATE TRIGGER {row} AFTER {events} ON {name.sql} "
-        f"FOR EACH ROW EXECUTE FUNCTION {quoted}.{function}({told});",
-    }
+    row = " OR ".join(each.upper() for each in ("insert", "update", "delete") if each in change.operations)
+    capture = "capture_or_record" if change.on_error == "record" else "capture"
+    truncates = "delete" in change.operations
+    found = [
+        (f"BEFORE {row}{' OR TRUNCATE' if truncates else ''}", "STATEMENT", "trace", ()),
+        (f"AFTER {row}", "ROW", capture, arguments(change, name, table)),
+    ]
     if truncates:
-        told = f"{literal(str(name))}, {literal(_type(change, name, 'truncate'))}"
-        found[TRIGGERS[2]] = (
-            f"CREATE TRIGGER {truncate} AFTER TRUNCATE ON {name.sql} "
-            f"FOR EACH STATEMENT EXECUTE FUNCTION {quoted}.truncated({told});"
+        told = (str(name), _type(change, name, "truncate"))
+        found.append(("AFTER TRUNCATE", "STATEMENT", "truncated", told))
+    return {
+        each: _trigger(
+            f"CREATE OR REPLACE TRIGGER {identifier(each)} {when} ON {name.sql} FOR EACH {level} "
+            f"EXECUTE FUNCTION {identifier(schema)}.{function}",
+            told,
         )
-    return found
+        for each, (when, level, function, told) in zip(TRIGGERS, found, strict=False)
+    }
+
+
+def _trigger(statement: str, told: tuple[str, ...]) -> Trigger:
+    said = ", ".join(map(literal, told))
+    mark = f"pillion {VERSION} {hashlib.sha256(f'{statement}({said})'.encode()).hexdigest()[:16]}"
+    return Trigger(mark, f"{statement}({', '.join(map(literal, (*told, mark)))});")

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - names are quoted by names.identifier, values are parameters or quoted by names.literal
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.outbox.database import OLDEST, Connection
@@ -31,8 +31,8 @@ WHERE i.indrelid = $1::oid"""
 
 _TRIGGERS = """
 SELECT t.tgname::text AS name,
-  coalesce(obj_description(t.oid, 'pg_trigger'), '')
-    || CASE WHEN t.tgenabled IN ('O', 'A') THEN '' ELSE ' (disabled)' END AS comment
+  coalesce((string_to_array(encode(t.tgargs, 'escape'), '\\000'))[t.tgnargs], '')
+    || CASE WHEN t.tgenabled IN ('O', 'A') THEN '' ELSE ' (disabled)' END AS mark
 FROM pg_trigger t WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal AND t.tgname LIKE '!pillion%'"""
 
 _SEQUENCE = """
@@ -82,8 +82,9 @@ class TableFacts:
     columns: Mapping[str, Column]
     indexes: tuple[Index, ...]
     triggers: Mapping[str, str]
-    """Pillion's triggers, each with its comment; one that is disabled says so in it, and so is not as wanted."""
+    """Pillion's triggers, each with its mark; one that is disabled says so in it, and so is not as wanted."""
     has_rows: bool
+    """Of an outbox table only; False of the others."""
     sequences: Mapping[str, Numbering]
     """By column."""
 
@@ -113,8 +114,14 @@ class Facts:
     feeds: Mapping[str, FeedFacts] = field(default_factory=dict)
 
 
-async def gather(connection: Connection, schema: str, names: Sequence[Name]) -> Facts:
-    """Look; raises Transient, or Permanent where PostgreSQL is too old."""
+async def gather(
+    connection: Connection, schema: str, names: Sequence[Name], outboxes: Collection[Name] = ()
+) -> Facts:
+    """Look; raises Transient, or Permanent where PostgreSQL is too old.
+
+    Only of ``outboxes`` it is asked whether they have rows: who puts triggers on a table need not be allowed to
+    read it.
+    """
     server = int(await connection.value(_DOING, "SELECT current_setting('server_version_num')::int"))
     if server < OLDEST:
         raise Permanent(f"{_DOING}: it is PostgreSQL {server // 10000}; 14 or later is needed")
@@ -123,7 +130,7 @@ async def gather(connection: Connection, schema: str, names: Sequence[Name]) -> 
     state, version = await _schema(connection, schema)
     tables = {}
     for name in names:
-        found = await _table(connection, name)
+        found = await _table(connection, name, name in outboxes)
         if found is not None:
             tables[name] = found
     return Facts(
@@ -174,7 +181,7 @@ async def _feeds(connection: Connection, schema: str) -> dict[str, FeedFacts]:
     return {row["feed"]: FeedFacts(row["existing"], row["open"]) for row in rows}
 
 
-async def _table(connection: Connection, name: Name) -> TableFacts | None:
+async def _table(connection: Connection, name: Name, is_outbox: bool) -> TableFacts | None:
     rows = await connection.fetch(_DOING, _TABLE, name.schema, name.table)
     if not rows:
         return None
@@ -182,7 +189,7 @@ async def _table(connection: Connection, name: Name) -> TableFacts | None:
     columns = await columns_of(connection, Feed(str(name), name, False))
     indexes = await connection.fetch(_DOING, _INDEXES, oid)
     triggers = await connection.fetch(_DOING, _TRIGGERS, oid)
-    readable = row["kind"] in ("r", "p")
+    counted = is_outbox and row["kind"] in ("r", "p")
     return TableFacts(
         oid=oid,
         kind=row["kind"],
@@ -193,8 +200,8 @@ async def _table(connection: Connection, name: Name) -> TableFacts | None:
         indexes=tuple(
             Index(each["name"], tuple(each["columns"]), each["valid"], each["plain"]) for each in indexes
         ),
-        triggers={each["name"]: each["comment"] for each in triggers},
-        has_rows=readable and bool(await connection.value(_DOING, f"SELECT EXISTS (SELECT FROM {name.sql})")),
+        triggers={each["name"]: each["mark"] for each in triggers},
+        has_rows=counted and bool(await connection.value(_DOING, f"SELECT EXISTS (SELECT FROM {name.sql})")),
         sequences=await _sequences(connection, oid, columns),
     )
 

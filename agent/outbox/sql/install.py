@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from agent.config.sections.outbox import Outbox
 from agent.outbox.database import Connection, Database, LockedError
 from agent.outbox.names import Name, identifier
-from agent.outbox.sql.facts import gather
+from agent.outbox.sql.facts import Facts, gather
 from agent.outbox.sql.owner import owner_steps, warnings
-from agent.outbox.sql.plan import grants, names, plan
+from agent.outbox.sql.plan import grants, names, outboxes, plan
 from agent.outbox.sql.steps import Existing, Step
 from agent.runtime.backoff import Backoff
 from agent.runtime.errors import Misconfigured, Problem, Transient
@@ -50,13 +50,13 @@ class Installer:
     async def steps(self, existing: Existing | None) -> list[Step]:
         """What is missing now; raises Transient, Permanent or Misconfigured."""
         async with self._database.connection() as connection:
-            facts = await gather(connection, self._settings.schema, names(self._settings))
+            facts = await self._facts(connection)
         return plan(self._settings, facts, existing)
 
     async def install(self, existing: Existing | None, role: str = "") -> int:
         """Do what is missing and say it; how many steps that were. ``role`` is granted what a relay needs."""
         async with self._database.connection() as connection:
-            facts = await gather(connection, self._settings.schema, names(self._settings))
+            facts = await self._facts(connection)
             steps = plan(self._settings, facts, existing)
             for warning in warnings(facts):
                 self._say(f"warning: {warning}")
@@ -64,6 +64,10 @@ class Installer:
             if role:
                 await connection.execute(f"granting to {role}", grants(self._settings, role))
         return len(steps)
+
+    async def _facts(self, connection: Connection) -> Facts:
+        settings = self._settings
+        return await gather(connection, settings.schema, names(settings), outboxes(settings))
 
     async def run(self, connection: Connection, steps: Sequence[Step]) -> None:
         """Run the steps in order."""

@@ -20,7 +20,12 @@ from agent.runtime.errors import Misconfigured, Problem
 def names(settings: Outbox) -> tuple[Name, ...]:
     """The tables of the service that matter."""
     changed = [Name.parse(change.table) for change in settings.changes]
-    return tuple(dict.fromkeys([*(feed.table for feed in feeds(settings) if not feed.own), *changed]))
+    return tuple(dict.fromkeys([*outboxes(settings), *changed]))
+
+
+def outboxes(settings: Outbox) -> tuple[Name, ...]:
+    """Those of them that the service writes its events to."""
+    return tuple(feed.table for feed in feeds(settings) if not feed.own)
 
 
 def plan(settings: Outbox, facts: Facts, existing: Existing | None) -> list[Step]:

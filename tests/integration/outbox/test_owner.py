@@ -209,6 +209,29 @@ async def test_an_installer_without_power_keeps_the_functions_and_one_with_some_
     assert any("CREATEROLE, membership of pg_read_all_data" in each for each in bench.said)
 
 
+async def test_who_may_only_put_triggers_on_a_table_can_have_its_changes_told(
+    bench: Bench, owner: Any
+) -> None:
+    database = bench.url.rpartition("/")[2]
+    role = f"installer_{database}"
+    await owner.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (0)")
+    await bench.service.execute(
+        f"CREATE ROLE {role} LOGIN; GRANT CREATE ON DATABASE {database} TO {role}; GRANT TRIGGER ON shop.t TO {role}"
+    )
+    try:
+        least = Database(lambda: bench.url.replace("postgres@", f"{role}@"))
+        await Installer(least, watched(bench), bench.said.append).install(None)
+        await owner.execute("INSERT INTO t VALUES (1)")
+        assert len(await bench.outbox()) == 1
+        assert await Installer(least, watched(bench), bench.said.append).install(None) == 0
+        renamed = watched(bench, types={"insert": "t.born"})
+        assert await Installer(least, renamed, bench.said.append).install(None) == 1
+        await owner.execute("INSERT INTO t VALUES (2)")
+        assert [row["type"] for row in await bench.outbox()] == ["t.created", "t.born"]
+    finally:
+        await bench.service.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+
+
 async def test_removal_leaves_the_role_to_another_database_that_needs_it(bench: Bench, owner: Any) -> None:
     await owner.execute("CREATE TABLE t (id int PRIMARY KEY)")
     settings = watched(bench)
