@@ -50,9 +50,12 @@ class Api:
 
     async def ready(self, _: web.Request) -> web.Response:
         """200 when the instance is to get traffic; else 503 with each reason on a line."""
-        ready, reasons = self._sources.ready()
-        text = "ready\n" if ready else "".join(f"{reason}\n" for reason in reasons) or "not ready\n"
-        return web.Response(status=200 if ready else 503, text=text)
+        return _answer(self._sources.ready())
+
+    async def serving(self, _: web.Request) -> web.Response:
+        """200 while Envoy has a configuration and does not leave; for the probes of a pod, whose kubelet asks the
+        service itself and must not wait for Consul."""
+        return _answer(self._sources.serving())
 
     async def index(self, _: web.Request) -> web.Response:
         """The status page."""
@@ -87,3 +90,10 @@ class Api:
     def _probes(self, app: web.Application) -> None:
         app.router.add_get("/healthz", self.health)
         app.router.add_get("/readyz", self.ready)
+        app.router.add_get("/envoyz", self.serving)
+
+
+def _answer(found: tuple[bool, tuple[str, ...]]) -> web.Response:
+    ready, reasons = found
+    text = "ready\n" if ready else "".join(f"{reason}\n" for reason in reasons) or "not ready\n"
+    return web.Response(status=200 if ready else 503, text=text)

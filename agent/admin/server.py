@@ -48,12 +48,13 @@ class Admin:
                 )
                 await runner.setup()
                 stack.push_async_callback(runner.cleanup)
-                await _bind(runner, address, key)
+                await bind(runner, address, key)
             ready()
             await asyncio.Event().wait()
 
 
-async def _bind(runner: web.AppRunner, address: Address, key: str) -> None:
+async def bind(runner: web.AppRunner, address: Address, key: str) -> None:
+    """Listen at the address; raises Permanent naming the setting ``key``."""
     try:
         await web.TCPSite(runner, address.host, address.port, reuse_address=True).start()
     except OSError as error:

@@ -24,6 +24,8 @@ class Sources:
     """The agent's own metrics."""
     ready: Callable[[], tuple[bool, tuple[str, ...]]]
     """Whether the instance is to get traffic, and if not, each reason as a sentence."""
+    serving: Callable[[], tuple[bool, tuple[str, ...]]]
+    """Whether Envoy has a configuration and is not leaving, whatever the service and the registry do."""
     revision: Latest[Revision]
     catalog: Latest[Catalog]
     ports: Mapping[str, int] = field(default_factory=dict)

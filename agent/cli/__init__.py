@@ -16,11 +16,21 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("agent.cli.run:command", "Run the agent beside a service, and start the service too."),
     "agent": ("agent.cli.agent:command", ""),
     "gateway": ("agent.cli.gateway:command", "One address in front of all services."),
+    "injector": (
+        "agent.cli.injector:command",
+        "The Kubernetes admission webhook that adds the sidecar to pods.",
+    ),
     "demo": ("agent.cli.demo:command", "A whole small system on this machine, on real servers."),
     "status": ("agent.cli.status:command", "What a running agent says of itself."),
+    "doctor": ("agent.cli.doctor:command", "What does not work, and what to do about it."),
     "config": ("agent.cli.config:command", "The settings: show, check, schema."),
     "envoy": ("agent.cli.envoy:command", "What Envoy would be given: render, validate, bootstrap."),
     "outbox": ("agent.cli.outbox:command", "The outbox in the service's database: init, sql, status."),
+    "inject": (
+        "agent.cli.inject:command",
+        "Kubernetes manifests with a sidecar in every pod that is to have one.",
+    ),
+    "uninject": ("agent.cli.uninject:command", "The manifests as they were before."),
     "wait": ("agent.cli.wait:command", "Wait until the agent is ready."),
     "drain": ("agent.cli.drain:command", "Take the instance out of traffic before it stops."),
 }

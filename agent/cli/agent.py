@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import time
 from functools import partial
@@ -13,10 +12,10 @@ import click
 import structlog
 import uvloop
 
-from agent import wiring
 from agent.cli import logs
 from agent.cli.launch import prepared
 from agent.cli.options import SettingsCommand, settings_options
+from agent.cli.told import until_told
 from agent.config import sources
 from agent.config.bound import bound
 from agent.config.checks import check
@@ -24,19 +23,16 @@ from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.demo import components
 from agent.proxy import command as envoy
-from agent.runtime.component import Component
-from agent.runtime.deadline import Deadline
 from agent.runtime.health import Board
 from agent.runtime.ports import PortBook
 from agent.runtime.runtime import Runtime
 from agent.runtime.supervisor import Supervisor
+from agent.wiring import stories
 
 log = structlog.get_logger(__name__)
 
 BEGUN = 3.0
 """Seconds that a stop waits for a start that is under way."""
-LAST_RESORT = 5.0
-"""Seconds beyond the components' own budgets after which a stop that hangs is cut off."""
 
 
 @click.command(cls=SettingsCommand, hidden=True)
@@ -59,14 +55,20 @@ async def _live(
 ) -> int:
     board = Board(time.time)
     async with Supervisor(descriptor) as supervisor:
-        around = wiring.Around(
+        around = stories.Around(
             settings, place, supervisor, envoy.find(settings.proxy.envoy, partial(components.find, "envoy")),
             socket.gethostname(), dict(os.environ), metadata.version("pillion"), os.getpid(),
         )  # fmt: skip
-        parts = wiring.gateway(around, board) if is_gateway else wiring.sidecar(around, service, board)
+        parts = stories.gateway(around, board) if is_gateway else stories.sidecar(around, service, board)
         async with parts as story:
-            await _until_told(story, board, supervisor)
+            await until_told(story, board, partial(_farewell, supervisor))
     return 0
+
+
+async def _farewell(supervisor: Supervisor, runtime: Runtime) -> None:
+    await supervisor.refresh()
+    await _begun(runtime, supervisor.leaving.value)
+    log.info("agent.stopping", leaving=supervisor.leaving.value)
 
 
 async def _begun(runtime: Runtime, leaving: bool) -> None:
@@ -75,29 +77,3 @@ async def _begun(runtime: Runtime, leaving: bool) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(BEGUN):
                 await runtime.started.until(bool)
-
-
-async def _until_told(story: tuple[Component, ...], board: Board, supervisor: Supervisor) -> None:
-    """Run the components until SIGTERM, and stop them in order; what ends them otherwise is raised."""
-    runtime = Runtime(story, board)
-    running = asyncio.create_task(runtime.run(), name="runtime")
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(sign, told.set)
-    waiting = asyncio.create_task(told.wait(), name="signal")
-    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    deadline = Deadline(runtime.stop_budget + LAST_RESORT)
-    deadline.arm()
-    try:
-        if not running.done():
-            await supervisor.refresh()
-            await _begun(runtime, supervisor.leaving.value)
-            log.info("agent.stopping", leaving=supervisor.leaving.value)
-            running.cancel()
-        waiting.cancel()
-        await asyncio.wait({running, waiting})
-        if not running.cancelled():
-            running.result()
-    finally:
-        deadline.disarm()

@@ -152,7 +152,9 @@ def started_with(
 def known(file: Path) -> Catalog:
     """The catalogue that an agent left on disk."""
     found = remembered.load(file).services
-    return Catalog({name: Service(name, one.passing, one.routes) for name, one in sorted(found.items())})
+    return Catalog(
+        {name: Service(name, one.passing, one.routes, one.namespaces) for name, one in sorted(found.items())}
+    )
 
 
 async def read(settings: Settings, place: Place) -> Catalog:
@@ -177,7 +179,7 @@ async def _ask(client: Client, settings: Settings) -> Catalog:
     for name in sorted(wanted):
         _, rows = await client.instances(name)
         found = decode.reading(name, rows)
-        services[name] = Service(name, found.passing, found.routes)
+        services[name] = Service(name, found.passing, found.routes, found.namespaces)
     return Catalog(services, left_out)
 
 

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from agent import wiring
 from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.demo import components
@@ -17,6 +16,7 @@ from agent.model.address import Address
 from agent.proxy import command as envoy
 from agent.runtime.errors import Misconfigured, Permanent, Problem
 from agent.runtime.supervised import supervised
+from agent.wiring import stories
 
 PROGRAM = Path(__file__).parents[1] / "__main__.py"
 LONGEST_SOCKET = 107
@@ -63,7 +63,7 @@ def launch(settings: Settings, command: Sequence[str] = (), kind: str = "") -> N
         *command,
     ]
     children = ("envoy",) if kind else ("envoy", "service")
-    argv = supervised(agent, place.folder.absolute(), wiring.stop_time(settings), children=children)
+    argv = supervised(agent, place.folder.absolute(), stories.stop_time(settings), children=children)
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted

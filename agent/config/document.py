@@ -30,14 +30,15 @@ def parse(text: str) -> object:
     try:
         return yaml.load(text, _Loader)  # noqa: S506 - derives from SafeLoader
     except yaml.MarkedYAMLError as error:
-        raise UnreadableError(_said(error)) from None
+        raise UnreadableError(said(error)) from None
     except (yaml.YAMLError, ValueError) as error:
         if isinstance(error, UnreadableError):
             raise
         raise UnreadableError("holds characters that YAML does not allow") from None
 
 
-def _said(error: yaml.MarkedYAMLError) -> str:
+def said(error: yaml.MarkedYAMLError) -> str:
+    """What the parser found, as a clause that quotes nothing of the text."""
     mark = error.problem_mark or error.context_mark
     place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
     context = error.context or ""

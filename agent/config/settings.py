@@ -5,6 +5,8 @@ from typing import Annotated
 import msgspec
 
 from agent.config.declare import Section, about
+from agent.config.sections.injector import Injector
+from agent.config.sections.kubernetes import Kubernetes
 from agent.config.sections.mesh import Outbound, Tracing, Versions
 from agent.config.sections.outbox import Outbox
 from agent.config.sections.proxy import Gateway, Proxy
@@ -12,6 +14,7 @@ from agent.config.sections.registry import Registry
 from agent.config.sections.service import Service
 from agent.config.sections.store import Admin, Log, State, Store
 from agent.config.sections.traffic import Traffic, Upstream
+from agent.config.sections.webhook import Webhook
 
 UpstreamName = Annotated[
     str,
@@ -44,6 +47,9 @@ class Settings(Section, frozen=True):
     tracing: Tracing = Tracing()
     outbox: Outbox = Outbox()
     store: Store = Store()
+    webhook: Webhook = Webhook()
     admin: Admin = Admin()
     log: Log = Log()
     state: State = State()
+    injector: Injector = Injector()
+    kubernetes: Kubernetes = Kubernetes()

@@ -103,12 +103,13 @@ def from_document(text: str, name: str, report: Report) -> Layer:
     if not isinstance(content, dict | None):
         report.refuse(name, "is not a mapping", "sections such as `service:` with settings below them")
         return {}
-    return dict(_flattened(fields.shape(), content or {}, "", Origin("file", name), report.of(name)))
+    return dict(flattened(fields.shape(), content or {}, "", Origin("file", name), report.of(name)))
 
 
-def _flattened(
+def flattened(
     group: Group, content: dict[str, object], prefix: str, origin: Origin, report: Report
 ) -> Iterator[tuple[str, Given]]:
+    """The single values of a mapping of that shape by their dotted keys, which begin with ``prefix``."""
     for name, raw in content.items():
         key = values.place_of(prefix, name)
         member = group.members.get(name)
@@ -118,7 +119,7 @@ def _flattened(
             value = values.read(member.shape, raw, key, report.of(report.source, secret=member.secret))
             yield key, Given(value, origin)
         elif isinstance(raw, dict | None):
-            yield from _flattened(member.shape, raw or {}, key, origin, report)
+            yield from flattened(member.shape, raw or {}, key, origin, report)
         else:
             report.refuse(
                 key, "is not a mapping", f"settings such as {', '.join(list(member.shape.members)[:3])}"
@@ -188,12 +189,7 @@ def _from_foreign(environ: Mapping[str, str], given: Layer, report: Report) -> L
 
 def _read_text(setting: Setting, text: str, report: Report) -> object:
     about = report.of(report.source, secret=setting.member.secret)
-    try:
-        raw = texts.from_text(setting.shape, text)
-    except document.UnreadableError as error:
-        about.refuse(setting.key, str(error), values.allowed(setting.shape))
-        return None
-    return values.read(setting.shape, raw, setting.key, about)
+    return texts.read(setting.shape, text, setting.key, about)
 
 
 def assemble(given: Layer, base: Settings | None = None) -> Settings:

@@ -2,7 +2,8 @@
 
 import re
 
-from agent.config import document
+from agent.config import document, values
+from agent.config.problems import Report
 from agent.config.shapes import Choice, Many, Named, Number, Shape, Switch, Text
 
 _WORDS = {
@@ -32,6 +33,16 @@ def from_text(shape: Shape, text: str) -> object:
         case Named():
             return _mapping(shape, text)
     return text
+
+
+def read(shape: Shape, text: str, place: str, report: Report) -> object:
+    """The plain data that ``text`` stands for, checked as ``values.read`` does; what is wrong goes to ``report``."""
+    try:
+        raw = from_text(shape, text)
+    except document.UnreadableError as error:
+        report.refuse(place, str(error), values.allowed(shape))
+        return None
+    return values.read(shape, raw, place, report)
 
 
 def _list(shape: Many, text: str) -> object:

@@ -9,7 +9,9 @@ Nothing else of Pillion is imported here, and no agent loads what only the gener
 import importlib
 
 
-def expressions() -> list[tuple[str, str]]:
+def expressions(*, cluster: bool = False) -> list[tuple[str, str]]:
     """See ``questions.questions``."""
-    found: list[tuple[str, str]] = importlib.import_module("agent.metrics.questions").questions()
+    found: list[tuple[str, str]] = importlib.import_module("agent.metrics.questions").questions(
+        cluster=cluster
+    )
     return found

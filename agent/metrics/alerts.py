@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from agent.metrics.rules import configuration, instances, outbox, traffic
+from agent.metrics.rules import configuration, injector, instances, outbox, traffic
 from agent.metrics.rules.declare import Rule
 
 GROUPS: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
@@ -13,6 +13,7 @@ GROUPS: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         "traffic": traffic.ALL,
         "configuration": configuration.ALL,
         "outbox": outbox.ALL,
+        "the injector": injector.ALL,
     }
 )
 ALL: tuple[Rule, ...] = tuple(rule for group in GROUPS.values() for rule in group)
@@ -22,7 +23,7 @@ def document() -> dict[str, Any]:
     """The rules as Prometheus' rule file."""
     return {
         "groups": [
-            {"name": f"pillion-{name}", "rules": [_rule(rule) for rule in rules]}
+            {"name": f"pillion-{name.removeprefix('the ')}", "rules": [_rule(rule) for rule in rules]}
             for name, rules in GROUPS.items()
         ]
     }

@@ -17,10 +17,14 @@ NOTE = "# Made from agent/metrics by `python -m agent.metrics.documents`; not to
 
 def documents() -> Mapping[str, str]:
     """What each generated file holds, by its path in a checkout."""
-    rules = yaml.safe_dump(alerts.document(), sort_keys=False, width=120, allow_unicode=True)
+    rules = NOTE + yaml.safe_dump(alerts.document(), sort_keys=False, width=120, allow_unicode=True)
+    board = json.dumps(dashboard.document(), indent=2) + "\n"
     return {
-        "compose/prometheus/rules.yml": NOTE + rules,
-        "compose/grafana/dashboards/pillion.json": json.dumps(dashboard.document(), indent=2) + "\n",
+        "compose/prometheus/rules.yml": rules,
+        "compose/grafana/dashboards/pillion.json": board,
+        # A chart can only use files of its own folder.
+        "charts/pillion/files/rules.yml": rules,
+        "charts/pillion/files/dashboard.json": board,
         "docs/metrics.md": reference.page(),
     }
 

@@ -1,6 +1,7 @@
 """All expressions as a Prometheus can be asked: to see on a running system that each of them finds something."""
 
-from agent.metrics import alerts, dashboard
+from agent.metrics import alerts, catalog, dashboard, promql
+from agent.metrics.declare import Where
 from agent.metrics.families.prometheus import SCRAPE
 from agent.metrics.panels.declare import OVER
 
@@ -8,9 +9,10 @@ VARIABLES = {OVER: "1m", **dict.fromkeys((f"${name}" for name in SCRAPE), ".*"),
 """What the dashboard's variables stand for when everything is chosen."""
 
 
-def questions() -> list[tuple[str, str]]:
+def questions(*, cluster: bool = False) -> list[tuple[str, str]]:
     """Where each expression stands, and the expression: panels as they are with all chosen, alert rules without
-    their comparison. Each finds something in a system in which every service was called and every feed published.
+    their comparison. Each finds something in a system in which every service was called and every feed published;
+    with ``cluster`` there are also those about the injector, for a system in Kubernetes.
     """
     panels = [
         (f"panel {part.title} / {panel.title}", substituted(target.expr))
@@ -18,7 +20,12 @@ def questions() -> list[tuple[str, str]]:
         for panel in part.panels
         for target in panel.targets
     ]
-    return [*panels, *((f"alert {rule.name}", rule.data) for rule in alerts.ALL)]
+    found = [*panels, *((f"alert {rule.name}", rule.data) for rule in alerts.ALL)]
+    return [one for one in found if cluster or not _of_the_injector(one[1])]
+
+
+def _of_the_injector(expression: str) -> bool:
+    return any(catalog.SERIES[name].where is Where.INJECTOR for name in promql.named(expression).order)
 
 
 def substituted(expression: str) -> str:

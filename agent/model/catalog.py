@@ -16,8 +16,8 @@ class Instance:
     offer: Offer = field(default_factory=Offer)
     """The API versions that this instance serves."""
     zone: str = ""
-    aliases: tuple[str, ...] = ()
-    """Further host names by which callers may name the service, checked by the watcher."""
+    namespace: str = ""
+    """Kubernetes namespace of its pod, empty anywhere else; checked by the watcher."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Service:
     """Passing instances, ordered by id."""
     routes: tuple[str, ...] = ()
     """Path prefixes that the service asks the gateway for, such as ``/api/{version}/orders``."""
+    namespaces: tuple[str, ...] = ()
+    """Kubernetes namespaces of all its instances, passing or not, ordered: a critical service keeps its names."""
     stale: bool = False
     """The registry lost the service; these are its last known instances."""
 

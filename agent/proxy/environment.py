@@ -3,20 +3,7 @@
 from collections.abc import Mapping
 
 from agent.model.address import Address
-
-DIRECT = (
-    "localhost",
-    "127.0.0.1",
-    "::1",
-    "169.254.169.254",  # instance metadata of AWS, Azure, Google, OpenStack
-    "169.254.170.2",  # credentials of ECS tasks
-    "169.254.170.23",  # credentials of EKS pods
-    "fd00:ec2::254",
-    "metadata.google.internal",
-    "100.100.100.200",  # instance metadata of Alibaba
-    "168.63.129.16",  # Azure's platform address
-)
-"""Hosts that are never asked for through the sidecar: the machine itself and the cloud's metadata."""
+from agent.model.direct import LOCAL, METADATA
 
 
 def service_environment(
@@ -33,7 +20,7 @@ def service_environment(
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(outbound.host, outbound.host)  # noqa: S104
     proxy = f"http://{Address(host, outbound.port)}"
     own = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    hosts = dict.fromkeys([*(host.strip() for host in own.split(",")), *DIRECT])
+    hosts = dict.fromkeys([*(host.strip() for host in own.split(",")), *LOCAL, *METADATA])
     found = {"HTTP_PROXY": proxy, "NO_PROXY": ",".join(host for host in hosts if host)}
     if https:
         found["HTTPS_PROXY"] = proxy

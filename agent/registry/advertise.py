@@ -20,6 +20,9 @@ STRIP = "pillion-strip"
 ROUTES = "pillion-routes"
 """Path prefixes for the gateway, separated by spaces."""
 ZONE = "pillion-zone"
+NAMESPACE = "pillion-namespace"
+"""Kubernetes namespace of the instance's pod."""
+POD_UID = "pillion-pod-uid"
 HASH = "pillion-hash"
 """Of the whole definition, see ``definition``."""
 PREFIX = "pillion-"
@@ -27,6 +30,7 @@ PREFIX = "pillion-"
 
 ROUTE = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2}|\{version\}){0,255}")
 ZONE_NAME = re.compile(r"[A-Za-z0-9._-]{1,63}")
+NAMESPACE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 LINK = re.compile(r"(?:(?:https?:/)?/[A-Za-z0-9._~:/?#@!$&'()*+,;=-]*)?")
 """An absolute or rooted reference, or none."""
 MOST_VERSIONS = 32
@@ -75,6 +79,14 @@ def zone(text: Mapping[str, str]) -> str:
     found = text.get(ZONE, "")
     if found and not ZONE_NAME.fullmatch(found):
         raise ValueError(f"has the malformed zone {found[:80]!r}")
+    return found
+
+
+def namespace(text: Mapping[str, str]) -> str:
+    """The Kubernetes namespace of a meta, empty for none. Raises ValueError."""
+    found = text.get(NAMESPACE, "")
+    if found and not NAMESPACE_NAME.fullmatch(found):
+        raise ValueError(f"has the malformed namespace {found[:80]!r}")
     return found
 
 

@@ -3,17 +3,17 @@ translated."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any
 
 import consul.base
 from consul.callback import CB
 
-from agent.config.secret import Secret
 from agent.config.sections.registry import Registry
+from agent.registry import login
 from agent.registry.endpoint import Endpoint, local_address
-from agent.registry.token import Token
-from agent.registry.transport import Transport
+from agent.registry.token import Credentials
+from agent.registry.transport import Transport, encode
 from agent.runtime.errors import PillionError, Transient
 
 Row = Mapping[str, Any]
@@ -24,19 +24,21 @@ DEADLINE = 5.0
 
 
 @contextlib.asynccontextmanager
-async def connect(settings: Registry, connections: int = 0) -> AsyncIterator["Client"]:
+async def connect(
+    settings: Registry, connections: int = 0, token: Credentials | None = None
+) -> AsyncIterator["Client"]:
     """A client for the time of the context; nothing is sent yet. Raises Misconfigured, Permanent for a bad
     CA file.
 
     Registration and reading each get a client of their own, so that neither waits for the other's
-    connections.
+    connections; ``token`` lets them share one login.
     """
-    token = Token(Secret.of(settings, "registry.token"))
-    transport = Transport(Endpoint.parse(settings.address), token, settings.ca_cert, connections)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        if token is None:
+            token = await stack.enter_async_context(login.credentials(settings))
+        transport = Transport(Endpoint.parse(settings.address), token, settings.ca_cert, connections)
+        stack.push_async_callback(transport.close)
         yield Client(transport)
-    finally:
-        await transport.close()
 
 
 class Client:
@@ -73,6 +75,10 @@ class Client:
         """Rises with each other ACL token, 0 without any. Raises Transient or Permanent."""
         return self._transport.token.version
 
+    async def authenticate(self) -> None:
+        """Have a token, where one is wanted: afterwards ``credentials`` is that of the next request."""
+        await self._ask(self._transport.token.read())
+
     def broken(self) -> None:
         """Note that what was read before may be gone: an index went backwards."""
         self._breaks += 1
@@ -86,6 +92,31 @@ class Client:
         found = await self._ask(self._consul.agent.self())
         address = _object(_object(found).get("Member")).get("Addr")
         return address if isinstance(address, str) else ""
+
+    async def agent_name(self) -> tuple[str, bool]:
+        """What the Consul agent that answers is called, and whether it is a server."""
+        config = await self._config()
+        name = config.get("NodeName")
+        if not isinstance(name, str) or not name:
+            raise Transient("Consul's agent did not tell its name: is this its HTTP port?")
+        return name, bool(config.get("Server"))
+
+    async def version(self) -> str:
+        """The version of Consul's agent."""
+        version = (await self._config()).get("Version")
+        return version if isinstance(version, str) else "unknown"
+
+    async def _config(self) -> Row:
+        return _object(_object(await self._ask(self._consul.agent.self())).get("Config"))
+
+    async def leader(self) -> str:
+        """The address of the server that leads, empty while nobody does."""
+        found = await self._ask(self._get("/v1/status/leader"))
+        return found if isinstance(found, str) else ""
+
+    async def servers(self) -> int:
+        """How many servers the cluster has."""
+        return len(_rows(await self._ask(self._get("/v1/status/peers"))))
 
     async def service(self, instance: str) -> Row | None:
         """What Consul's agent has registered under the id, None when nothing."""
@@ -142,6 +173,40 @@ class Client:
             return new, None
         value = _object(found).get("Value")
         return new, value if isinstance(value, bytes) else b""
+
+    async def entries(self, service: str, instance: str) -> list[Row]:
+        """The catalogue's entries of one instance, on whatever nodes, with their checks."""
+        chosen = [("filter", f'Service.ID == "{instance}"')]
+        found = _rows(await self._ask(self._get(f"/v1/health/service/{service}", chosen)))
+        return [_object(one) for one in found]
+
+    async def node(self, name: str) -> Row | None:
+        """A node of the catalogue, None when there is no such one."""
+        found = _object(await self._ask(self._get(f"/v1/catalog/node-services/{name}")) or {}).get("Node")
+        return None if found is None else _object(found)
+
+    async def nodes(self, expression: str) -> list[Row]:
+        """The catalogue's nodes to which Consul's filter expression applies."""
+        found = _rows(await self._ask(self._get("/v1/catalog/nodes", [("filter", expression)])))
+        return [_object(one) for one in found]
+
+    async def on_node(self, name: str) -> list[Row]:
+        """The services that the catalogue has on a node; none when there is no such node."""
+        found = _object(await self._ask(self._get(f"/v1/catalog/node-services/{name}")) or {})
+        return [_object(one) for one in _rows(found.get("Services") or [])]
+
+    async def enter(self, entry: Mapping[str, Any]) -> None:
+        """Write node, service or check into the catalogue, in the form of ``/v1/catalog/register``."""
+        await self._ask(self._consul.http.put(CB.boolean(), "/v1/catalog/register", data=encode(entry)))
+
+    async def strike(self, node: str, instance: str = "") -> None:
+        """Take an instance out of the catalogue, or the node with all that is on it; nothing there is no error."""
+        entry = {"Node": node, **({"ServiceID": instance} if instance else {})}
+        await self._ask(self._consul.http.put(CB.boolean(), "/v1/catalog/deregister", data=encode(entry)))
+
+    def _get(self, path: str, params: Sequence[tuple[str, str]] = ()) -> Awaitable[Any]:
+        asked: Awaitable[Any] = self._consul.http.get(CB.json(), path, params)
+        return asked
 
     async def identity(self) -> str:
         """What names the datastore behind Consul: its trust domain, made anew with an empty store; empty

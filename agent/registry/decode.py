@@ -30,6 +30,8 @@ class Reading:
     """Ids of all instances that Consul knows, whatever their state or shape."""
     routes: tuple[str, ...] = ()
     """Of all instances, passing or not: a critical service keeps its paths at the gateway."""
+    namespaces: tuple[str, ...] = ()
+    """Of all instances likewise."""
     skipped: tuple[Skipped, ...] = ()
 
 
@@ -43,6 +45,7 @@ def reading(service: str, rows: Sequence[object]) -> Reading:
     passing: dict[Address, Instance] = {}
     present: set[str] = set()
     routes: set[str] = set()
+    namespaces: set[str] = set()
     skipped: list[Skipped] = []
     for row in sorted(rows, key=_name):
         present.add(_name(row))
@@ -52,9 +55,16 @@ def reading(service: str, rows: Sequence[object]) -> Reading:
             skipped.append(Skipped(_shown(_name(row)), str(error)))
             continue
         routes.update(paths)
+        namespaces.update(filter(None, (instance.namespace,)))
         if passes:
             passing.setdefault(instance.address, instance)
-    return Reading(tuple(passing.values()), frozenset(present), tuple(sorted(routes)), tuple(skipped))
+    return Reading(
+        tuple(passing.values()),
+        frozenset(present),
+        tuple(sorted(routes)),
+        tuple(sorted(namespaces)),
+        tuple(skipped),
+    )
 
 
 def _entry(service: str, row: Mapping[str, object]) -> tuple[Instance, tuple[str, ...], bool]:
@@ -68,7 +78,9 @@ def _entry(service: str, row: Mapping[str, object]) -> tuple[Instance, tuple[str
         raise ValueError("is a proxy or gateway of Consul's own mesh, not a service")
     address = Address(_host(body.get("Address") or node.get("Address")), _port(body.get("Port")))
     meta = {key: value for key, value in _mapping(body.get("Meta") or {}).items() if isinstance(value, str)}
-    instance = Instance(identity, address, advertise.offer(meta), advertise.zone(meta))
+    instance = Instance(
+        identity, address, advertise.offer(meta), advertise.zone(meta), advertise.namespace(meta)
+    )
     return instance, advertise.routes(meta), _passes(row.get("Checks"))
 
 

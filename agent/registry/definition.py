@@ -29,9 +29,16 @@ class Definition:
     """Consul's JSON form; the check's ``Status`` is what the instance starts with."""
 
 
-def instance_id(service: str, host: str, port: int) -> str:
-    """``<service>-<host>-<inbound port>`` with what no URL path likes replaced."""
-    return f"{service}-{re.sub(r'[^A-Za-z0-9.-]', '-', host)}-{port}"
+def instance_id(settings: Settings, host: str) -> str:
+    """``<service>-<host>-<inbound port>`` with what no URL path likes replaced, in a pod ``<service>-<pod uid>``.
+
+    A pod's name comes back in a StatefulSet while Consul may still know the former one; its uid never does.
+    The inbound port must have been bound before (``config.bound``).
+    """
+    if settings.kubernetes.pod_uid:
+        return f"{settings.service.name}-{settings.kubernetes.pod_uid}"
+    port = Address.parse(settings.proxy.inbound).port
+    return f"{settings.service.name}-{re.sub(r'[^A-Za-z0-9.-]', '-', host)}-{port}"
 
 
 def build(settings: Settings, host: str, address: str) -> Definition:
@@ -43,7 +50,7 @@ def build(settings: Settings, host: str, address: str) -> Definition:
         raise Misconfigured(wrong)
     service, registry = settings.service, settings.registry
     port = Address.parse(settings.proxy.inbound).port
-    instance = instance_id(service.name, host, port)
+    instance = instance_id(settings, host)
     check = {
         "CheckID": f"service:{instance}",
         "Name": "Pillion: the service and its Envoy",
@@ -72,6 +79,10 @@ def published(settings: Settings) -> dict[str, str]:
         meta[advertise.ROUTES] = " ".join(settings.service.routes)
     if settings.service.zone:
         meta[advertise.ZONE] = settings.service.zone
+    if settings.kubernetes.namespace:
+        meta[advertise.NAMESPACE] = settings.kubernetes.namespace
+    if settings.kubernetes.pod_uid:
+        meta[advertise.POD_UID] = settings.kubernetes.pod_uid
     return meta
 
 
@@ -80,6 +91,15 @@ def problems(settings: Settings) -> list[Problem]:
     found = []
     if not settings.service.name:
         found.append(Problem("service.name", "is empty", "one DNS label in lower case, such as orders"))
+    identity = settings.kubernetes
+    if settings.registry.mode == "catalog" and not (identity.node and identity.pod_uid):
+        found.append(
+            Problem(
+                "registry.mode",
+                "is catalog, which needs kubernetes.node and kubernetes.pod_uid: by them others' left-overs are found",
+                "agent outside Kubernetes; in a pod the injector sets both",
+            )
+        )
     try:
         meta = published(settings)
         advertise.offer(meta)

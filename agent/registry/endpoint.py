@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from agent.runtime.errors import Misconfigured, Problem, Transient
 
+LOOPBACK = "127.0.0.1"
+
 
 @dataclass(frozen=True)
 class Endpoint:

@@ -32,6 +32,7 @@ class Known:
     back_at: float | None = None
     """When an instance passed again after the loss."""
     routes: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -43,7 +44,7 @@ class Known:
         taken = {instance.address for instance in self.passing}
         kept = tuple(instance for instance in self.lost if instance.address not in taken)
         instances = sorted((*self.passing, *kept), key=lambda instance: (instance.id, instance.address))
-        return Service(self.name, tuple(instances), self.routes, stale=bool(self.lost))
+        return Service(self.name, tuple(instances), self.routes, self.namespaces, stale=bool(self.lost))
 
 
 def missing(before: Known, reading: Reading) -> bool:
@@ -62,10 +63,9 @@ def fold(before: Known, reading: Reading, *, lost_data: bool, keep_last: float, 
     if lost and reading.passing and back_at is None:
         back_at = now
     # A service that is back says itself which paths it wants; a lost one is still asked for by its old ones.
-    routes = reading.routes if reading.present or not lost else before.routes
-    return expired(
-        Known(before.name, reading.passing, lost, lost_at, back_at, routes), keep_last=keep_last, now=now
-    )
+    said = reading if reading.present or not lost else before
+    known = Known(before.name, reading.passing, lost, lost_at, back_at, said.routes, said.namespaces)
+    return expired(known, keep_last=keep_last, now=now)
 
 
 def expired(known: Known, *, keep_last: float, now: float) -> Known:

@@ -5,7 +5,6 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import structlog
 
@@ -13,8 +12,8 @@ from agent.config.settings import Settings
 from agent.model.address import Address
 from agent.model.registration import Registration, Verdict
 from agent.registry import definition
-from agent.registry.client import Client
-from agent.registry.endpoint import is_loopback, is_wildcard, resolved
+from agent.registry.endpoint import is_wildcard, resolved
+from agent.registry.ledger import Ledger
 from agent.registry.metrics import Metrics
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
@@ -24,7 +23,6 @@ from agent.runtime.latest import Latest
 
 log = structlog.get_logger(__name__)
 
-LOOPBACK = "127.0.0.1"
 DEREGISTER = 3.0
 """Seconds that a deregistration may take when the instance leaves."""
 
@@ -42,7 +40,7 @@ class Registrar:
 
     def __init__(
         self,
-        client: Client,
+        ledger: Ledger,
         settings: Settings,
         host: str,
         *,
@@ -54,7 +52,7 @@ class Registrar:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``settings`` were bound; ``host`` names this machine or pod and is part of the instance's id."""
-        self._client = client
+        self._ledger = ledger
         self._settings = settings
         self._host = host
         self._verdicts = verdicts
@@ -66,7 +64,8 @@ class Registrar:
         self._backoff = Backoff(0.2, 3.0)
         self._look = 0.0
         """When to compare the registration again, in seconds of the clock."""
-        self._registered_once = False
+        self._desired: definition.Definition | None = None
+        """As it was compared last."""
         self._credentials = 0
         """Of the token with which it was registered; 0: none, or not known."""
 
@@ -89,7 +88,7 @@ class Registrar:
     async def turn(self) -> float:
         """Look at the registration if it is time, feed the check; the seconds until the next turn is due."""
         try:
-            credentials = self._client.credentials
+            credentials = await self._ledger.credentials()
             if self._clock() >= self._look or credentials != self._credentials:
                 await self._reconcile(write="token" if credentials != self._credentials else "")
                 self._credentials = credentials
@@ -105,43 +104,34 @@ class Registrar:
         self._health.ok()
         self._registration.set(Registration(True, self._registration.value.told))
         self._metrics.registered.set(1)
-        return max(min(self._settings.registry.ttl / 3, self._look - self._clock()), 0.05)
+        return max(min(self._ledger.feeding, self._look - self._clock()), 0.05)
 
     async def _reconcile(self, *, write: str = "") -> None:
         """Compare and repair; ``write`` is a reason to register even what looks right."""
         desired = definition.build(self._settings, self._host, await self._address())
-        found = await self._client.service(desired.instance)
+        found = await self._ledger.look(desired)
         reason = "" if found is None else ", ".join(definition.differences(desired.body, found))
         if found is None:
             self._registration.set(Registration(problem="Consul does not know this instance"))
-            reason = "lost" if self._registered_once else "new"
+            reason = "lost" if self._desired else "new"
         if reason or write:
             await self._register(desired, reason or write)
-        self._registered_once = True
+        self._desired = desired
         interval = self._settings.registry.reconcile_interval
         self._look = self._clock() + random.uniform(0.8, 1.0) * interval  # noqa: S311 - not for secrets
 
     async def _register(self, desired: definition.Definition, reason: str) -> None:
-        # Consul keeps the status of a check that it still has. One that it lost comes back as the gate sees
-        # it, so that a Consul that lost its data brings no well instance to critical.
-        status = "passing" if self._verdicts.value.passing else "critical"
-        check = {**desired.body["Check"], "Status": status}
-        if self._client.credentials:
-            # Consul's agent tells its servers of a service with the token of its registration. What a token
-            # that was deleted kept it from telling, it takes for told, until something differs.
-            check["Notes"] = f"registered {datetime.now(UTC).isoformat()}"
-        await self._client.register({**desired.body, "Check": check})
+        await self._ledger.write(desired, self._verdicts.value)
         self._metrics.repairs.labels(reason if reason in {"new", "lost"} else "changed").inc()
         event = "registration.created" if reason == "new" else "registration.repaired"
         log.info(event, instance=desired.instance, reason=reason, address=desired.body["Address"])
 
     async def _tell(self) -> bool:
         """Feed the check with the newest verdict; False when Consul does not know the check."""
-        if self._verdicts.version == 0:
+        if self._desired is None or self._verdicts.version == 0:
             return True
         verdict = self._verdicts.value
-        check = f"service:{self._instance}"
-        known = await self._client.tell(check, verdict.passing, verdict.note)
+        known = await self._ledger.tell(self._desired, verdict)
         self._metrics.updates.labels("told" if known else "unknown").inc()
         before = self._registration.value
         told = verdict if known else None
@@ -152,8 +142,7 @@ class Registrar:
 
     @property
     def _instance(self) -> str:
-        port = Address.parse(self._settings.proxy.inbound).port
-        return definition.instance_id(self._settings.service.name, self._host, port)
+        return definition.instance_id(self._settings, self._host)
 
     async def _address(self) -> str:
         """Where callers reach the inbound; see the setting ``service.address``."""
@@ -163,10 +152,7 @@ class Registrar:
         bound = Address.parse(self._settings.proxy.inbound).host
         if not is_wildcard(bound):
             return await resolved(bound)  # it listens nowhere else
-        local = await self._client.local_address()
-        if not is_loopback(local):
-            return local
-        return await self._client.agent_address() or LOOPBACK
+        return await self._ledger.address()
 
     def _troubled(self, error: PillionError) -> None:
         self._metrics.failures.labels("registration").inc()
@@ -185,7 +171,7 @@ class Registrar:
     async def _deregister(self) -> None:
         try:
             async with asyncio.timeout(DEREGISTER):
-                await self._client.deregister(self._instance)
+                await self._ledger.remove(self._instance)
         except (PillionError, TimeoutError) as error:
             log.warning(
                 "registration.left_behind", instance=self._instance, error=str(error) or "no answer in time"

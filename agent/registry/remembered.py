@@ -76,6 +76,8 @@ def _row(service: Service, instance: Instance) -> dict[str, Any]:
     meta = advertise.written(instance.offer)
     if instance.zone:
         meta[advertise.ZONE] = instance.zone
+    if instance.namespace:
+        meta[advertise.NAMESPACE] = instance.namespace
     if service.routes:
         meta[advertise.ROUTES] = " ".join(service.routes[: advertise.MOST_ROUTES])
     body = {"ID": instance.id, "Service": service.name, "Address": instance.address.host}

@@ -18,7 +18,7 @@ from consul.base import Response
 from consul.exceptions import ConsulException
 
 from agent.registry.endpoint import Endpoint
-from agent.registry.token import Token
+from agent.registry.token import Credentials
 from agent.runtime.errors import Permanent, PillionError, Transient
 
 LIMIT = 64 * 1024 * 1024
@@ -33,7 +33,9 @@ Params = Sequence[tuple[str, Any]] | None
 class Transport:
     """One HTTP session to one Consul. Use it as an async context manager."""
 
-    def __init__(self, endpoint: Endpoint, token: Token, ca_cert: str = "", connections: int = 0) -> None:
+    def __init__(
+        self, endpoint: Endpoint, token: Credentials, ca_cert: str = "", connections: int = 0
+    ) -> None:
         """``connections`` 0: no limit. A request beyond the limit waits, so it must exceed the blocking
         queries."""
         self.endpoint = endpoint
@@ -60,16 +62,27 @@ class Transport:
         """A PUT."""
         return await self._request(callback, "PUT", path, params, data)
 
+    async def post(self, callback: Callback, path: str, data: str | bytes = "", token: str = "") -> Any:
+        """A POST; ``token`` instead of the transport's own."""
+        return await self._request(callback, "POST", path, None, data, token=token)
+
     async def delete(self, callback: Callback, path: str, params: Params = None, **_: Any) -> Any:
         """A DELETE."""
         return await self._request(callback, "DELETE", path, params)
 
     async def _request(
-        self, callback: Callback, method: str, path: str, params: Params, data: str | bytes = ""
+        self,
+        callback: Callback,
+        method: str,
+        path: str,
+        params: Params,
+        data: str | bytes = "",
+        *,
+        token: str = "",
     ) -> Any:
         query = f"?{urllib.parse.urlencode(params)}" if params else ""
         url = yarl.URL(f"{self.endpoint}{urllib.parse.quote(path, safe='/:')}{query}", encoded=True)
-        token = self.token.read()
+        token = token or await self.token.read()
         headers = {"X-Consul-Token": token} if token else {}
         doing = f"{method} {path} at Consul {self.endpoint}"
         try:
@@ -80,6 +93,10 @@ class Transport:
                 status, got = answer.status, answer.headers
         except (aiohttp.ClientError, OSError, UnicodeDecodeError) as error:
             raise Transient(f"{doing} failed: {_words(error)}") from error
+        if status == 403 and "ACL not found" in body and self.token.refused(token):
+            raise Transient(
+                f"{doing} was refused: the token of the login is gone, the next request logs in anew"
+            )
         _check(status, got, body, doing)
         try:
             return callback(Response(status, got, body))

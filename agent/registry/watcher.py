@@ -263,7 +263,9 @@ class Watcher:
         found = remembered.load(self._file)
         for name, reading in found.services.items():
             if self._wanted is None or name in self._wanted:
-                self._known[name] = fold.Known(name, reading.passing, routes=reading.routes)
+                self._known[name] = fold.Known(
+                    name, reading.passing, routes=reading.routes, namespaces=reading.namespaces
+                )
                 self._stamps[name] = Stamp(-1, found.identity)
         if self._wanted is None:
             self._selection.set(selection.choose((), frozenset(self._known), frozenset()))

@@ -89,6 +89,15 @@ class Cells:
     informed: Latest[bool] = field(default_factory=lambda: Latest(False))  # the step "upstreams"
 
 
+def serving(cells: Cells, leaving: Latest[bool]) -> tuple[bool, tuple[str, ...]]:
+    """Whether Envoy has a configuration and nobody told it to leave; if not, why."""
+    if leaving.value or cells.draining.value:
+        return False, ("the instance is leaving",)
+    if not cells.revision.value.serving:
+        return False, ("Envoy has not accepted any configuration yet",)
+    return True, ()
+
+
 class Base:
     """What every agent is made of: the cells, the metrics, Envoy and the way to it."""
 

@@ -14,7 +14,7 @@ from agent.registry import client
 from agent.registry import metrics as registry_metrics
 from agent.runtime.component import Component
 from agent.runtime.latest import Latest
-from agent.wiring.base import Base, Cells
+from agent.wiring.base import Base, Cells, serving
 
 
 class Gateway:
@@ -52,6 +52,7 @@ class Gateway:
             board=base.board,
             collectors=base.collectors,
             ready=partial(_gateway_ready, cells, base.leaving),
+            serving=partial(serving, cells, base.leaving),
             revision=cells.revision,
             catalog=cells.catalog,
             ports=bound.ports(base.settings, gateway=True),
@@ -61,10 +62,7 @@ class Gateway:
 
 
 def _gateway_ready(cells: Cells, leaving: Latest[bool]) -> tuple[bool, tuple[str, ...]]:
-    if leaving.value or cells.draining.value:
-        return False, ("the gateway is leaving",)
-    if not cells.revision.value.serving:
-        return False, ("Envoy has not accepted any configuration yet",)
-    if not cells.informed.value:
+    found = serving(cells, leaving)
+    if found[0] and not cells.informed.value:
         return False, ("Consul has not told of the services yet",)
-    return True, ()
+    return found

@@ -11,16 +11,19 @@ from agent.admin.sources import Sources
 from agent.carry import copying
 from agent.config import bound, live
 from agent.config.settings import Settings
-from agent.model.address import Address
 from agent.model.catalog import Catalog
 from agent.proxy import planner
 from agent.proxy.bootstrap import Node
+from agent.proxy.departure import LastDrain
 from agent.proxy.snapshot import Snapshot
 from agent.registry import client, definition
 from agent.registry import metrics as registry_metrics
+from agent.registry.by_agent import AgentLedger
+from agent.registry.by_catalog import CatalogLedger
 from agent.registry.delivery import Delivery
 from agent.registry.gate import Gate
 from agent.registry.kv import Configuration
+from agent.registry.ledger import Ledger
 from agent.registry.overrides import Overrides
 from agent.registry.probe import Probe
 from agent.registry.registrar import Registrar
@@ -29,7 +32,7 @@ from agent.runtime.component import Component
 from agent.runtime.errors import Misconfigured, Problem
 from agent.runtime.latest import Latest
 from agent.wiring import service
-from agent.wiring.base import Base, Cells
+from agent.wiring.base import Base, Cells, serving
 from agent.wiring.hook import Hook
 
 if TYPE_CHECKING:
@@ -54,9 +57,7 @@ class Sidecar:
         self._telling = telling
         self._metrics = registry_metrics.Metrics(base.collectors)
         self._departure = base.departure(base.settings.registry.spread)
-        inbound = Address.parse(base.settings.proxy.inbound)
-        name = base.settings.service.name
-        self._instance = definition.instance_id(name, base.around.host, inbound.port)
+        self._instance = definition.instance_id(base.settings, base.around.host)
         self._relay = _relay(base, self._instance, tracer)
         self._service = self._child() if command else None
 
@@ -65,6 +66,7 @@ class Sidecar:
         base, settings = self._base, self._settings
         node = Node(self._instance, settings.service.name, settings.service.zone)
         wanted = None if "*" in settings.upstreams else frozenset(settings.upstreams)
+        registered = settings.service.register
         parts = (
             self._hook(),
             base.admin(self._sources()),
@@ -74,13 +76,14 @@ class Sidecar:
             *base.proxy(self._plan, node),
             self._configuration(),
             self._delivery(),
-            self._registrar(),
+            self._registrar() if registered else None,
             self._relay,
-            Probe(settings.service, base.cells.service, base.board.of("probe"), self._metrics),
+            self._probe() if registered else None,
             self._service,
             base.upstreams(self._plan),
-            self._gate(),
+            self._gate() if registered else None,
             base.opened(),
+            None if registered else self._last_drain(),
         )
         return tuple(part for part in parts if part is not None)
 
@@ -93,7 +96,8 @@ class Sidecar:
             facts=base.facts(self._settings.service.name, self._instance),
             board=base.board,
             collectors=base.collectors,
-            ready=partial(_ready, cells, base.leaving),
+            ready=partial(_ready if self._settings.service.register else serving, cells, base.leaving),
+            serving=partial(serving, cells, base.leaving),
             revision=cells.revision,
             catalog=cells.catalog,
             ports=bound.ports(self._settings),
@@ -141,10 +145,24 @@ class Sidecar:
     def _registrar(self) -> Registrar:
         base, cells = self._base, self._base.cells
         return Registrar(
-            self._telling, self._settings, base.around.host,
+            self._ledger(), self._settings, base.around.host,
             verdicts=cells.verdict, registration=cells.registration, leaving=base.leaving,
             health=base.board.of("registrar"), metrics=self._metrics,
         )  # fmt: skip
+
+    def _probe(self) -> Probe:
+        base = self._base
+        return Probe(self._settings.service, base.cells.service, base.board.of("probe"), self._metrics)
+
+    def _last_drain(self) -> LastDrain:
+        """For an instance that nobody calls: what it has asked of others ends."""
+        return LastDrain(self._base.leaving, self._departure.at_last, self._departure.longest)
+
+    def _ledger(self) -> Ledger:
+        registry, identity = self._settings.registry, self._settings.kubernetes
+        if registry.mode == "catalog":
+            return CatalogLedger(self._telling, identity)
+        return AgentLedger(self._telling, registry, pinned=bool(identity.pod_uid))
 
     def _child(self) -> Child:
         base = self._base

@@ -7,7 +7,8 @@
 set -eu
 umask 077
 folder=${BACKUPS:-/backups}
-export CONSUL_HTTP_ADDR=http://consul:8500 CONSUL_HTTP_TOKEN_FILE=/run/secrets/pillion/consul-token
+export CONSUL_HTTP_ADDR="${CONSUL_HTTP_ADDR:-http://consul:8500}"
+export CONSUL_HTTP_TOKEN_FILE="${CONSUL_HTTP_TOKEN_FILE-/run/secrets/pillion/consul-token}"
 
 one() {
     file="consul-$(date -u +%Y%m%dT%H%M%SZ).snap"

@@ -1,16 +1,19 @@
 #!/bin/sh
-# Backups of the database shop. Without an argument: one whenever the newest is $BACKUP_EVERY seconds old, the newest $BACKUP_KEEP are kept.
+# Backups of the database. Without an argument: one whenever the newest is $BACKUP_EVERY seconds old, the newest $BACKUP_KEEP are kept.
 #   backup    one backup now
 #   list      the backups there are, the newest last
-#   restore [FILE]   bring the database back to the newest, or to FILE; runs in the container postgres
+#   restore [FILE]   bring the database back to the newest, or to FILE; as the superuser, with roles.sh at /postgres
+# DATABASE and POSTGRES_HOST name another database and server than those of Compose.
 set -eu
 umask 077
 folder=${BACKUPS:-/backups}
+database=${DATABASE:-shop}
 
 one() {
-    file="shop-$(date -u +%Y%m%dT%H%M%SZ).dump"
+    file="$database-$(date -u +%Y%m%dT%H%M%SZ).dump"
     # Under another name until it is whole and was read once: a file called .dump can be restored.
-    PGPASSFILE=/run/secrets/pillion/pgpass pg_dump --host postgres --username backup --no-password --format custom --file "$folder/.$file" shop
+    PGPASSFILE=${PGPASSFILE:-/run/secrets/pillion/pgpass} pg_dump --host "${POSTGRES_HOST:-postgres}" --username backup --no-password \
+        --format custom --file "$folder/.$file" "$database"
     pg_restore --list "$folder/.$file" >/dev/null
     sync "$folder/.$file"
     mv "$folder/.$file" "$folder/$file"
@@ -22,7 +25,7 @@ one() {
 }
 
 list() {
-    ls -1 "$folder" | grep '^shop-.*\.dump$' | sort || true
+    ls -1 "$folder" | grep "^$database-.*\.dump\$" | sort || true
 }
 
 # Seconds until the newest is $BACKUP_EVERY old. Not sooner, also after a start: one of a server that has just lost its data would then be the
@@ -36,7 +39,7 @@ due_in() {
 
 for_ever() {
     trap 'exit 0' TERM INT
-    rm -f "$folder"/.shop-*.dump
+    rm -f "$folder"/."$database"-*.dump
     while :; do
         left=$(due_in)
         # A process of its own: a shell takes no error for the end where it is asked how something ended.
@@ -53,13 +56,13 @@ restore() {
         command psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --username postgres "$@"
     }
     # Beside the database in use, which is replaced only when all of it has come back: nobody meets half of a restore.
-    psql --dbname postgres --command 'DROP DATABASE IF EXISTS shop_restoring' --command 'CREATE DATABASE shop_restoring' \
-        --command 'REVOKE ALL ON DATABASE shop_restoring FROM PUBLIC'
-    pg_restore --username postgres --dbname shop_restoring --exit-on-error --single-transaction "$folder/$file"
-    psql --dbname postgres --command 'DROP DATABASE IF EXISTS shop WITH (FORCE)' \
-        --command 'ALTER DATABASE shop_restoring RENAME TO shop'
+    psql --dbname postgres --command "DROP DATABASE IF EXISTS ${database}_restoring" \
+        --command "CREATE DATABASE ${database}_restoring" --command "REVOKE ALL ON DATABASE ${database}_restoring FROM PUBLIC"
+    pg_restore --username postgres --dbname "${database}_restoring" --exit-on-error --single-transaction "$folder/$file"
+    psql --dbname postgres --command "DROP DATABASE IF EXISTS $database WITH (FORCE)" \
+        --command "ALTER DATABASE ${database}_restoring RENAME TO $database"
     sh /postgres/roles.sh
-    echo "restore: the database shop is as it was in $file. Relays wait: run \`pillion outbox adopt --restored\`."
+    echo "restore: the database $database is as it was in $file. Relays wait: run \`pillion outbox adopt --restored\`."
 }
 
 case ${1:-} in

@@ -33,6 +33,31 @@ def passing(consul: backing.Consul, service: str) -> list[dict[str, Any]]:
     ]
 
 
+async def test_who_only_calls_others_needs_no_port_and_is_not_in_consul(mesh: Mesh, tmp_path: Path) -> None:
+    orders = await mesh.service("orders").ready()
+    settings = {
+        "service": {"name": "report", "port": 0, "register": False},
+        "registry": {"address": mesh.consul.url},
+    }
+    report = Instance(tmp_path / "report", settings).start()
+    try:
+        await report.ready()
+        assert report.get("/envoyz", report.health)[0] == 200
+        proxy = urllib.request.ProxyHandler({"http": f"http://127.0.0.1:{report.outbound}"})
+        with urllib.request.build_opener(proxy).open("http://orders/", timeout=10) as response:
+            assert response.status == 200
+        assert entries(mesh.consul, "report") == []
+        assert set(report.children()) == {"agent", "envoy"}
+        assert len(passing(mesh.consul, "orders")) == 1
+        report.terminate()
+        assert report.process is not None
+        await until(lambda: report.process is not None and report.process.poll() is not None, within=30)
+        assert report.process.returncode == 0
+    finally:
+        report.stop()
+    assert orders.is_ready()
+
+
 @pytest.mark.exclusive
 async def test_a_killed_agent_is_back_within_two_seconds_and_traffic_never_notices(mesh: Mesh) -> None:
     """SIGKILL of the agent under load: Envoy and service keep their processes, no request fails, no ghost."""

@@ -10,11 +10,12 @@ import pytest
 import pytest_asyncio
 
 from agent.demo.traffic import Client
+from tests.commands import CommandError, run
 from tests.compose import layout
-from tests.compose.engine import CommandError, Project, find_compose, run
-from tests.compose.record import Record
+from tests.compose.engine import Project, find_compose
 from tests.compose.start import Start, start
 from tests.compose.system import ComposeSystem
+from tests.record import Record
 
 ORDER = ("start", "watching", "walk", "secrets", "rotation", "crashes", "backups", "end")
 """The modules that use the system: what only looks first, what destroys last."""

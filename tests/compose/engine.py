@@ -3,37 +3,15 @@
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.commands import CommandError, run
+
 PROJECT_LABEL = "com.docker.compose.project"
-
-
-class CommandError(AssertionError):
-    """A command failed; the text has its end of output."""
-
-
-def run(*argv: str, env: Mapping[str, str] | None = None, within: float = 600, both: bool = False) -> str:
-    """The command's output, with ``both`` what it wrote as errors too. Raises CommandError."""
-    done = subprocess.run(
-        argv,
-        env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT if both else subprocess.PIPE,
-        text=True,
-        errors="replace",
-        timeout=within,
-        check=False,
-    )
-    if done.returncode:
-        said = f"{done.stdout}\n{done.stderr or ''}".strip()[-4000:]
-        raise CommandError(f"{' '.join(argv)} ended with status {done.returncode}:\n{said}")
-    return done.stdout
 
 
 def find_compose(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ import json
 import time
 from dataclasses import dataclass
 
-from tests.compose.engine import Container, Project, run
+from tests.commands import run
+from tests.compose.engine import Container, Project
 
 PATIENCE = 300.0
 """Seconds until everything must be healthy."""

@@ -9,8 +9,9 @@ import aiohttp
 
 from agent.demo import readings
 from agent.demo.traffic import Client
+from tests.commands import CommandError, run
 from tests.compose import layout
-from tests.compose.engine import CommandError, Project, run
+from tests.compose.engine import Project
 
 SCRAPE = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:15090/metrics', timeout=5).read().decode())"
 INBOUND = 15006

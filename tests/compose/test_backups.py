@@ -10,11 +10,12 @@ from prometheus_client import parser
 
 from agent.demo import readings
 from agent.demo.traffic import Client
+from tests.commands import CommandError, run
 from tests.compose import books
-from tests.compose.engine import CommandError, Project, run
-from tests.compose.record import Record
+from tests.compose.engine import Project
 from tests.compose.start import settle
 from tests.compose.system import ComposeSystem
+from tests.record import Record
 from tests.waiting import until
 
 WRITERS = ("orders-v1", "orders-v1-agent", "orders-v2", "orders-v2-agent", "backup-postgres")

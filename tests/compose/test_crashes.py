@@ -10,8 +10,8 @@ from agent.demo.traffic import Client
 from tests.compose import books, layout
 from tests.compose.engine import Container
 from tests.compose.load import load
-from tests.compose.record import Record
 from tests.compose.system import ComposeSystem
+from tests.record import Record
 from tests.waiting import until
 
 BOUND = 90.0

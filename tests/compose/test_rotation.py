@@ -13,8 +13,8 @@ from agent.demo.traffic import Client
 from agent.demo.walk import walk
 from tests.compose.engine import Project
 from tests.compose.load import load
-from tests.compose.record import Record
 from tests.compose.system import ComposeSystem
+from tests.record import Record
 from tests.waiting import until
 
 END_SESSIONS = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'orders'"

@@ -2,8 +2,8 @@
 
 from tests.compose import layout, vault
 from tests.compose.engine import Project
-from tests.compose.record import Record
 from tests.compose.start import Start
+from tests.record import Record
 
 MAKERS = ("secrets", "consul-acl")
 """They hand the secrets out, so they hold them all; both end when that is done."""

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.compose.engine import CommandError, run
-from tests.compose.record import Record
+from tests.commands import CommandError, run
 from tests.compose.standins import engine
 from tests.compose.standins.table import IMAGES, Image
+from tests.record import Record
 from tests.waiting import until
 
 TAGS = {image.folder: image.tag for image in IMAGES}

@@ -2,8 +2,8 @@
 
 from tests.compose import layout
 from tests.compose.engine import Project
-from tests.compose.record import Record
 from tests.compose.start import Start, image_sizes, memory
+from tests.record import Record
 
 
 def test_every_container_becomes_healthy_from_nothing(

@@ -7,8 +7,8 @@ from rich.console import Console
 from agent.demo.report import Report
 from agent.demo.steps import STEPS
 from agent.demo.walk import walk
-from tests.compose.record import Record
 from tests.compose.system import ComposeSystem
+from tests.record import Record
 
 
 async def test_every_step_of_the_walk_passes(system: ComposeSystem, record: Record) -> None:

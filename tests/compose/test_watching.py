@@ -9,11 +9,11 @@ import pytest
 
 from agent import metrics
 from agent.metrics import alerts
-from tests.compose.engine import run
+from tests.commands import run
 from tests.compose.load import load
-from tests.compose.record import Record
 from tests.compose.standins import table
 from tests.compose.system import ComposeSystem
+from tests.record import Record
 from tests.waiting import until
 
 LOST = "inventory-b"

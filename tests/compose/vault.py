@@ -3,7 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from tests.compose.engine import Container, Project, run
+from tests.commands import run
+from tests.compose.engine import Container, Project
 
 LIST = """
 import json, os

@@ -6,7 +6,7 @@ A module a subject; a rule is a pure function that yields what is wrong. No rule
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from agent.config.checks import addresses, names, outbox, traffic, versions
+from agent.config.checks import addresses, names, outbox, registry, traffic, versions, webhook
 from agent.config.checks.finding import Finding
 from agent.config.settings import Settings
 from agent.runtime.errors import Misconfigured, Problem
@@ -25,6 +25,7 @@ RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     addresses.collisions,
     addresses.urls,
     addresses.times,
+    registry.login,
     traffic.tries,
     traffic.hashing,
     versions.offered,
@@ -32,6 +33,8 @@ RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     outbox.connections,
     outbox.tables,
     outbox.templates,
+    webhook.certificate,
+    webhook.port,
 )
 
 
@@ -52,7 +55,7 @@ def _missing(settings: Settings, require: Purpose) -> Iterator[Finding]:
             "is missing",
             "the service's name: --service-name, PILLION_SERVICE_NAME or service.name in the file",
         )
-    if require == "sidecar" and not settings.service.port:
+    if require == "sidecar" and settings.service.register and not settings.service.port:
         yield Finding(
             "service.port",
             "is missing",

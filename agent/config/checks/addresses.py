@@ -18,6 +18,7 @@ def _listeners(settings: Settings) -> Mapping[str, str]:
         "admin.listen": settings.admin.listen,
         "admin.health": settings.admin.health,
         "admin.metrics": settings.admin.metrics,
+        "webhook.listen": settings.webhook.listen,
     }
     return {key: text for key, text in found.items() if text}
 
@@ -62,11 +63,15 @@ def collisions(settings: Settings) -> Iterator[Finding]:
 
 
 def _apart(one: str, other: str) -> bool:
-    # The gateway has no service, no inbound and no upstream ports; two upstreams are names.upstreams' matter.
+    # The gateway has no service, no inbound and no upstream ports, the injector nothing of either but the admin's;
+    # two upstreams are names.upstreams' matter.
     sidecar = ("proxy.", "service.", "upstreams.")
     gateway = "gateway.listen" in {one, other}
-    return (gateway and any(key.startswith(sidecar) for key in (one, other))) or (
-        one.startswith("upstreams.") and other.startswith("upstreams.")
+    injector = "webhook.listen" in {one, other}
+    return (
+        (gateway and any(key.startswith(sidecar) for key in (one, other)))
+        or (injector and any(key.startswith((*sidecar, "gateway.")) for key in (one, other)))
+        or (one.startswith("upstreams.") and other.startswith("upstreams."))
     )
 
 

@@ -1,6 +1,6 @@
 """Consul."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from agent.config.declare import Section, about
 
@@ -22,6 +22,26 @@ class Registry(Section, frozen=True):
             aliases=("CONSUL_CACERT",),
         ),
     ] = ""
+    mode: Annotated[
+        Literal["agent", "catalog"],
+        about(
+            "How this instance is registered. agent: at Consul's own agent on this machine (in Kubernetes on this "
+            "node), which removes what died. catalog: straight in the catalogue through any server, in Kubernetes "
+            "only; the injector removes what died."
+        ),
+    ] = "agent"
+    login_method: Annotated[
+        str,
+        about(
+            "Consul auth method by which a token is got with the token in registry.login_token_file, and given "
+            "back at the end. Empty: none; registry.token is used.",
+            pattern="^[A-Za-z0-9_-]{0,128}$",
+            form="letters, digits, - and _, at most 128",
+        ),
+    ] = ""
+    login_token_file: Annotated[
+        str, about("File with the token that the auth method checks: by default the pod's service account.")
+    ] = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
     ttl: Annotated[
         float, about("TTL of the check that the agent feeds; fed three times as often.", unit="s", ge=1)
     ] = 10.0

@@ -41,6 +41,13 @@ class Service(Section, frozen=True):
             le=65535,
         ),
     ] = 0
+    register: Annotated[
+        bool,
+        about(
+            "Register the instance in Consul. Off: it only calls others, as a job does; nobody is sent to it, and no "
+            "port is needed."
+        ),
+    ] = True
     address: Annotated[
         str,
         about(

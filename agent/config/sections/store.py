@@ -41,7 +41,7 @@ class Admin(Section, frozen=True):
     health: Annotated[
         str,
         about(
-            "Only /healthz and /readyz, for probes. Port 0: a free one, kept. Empty: off.",
+            "Only /healthz, /readyz and /envoyz, for probes. Port 0: a free one, kept. Empty: off.",
             pattern=r"^(.+:[0-9]{1,5})?$",
             form="ADDRESS:PORT, or empty",
         ),

@@ -2,10 +2,11 @@
 
 import ipaddress
 import re
+from collections.abc import Container
 
 from agent.model.address import Address
 
-_ALIAS = re.compile(r"[a-z0-9-]{1,63}\.[a-z0-9-]{1,63}\.svc(?:\.cluster\.local)?")
+_NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PREFIX = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]+|\{version\}))+|/")
 _LONGEST_PREFIX = 200
 
@@ -13,10 +14,20 @@ VERSION_SLOT = "{version}"
 """Where a published route has the version, as in ``/api/{version}/orders``."""
 
 
-def is_alias(name: str) -> bool:
-    """Whether a further host name is one of the forms of Kubernetes: ``NAME.NS.svc`` or
-    ``NAME.NS.svc.cluster.local``."""
-    return bool(_ALIAS.fullmatch(name))
+def is_namespace(text: str) -> bool:
+    """Whether a text may be a Kubernetes namespace: one DNS label in lower case."""
+    return bool(_NAMESPACE.fullmatch(text))
+
+
+def aliases(name: str, namespace: str, short: Container[str] = ()) -> tuple[str, ...]:
+    """The names of Kubernetes by which the instances in a namespace are called.
+
+    ``NAME.NS`` only for the namespaces in ``short``, which the operator named: anybody who may write into Consul
+    could else take ``example.com`` by a service ``example`` in a namespace ``com``.
+    """
+    long, brief = f"{name}.{namespace}.svc", f"{name}.{namespace}"
+    named = namespace in short and brief not in hosts(name)
+    return (long, f"{long}.cluster.local", *([brief] if named else []))
 
 
 def is_endpoint(address: Address) -> bool:
@@ -49,5 +60,5 @@ def is_prefix(path: str) -> bool:
 
 
 def hosts(name: str) -> tuple[str, ...]:
-    """The host names by which a service is called, beside its instances' aliases."""
+    """The host names by which a service is called, beside the aliases of its namespaces."""
     return (name, f"{name}.service.consul", f"{name}.pillion")

@@ -1,6 +1,6 @@
 """The outbound: the service's HTTP_PROXY and its explicit upstream ports."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from agent.config.settings import Settings
 from agent.model.address import Address
@@ -10,7 +10,7 @@ from agent.proxy.planner.durations import seconds
 from agent.proxy.planner.fragments import Fragments
 from agent.proxy.planner.listener import listener
 from agent.proxy.planner.routes import Way, upstream_routes, version_metadata
-from agent.proxy.planner.targets import Target
+from agent.proxy.planner.targets import Target, scoped
 from agent.proxy.planner.traffic import Treatment, treatment
 from agent.proxy.planner.versioning import Entry
 from agent.proxy.snapshot import Resource
@@ -58,7 +58,12 @@ def outbound_routes(
     """The route configurations of all outbound listeners, by name."""
     ports = explicit_ports(settings)
     by_name = {target.name: target for target in targets}
-    virtual = [_virtual_host(target, treatment(settings, target.name)) for target in targets]
+    short = {settings.kubernetes.namespace, *settings.kubernetes.namespaces}
+    virtual = [
+        _virtual_host(one, treatment(settings, one.name), short)
+        for target in targets
+        for one in (target, *scoped(target))
+    ]
     beyond = sorted({name for name in left_out if is_service(name)} - set(by_name))
     if beyond:
         virtual.append(_left_out(beyond))
@@ -83,9 +88,12 @@ def _configuration(name: str, virtual_hosts: list[Resource]) -> Resource:
     }
 
 
-def _virtual_host(target: Target, treated: Treatment) -> Resource:
+def _virtual_host(target: Target, treated: Treatment, short: Container[str]) -> Resource:
     routes = [*_tunnels(target, treated), *upstream_routes(target, treated, Way(Entry()))]
-    return {"name": target.name, "domains": [*names.hosts(target.name), *target.aliases], "routes": routes}
+    namespace = target.scope or target.one_namespace
+    domains = [] if target.scope else [*names.hosts(target.name)]
+    domains += names.aliases(target.name, namespace, short) if namespace else ()
+    return {"name": target.title, "domains": domains, "routes": routes}
 
 
 def _tunnels(target: Target, treated: Treatment) -> list[Resource]:

@@ -9,7 +9,7 @@ from agent.proxy.planner import inbound, outbound
 from agent.proxy.planner.cluster import upstream_cluster
 from agent.proxy.planner.endpoints import load_assignment
 from agent.proxy.planner.fragments import Fragments
-from agent.proxy.planner.targets import targets
+from agent.proxy.planner.targets import scoped, targets
 from agent.proxy.snapshot import Snapshot
 
 
@@ -21,6 +21,7 @@ def plan(settings: Settings, catalog: Catalog, fragments: Fragments, hosts: Sequ
     addresses of this machine, by which a request could be sent back to our own listeners (answered 508).
     """
     known = targets(catalog, (name for name in settings.upstreams if name != "*"))
+    every = [one for target in known for one in (target, *scoped(target))]
     zone = settings.service.zone
     external = fragments.copy("external_cluster")
     return Snapshot(
@@ -29,10 +30,10 @@ def plan(settings: Settings, catalog: Catalog, fragments: Fragments, hosts: Sequ
             external["name"]: external,
             **{
                 one.cluster: upstream_cluster(one, traffic_for(settings, one.name), fragments)
-                for one in known
+                for one in every
             },
         },
-        endpoints={one.cluster: load_assignment(one, zone) for one in known},
+        endpoints={one.cluster: load_assignment(one, zone) for one in every},
         listeners={
             inbound.NAME: inbound.inbound_listener(settings, fragments),
             **outbound.outbound_listeners(settings, fragments),

@@ -1,7 +1,7 @@
 """The catalogue as it is planned from: what was checked, and a sentence for what was left out."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.model.catalog import Catalog, Instance, Service
 from agent.model.names import is_service
@@ -10,6 +10,8 @@ from agent.versions import resolve
 
 MOST_ROUTES = 32
 """Path prefixes of one service."""
+MOST_NAMESPACES = 16
+"""Namespaces of one service that get a cluster of their own."""
 
 
 @dataclass(frozen=True)
@@ -21,15 +23,27 @@ class Target:
     """In the order of their ids, with addresses that Envoy can use, none twice."""
     table: resolve.Table | None = None
     """None: the service is not versioned."""
-    aliases: tuple[str, ...] = ()
-    """Further host names, no other target's."""
+    namespaces: tuple[str, ...] = ()
+    """Kubernetes namespaces of its instances, passing or not; empty text stands for those in none."""
+    scope: str = ""
+    """The one namespace whose instances these are; empty: all instances."""
     routes: tuple[str, ...] = ()
     """Published path prefixes without a trailing slash; empty: ``/NAME``, stripped."""
 
     @property
     def cluster(self) -> str:
         """Its Envoy cluster; the underscore keeps it apart from every other cluster of ours."""
-        return f"upstream_{self.name}"
+        return f"upstream_{self.name}_{self.scope}" if self.scope else f"upstream_{self.name}"
+
+    @property
+    def title(self) -> str:
+        """Names it among all targets, as a host name would."""
+        return f"{self.name}.{self.scope}" if self.scope else self.name
+
+    @property
+    def one_namespace(self) -> str:
+        """The namespace in which all its instances are; empty when there is no such one."""
+        return self.namespaces[0] if len(self.namespaces) == 1 else ""
 
 
 def targets(catalog: Catalog, declared: Iterable[str] = ()) -> tuple[Target, ...]:
@@ -38,14 +52,24 @@ def targets(catalog: Catalog, declared: Iterable[str] = ()) -> tuple[Target, ...
     for name in declared:
         if is_service(name):
             services.setdefault(name, Service(name, ()))
-    taken: set[str] = set()
-    return tuple(_target(name, services[name], taken) for name in sorted(services))
+    return tuple(_target(name, services[name]) for name in sorted(services))
 
 
-def _target(name: str, service: Service, taken: set[str]) -> Target:
+def scoped(target: Target) -> tuple[Target, ...]:
+    """A target for each namespace, where a service has instances in several or elsewhere too: who calls
+    ``orders.test.svc`` is not to meet those of ``orders.shop.svc``."""
+    if len(target.namespaces) < 2:
+        return ()
+    return tuple(
+        replace(target, instances=here, table=resolve.table(one.offer for one in here), scope=namespace)
+        for namespace in [one for one in target.namespaces if one][:MOST_NAMESPACES]
+        for here in [tuple(one for one in target.instances if one.namespace == namespace)]
+    )
+
+
+def _target(name: str, service: Service) -> Target:
     instances = _instances(service)
-    aliases = {alias for one in instances for alias in one.aliases if names.is_alias(alias)} - taken
-    taken |= aliases
+    within = {*service.namespaces, *(one.namespace for one in instances)}
     routes = dict.fromkeys(
         path.rstrip("/") or "/" for path in service.routes if names.is_prefix(path.rstrip("/") or "/")
     )
@@ -53,8 +77,8 @@ def _target(name: str, service: Service, taken: set[str]) -> Target:
         name,
         instances,
         resolve.table(one.offer for one in instances),
-        tuple(sorted(aliases)),
-        tuple(routes)[:MOST_ROUTES],
+        tuple(sorted(one for one in within if not one or names.is_namespace(one))),
+        routes=tuple(routes)[:MOST_ROUTES],
     )
 
 
@@ -85,4 +109,12 @@ def problems(catalog: Catalog) -> tuple[str, ...]:
             for path in service.routes
             if not names.is_prefix(path.rstrip("/") or "/")
         ]
+        found += [
+            f"The namespace {one.namespace!r} of the instance {one.id!r} of {name} gives no names: it is none."
+            for one in service.instances
+            if one.namespace and not names.is_namespace(one.namespace)
+        ]
+        if len(service.namespaces) > MOST_NAMESPACES:
+            few = f"the first {MOST_NAMESPACES} of {len(service.namespaces)} namespaces"
+            found.append(f"{name} is called by the Kubernetes names of {few} only.")
     return tuple(found)

@@ -73,6 +73,14 @@ async def test_the_probes_say_whether_it_lives_and_is_ready_and_why_not() -> Non
         assert (await agent.get(f"{agent.health}/readyz"))[:2] == (200, "ready\n")
 
 
+async def test_a_pods_probes_ask_for_envoy_alone() -> None:
+    reason = "Envoy has not accepted any configuration yet"
+    async with running(sources(ready=False)) as agent:
+        assert (await agent.get(f"{agent.health}/envoyz"))[:2] == (200, "ready\n")
+    async with running(sources(serving=lambda: (False, (reason,)))) as agent:
+        assert (await agent.get(f"{agent.health}/envoyz"))[:2] == (503, f"{reason}\n")
+
+
 @pytest.mark.parametrize("path", ["/", "/status", "/v1/config/feature/limit", "/drain"])
 async def test_the_open_listeners_serve_nothing_else(path: str) -> None:
     async with running(sources()) as agent:

@@ -1,1 +1,1 @@
-"""The charts, rendered by the real Helm."""
+"""The charts, rendered by the real Helm; what they render is checked against Kubernetes' own schemas."""

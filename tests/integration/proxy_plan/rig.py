@@ -42,10 +42,10 @@ def settings(over: Mapping[str, Any] | None = None) -> Settings:
 
 
 def instance(
-    port: int, offer: Offer | None = None, *, name: str = "", zone: str = "", aliases: tuple[str, ...] = ()
+    port: int, offer: Offer | None = None, *, name: str = "", zone: str = "", namespace: str = ""
 ) -> Instance:
     """An instance on this machine."""
-    return Instance(name or f"i-{port}", Address("127.0.0.1", port), offer or Offer(), zone, aliases)
+    return Instance(name or f"i-{port}", Address("127.0.0.1", port), offer or Offer(), zone, namespace)
 
 
 def catalog(*left_out: str, **services: Service | list[Instance]) -> Catalog:

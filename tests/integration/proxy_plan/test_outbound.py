@@ -34,9 +34,8 @@ async def test_every_form_of_a_service_name_leads_to_it(
     folder: Path, start: Start, http: aiohttp.ClientSession, host: str
 ) -> None:
     """Labels, Consul's and Kubernetes' forms, with ports, trailing dots and upper case."""
-    aliases = ("orders.prod.svc", "orders.prod.svc.cluster.local")
     async with echo("orders") as port:
-        sidecar = start(Sidecar(folder, catalog(orders=[instance(port, aliases=aliases)])))
+        sidecar = start(Sidecar(folder, catalog(orders=[instance(port, namespace="prod")])))
         async with http.get(f"http://{host}/a?b=c", proxy=sidecar.outbound) as answer:
             assert answer.status == 200
             got = await answer.json()

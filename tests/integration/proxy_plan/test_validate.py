@@ -31,7 +31,7 @@ KNOWN = catalog(
     orders=Service(
         "orders",
         (
-            instance(9003, MANY, zone="a", aliases=("orders.prod.svc",)),
+            instance(9003, MANY, zone="a", namespace="prod"),
             instance(9004, Offer((Version(2, 3),))),
         ),
         ("/orders", "/api/{version}/orders", "/", "/a.b+c(d)/x*"),
@@ -48,8 +48,11 @@ HOSTILE = Catalog(
                     Address("127.0.0.1", 80),
                     MANY,
                     "%REQ(x)%\n\ud800",
-                    ("x.y.svc", "*", "*.com", "plain"),
+                    "shop",
                 ),
+                Instance("2", Address("127.0.0.1", 81), MANY, namespace="test"),
+                Instance("3", Address("127.0.0.1", 82), MANY, namespace="*.com"),
+                Instance("4", Address("127.0.0.1", 83), MANY, namespace="%REQ(x)%\n"),
                 Instance("", Address("evil.example", 99999), Offer((Version(10**9, -7),))),
                 Instance("", Address("::1%eth0", 0)),
             ),

@@ -15,6 +15,8 @@ from agent.demo import backing
 from agent.model.registration import Registration, ServiceHealth, Verdict
 from agent.model.revision import Revision
 from agent.registry import client
+from agent.registry.by_agent import AgentLedger
+from agent.registry.by_catalog import CatalogLedger
 from agent.registry.gate import Gate
 from agent.registry.metrics import Metrics
 from agent.registry.registrar import Registrar
@@ -109,8 +111,14 @@ class Side:
 
     def registrar(self, consul: client.Client) -> Registrar:
         """The registrar on this side's cells."""
+        registry, identity = self.settings.registry, self.settings.kubernetes
+        ledger = (
+            CatalogLedger(consul, identity)
+            if registry.mode == "catalog"
+            else AgentLedger(consul, registry, pinned=bool(identity.pod_uid))
+        )
         return Registrar(
-            consul, self.settings, self.host, verdicts=self.verdicts, registration=self.registration,
+            ledger, self.settings, self.host, verdicts=self.verdicts, registration=self.registration,
             leaving=self.leaving, health=self.board.of("registrar"), metrics=self.metrics,
         )  # fmt: skip
 

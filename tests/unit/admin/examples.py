@@ -26,6 +26,7 @@ def sources(*, service: str = "orders", ready: bool = True, **more: object) -> S
         "board": board,
         "collectors": collectors,
         "ready": lambda: (ready, () if ready else ("The service does not answer.",)),
+        "serving": lambda: (True, ()),
         "revision": Latest(Revision("a", "b", (Refusal("listener", "a", "<i>bad</i>"),), True)),
         "catalog": Latest(Catalog({"stock": Service("stock", instances)}, ("left",))),
         "ports": {"inbound": 15006},

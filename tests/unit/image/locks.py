@@ -72,7 +72,12 @@ def of_image() -> list[Requirement]:
     extras = config["options.extras_require"]
     return asked(
         line
-        for text in (config["options"]["install_requires"], extras["nats"], extras["postgres"])
+        for text in (
+            config["options"]["install_requires"],
+            extras["kubernetes"],
+            extras["nats"],
+            extras["postgres"],
+        )
         for line in text.splitlines()
     )
 

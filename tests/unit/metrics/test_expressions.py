@@ -165,7 +165,14 @@ def test_a_panel_has_the_unit_and_the_words_of_its_metrics(panel: Panel) -> None
 
 
 def test_the_questions_are_all_expressions_with_everything_chosen() -> None:
-    asked = expressions()
+    asked = expressions(cluster=True)
     assert len(asked) == sum(len(panel.targets) for panel in PANELS) + len(alerts.ALL)
     assert not [expression for _, expression in asked if "$" in expression]
     assert questions.substituted('a{job=~"$job"}[$__rate_interval]') == 'a{job=~"pillion"}[1m]'
+
+
+def test_a_system_outside_of_kubernetes_is_not_asked_for_the_injector() -> None:
+    outside = expressions()
+    assert outside
+    assert not [expression for _, expression in outside if "pillion_injector" in expression]
+    assert set(outside) < set(expressions(cluster=True))

@@ -50,6 +50,25 @@ def test_instances_are_ordered_by_id_and_an_address_counts_once() -> None:
     assert [instance.id for instance in decode.reading("orders", rows).passing] == ["a", "b"]
 
 
+def test_the_namespace_is_taken_from_the_meta_and_a_critical_service_keeps_it() -> None:
+    rows = [
+        entry("a", Meta={advertise.NAMESPACE: "shop"}),
+        entry("b", ("critical",), Address="10.0.0.2", Meta={advertise.NAMESPACE: "test"}),
+    ]
+    found = decode.reading("orders", rows)
+    assert [one.namespace for one in found.passing] == ["shop"]
+    assert found.namespaces == ("shop", "test")
+    kept = remembered.parse(remembered.encode([Service("orders", found.passing)], ""))
+    assert kept is not None
+    assert kept.services["orders"].passing == found.passing
+
+
+@pytest.mark.parametrize("namespace", ["a.b", "Shop", "-", "x" * 64, "a b", "com\n"])
+def test_an_entry_with_a_malformed_namespace_is_skipped(namespace: str) -> None:
+    found = decode.reading("orders", [entry(Meta={advertise.NAMESPACE: namespace})])
+    assert (found.passing, len(found.skipped)) == ((), 1)
+
+
 def test_routes_are_those_of_all_instances_passing_or_not() -> None:
     rows = [
         entry("a", Meta={advertise.ROUTES: "/x /y"}),

@@ -27,6 +27,14 @@ def test_the_id_is_service_host_and_inbound_port_with_no_character_that_a_url_pa
     assert definition.build(settings(), "my host/1", "10.0.0.1").instance == "orders-my-host-1-15006"
 
 
+def test_in_a_pod_the_id_is_service_and_pod_uid_and_the_meta_tells_namespace_and_uid() -> None:
+    identity = {"pod_uid": "0b2c-1", "namespace": "shop", "pod": "orders-0", "node": "n1"}
+    made = definition.build(settings(kubernetes=identity), "orders-0", "10.0.0.1")
+    assert made.instance == "orders-0b2c-1"
+    meta = made.body["Meta"]
+    assert (meta[advertise.NAMESPACE], meta[advertise.POD_UID]) == ("shop", "0b2c-1")
+
+
 def test_the_check_starts_critical_and_deregisters_as_the_settings_say() -> None:
     made = definition.build(settings(registry={"ttl": 7.5, "deregister_after": 90}), "h", "10.0.0.1")
     check = made.body["Check"]

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from agent.config.settings import Settings
 from agent.model.registration import Registration, Verdict
+from agent.registry.by_agent import AgentLedger
 from agent.registry.metrics import Metrics
 from agent.registry.registrar import Registrar
 from agent.runtime.errors import PillionError, Transient
@@ -32,6 +33,9 @@ class Consul:
         self.member = "10.0.0.6"
         self.credentials = 0
         self.notes: list[str | None] = []
+
+    async def authenticate(self) -> None:
+        """The token is there."""
 
     async def local_address(self) -> str:
         return self.local
@@ -73,8 +77,9 @@ class World:
         self.board = Board(lambda: 0.0)
         document = {"service": {"name": "orders", **service}, "proxy": {"inbound": "0.0.0.0:15006"}}
         client: Any = self.consul
+        settings = msgspec.convert(document, Settings)
         self.registrar = Registrar(
-            client, msgspec.convert(document, Settings), "h", verdicts=self.verdicts,
+            AgentLedger(client, settings.registry), settings, "h", verdicts=self.verdicts,
             registration=self.registration, leaving=self.leaving, health=self.board.of("registrar"),
             metrics=Metrics(CollectorRegistry()), clock=lambda: self.now,
         )  # fmt: skip

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-DRIVERS = ("asyncpg", "nats", "flask", "sqlalchemy", "psycopg")
+DRIVERS = ("asyncpg", "nats", "cryptography", "flask", "sqlalchemy", "psycopg")
 
 
 def test_the_agent_loads_without_the_drivers_of_any_extra() -> None:

@@ -22,8 +22,8 @@ CATALOG = Catalog(
         "orders": Service(
             "orders",
             (
-                Instance("o-1", Address("10.0.0.1", 15006), OLD, "a", ("orders.shop.svc",)),
-                Instance("o-2", Address("10.0.0.2", 15006), NEW, "b"),
+                Instance("o-1", Address("10.0.0.1", 15006), OLD, "a", "shop"),
+                Instance("o-2", Address("10.0.0.2", 15006), NEW, "b", "shop"),
             ),
             ("/orders", "/api/{version}/orders"),
         ),

@@ -33,16 +33,20 @@ def test_anything_else_captures_nothing(name: str) -> None:
     assert not is_service(name)
 
 
-@pytest.mark.parametrize("alias", ["orders.shop.svc", "orders.shop.svc.cluster.local"])
-def test_kubernetes_names_are_aliases(alias: str) -> None:
-    assert names.is_alias(alias)
+def test_kubernetes_names_are_aliases_the_short_one_only_where_the_operator_named_the_namespace() -> None:
+    long = ("orders.shop.svc", "orders.shop.svc.cluster.local")
+    assert names.aliases("orders", "shop") == long
+    assert names.aliases("orders", "shop", {"shop"}) == (*long, "orders.shop")
+    assert names.aliases("orders", "pillion", {"pillion"})[2:] == (), "that name means the service anyway"
+    assert names.aliases("example", "com", {"shop", ""}) == (
+        "example.com.svc",
+        "example.com.svc.cluster.local",
+    )
 
 
-@pytest.mark.parametrize(
-    "alias", ["orders", "s3.amazonaws.com", "a.svc", "*.shop.svc", "a.b.c.svc", "a.b.svc.x"]
-)
-def test_no_other_host_can_be_taken_as_an_alias(alias: str) -> None:
-    assert not names.is_alias(alias)
+@pytest.mark.parametrize("namespace", ["", "a.b", "*", "Shop", "-a", "a-", "x" * 64, "a\n", "é", "a:1"])
+def test_what_is_no_label_is_no_namespace(namespace: str) -> None:
+    assert not names.is_namespace(namespace)
 
 
 @pytest.mark.parametrize(

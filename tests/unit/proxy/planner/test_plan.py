@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -48,13 +50,14 @@ offers = st.builds(
     st.booleans(),
 )
 addresses = st.builds(Address, texts | st.ip_addresses().map(str), numbers | st.integers(0, 65535))
-instances = st.builds(Instance, texts, addresses, offers, texts, st.lists(texts, max_size=3).map(tuple))
+instances = st.builds(Instance, texts, addresses, offers, texts, texts)
 paths = texts | st.text("/{}verson%?#.*", max_size=30)
 services = st.builds(
     Service,
     texts,
     st.lists(instances, max_size=4).map(tuple),
     st.lists(paths, max_size=4).map(tuple),
+    st.lists(texts, max_size=3).map(tuple),
     st.booleans(),
 )
 catalogs = st.builds(
@@ -68,7 +71,7 @@ catalogs = st.builds(
 )
 def test_no_catalogue_makes_planning_fail_or_becomes_more_than_text(catalog: Catalog) -> None:
     """It all comes from others: the plan is made, all of it can be encoded, and nothing of it is a template."""
-    given_settings = sample.settings(sample.RICH)
+    given_settings = sample.settings({**sample.RICH, "kubernetes": {"namespaces": ["orders", "pillion"]}})
     for snapshot in (
         plan(given_settings, catalog, FRAGMENTS),
         plan_gateway(given_settings, catalog, FRAGMENTS),
@@ -152,16 +155,58 @@ def test_who_gets_a_path_that_two_services_ask_for_is_said() -> None:
     assert conflicts(sample.CATALOG) == ()
 
 
-def test_a_name_taken_by_a_service_is_no_other_ones_alias() -> None:
-    catalog = Catalog(
-        {
-            name: Service(
-                name, (Instance(name, Address("10.0.0.1", 80), aliases=("a.ns.svc", "b", "b.pillion")),)
-            )
-            for name in ("a", "b")
-        }
+def within(*namespaces: str, known: tuple[str, ...] = ()) -> Catalog:
+    """One service with an instance in each namespace."""
+    found = tuple(
+        Instance(f"i-{n}", Address(f"10.0.0.{n}", 80), namespace=one) for n, one in enumerate(namespaces, 1)
     )
-    assert [one.aliases for one in targets.targets(catalog)] == [("a.ns.svc",), ()]
+    return Catalog({"orders": Service("orders", found, namespaces=known)})
+
+
+def hosts(catalog: Catalog, over: Mapping[str, Any] | None = None) -> dict[str, list[str]]:
+    """The domains of the outbound's virtual hosts, without the last, which has all others."""
+    found = plan(sample.settings(over), catalog, FRAGMENTS).routes["outbound"]["virtual_hosts"]
+    return {one["name"]: one["domains"] for one in found[:-1]}
+
+
+PLAIN = ["orders", "orders.service.consul", "orders.pillion"]
+
+
+def test_a_service_in_one_namespace_has_its_kubernetes_names() -> None:
+    expected = [*PLAIN, "orders.shop.svc", "orders.shop.svc.cluster.local"]
+    assert hosts(within("shop", "shop")) == {"orders": expected}
+    assert hosts(within(known=("shop",))) == {"orders": expected}, "no passing instance, the same names"
+
+
+def test_in_several_namespaces_each_name_leads_to_its_own_instances_only() -> None:
+    catalog = within("shop", "test", "shop", "")
+    assert hosts(catalog) == {
+        "orders": PLAIN,
+        "orders.shop": ["orders.shop.svc", "orders.shop.svc.cluster.local"],
+        "orders.test": ["orders.test.svc", "orders.test.svc.cluster.local"],
+    }
+    snapshot = plan(sample.settings(), catalog, FRAGMENTS)
+
+    def addresses(cluster: str) -> list[str]:
+        localities = snapshot.endpoints[cluster]["endpoints"]
+        endpoints = [one["endpoint"]["address"] for each in localities for one in each["lb_endpoints"]]
+        return [one["socket_address"]["address"] for one in endpoints]
+
+    assert addresses("upstream_orders_shop") == ["10.0.0.1", "10.0.0.3"]
+    assert addresses("upstream_orders_test") == ["10.0.0.2"]
+    assert len(addresses("upstream_orders")) == 4
+
+
+@pytest.mark.parametrize("identity", [{"namespace": "shop"}, {"namespaces": ["shop"]}])
+def test_name_and_namespace_mean_a_service_where_the_operator_says_so(identity: dict[str, Any]) -> None:
+    assert "orders.shop" in hosts(within("shop"), {"kubernetes": identity})["orders"]
+    assert "orders.com" not in hosts(within("com"), {"kubernetes": identity})["orders"]
+
+
+def test_a_namespace_that_is_none_captures_nothing_and_is_said() -> None:
+    catalog = within("amazonaws.com", "*")
+    assert hosts(catalog) == {"orders": PLAIN}
+    assert len(problems(catalog)) == 2
 
 
 def test_the_own_zone_comes_first_and_no_priority_is_missing() -> None:

@@ -1,0 +1,85 @@
+"""``pillion doctor``: looks at everything that must work and says of each problem what to do."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from agent.cli.errors import FAILED
+from agent.config import sources
+from agent.config.disk import LocalDisk
+from agent.config.place import Place
+from agent.doctor import report
+from agent.doctor.examine import examine
+from agent.doctor.finding import Finding, Level, ok, problem, warning
+from agent.doctor.kubectl import Kubectl
+from agent.runtime.errors import Misconfigured
+from agent.wiring import doctor
+
+COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
+
+
+@click.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File of settings. Default: PILLION_CONFIG, else ./pillion.yaml where it exists.",
+)
+@click.option(
+    "--kubernetes", is_flag=True, help="Look at a cluster of Kubernetes instead of this machine, by kubectl."
+)
+@click.option(
+    "--context",
+    default="",
+    metavar="NAME",
+    help="The kubeconfig's context; with --kubernetes. Default: its current one.",
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with everything.")
+def command(config: Path | None, kubernetes: bool, context: str, as_json: bool) -> int:
+    """Look at everything that must work; say what was found, and what to do about each problem.
+
+    Nothing is started or changed. Ends with 1 when there is a problem; warnings are none.
+
+    \b
+    pillion doctor                                 this machine: settings, Consul, Envoy, ports
+    pillion doctor --kubernetes                    the cluster of the current kubeconfig
+    """
+    if context and not kubernetes:
+        raise click.UsageError("--context is of --kubernetes")
+    findings = asyncio.run(_cluster(context)) if kubernetes else _machine(config)
+    show(findings, as_json)
+    return 0 if report.is_well(findings) else FAILED
+
+
+async def _cluster(context: str) -> Sequence[Finding]:
+    async with doctor.cluster(Kubectl(context)) as checks:
+        return await examine(checks)
+
+
+def _machine(config: Path | None) -> Sequence[Finding]:
+    todo = "See docs/settings.md; `pillion config check FILE` tells the same."
+    try:
+        resolved = sources.load({}, os.environ, config, LocalDisk())
+    except Misconfigured as error:
+        return [problem("settings.valid", "the settings", str(one), todo) for one in error.problems]
+    odd = [warning("settings.valid", "the settings", str(one), todo) for one in resolved.warnings]
+    place = Place.of(resolved.settings, os.environ)
+    found = asyncio.run(examine(doctor.machine(resolved.settings, place)))
+    return [*(odd or [ok("settings.valid", "the settings", "nothing is wrong with them")]), *found]
+
+
+def show(findings: Sequence[Finding], as_json: bool) -> None:
+    """Print them."""
+    if as_json:
+        click.echo(json.dumps(report.data(findings), indent=2, ensure_ascii=False))
+        return
+    for level, line in report.lines(findings):
+        colour = COLOURS.get(level)
+        click.echo(click.style(line, fg=colour) if colour and level is not Level.OK else line)
+    click.echo(report.summary(findings))
+    sys.stdout.flush()

@@ -1,0 +1,16 @@
+"""The marks by which injection and what looks at it find pods in Kubernetes."""
+
+INJECT = "pillion.dev/inject"
+"""Label of a namespace (``enabled``) or a pod (``"true"``, ``"false"``)."""
+INJECTED = "pillion.dev/injected"
+"""Annotation of a pod that was injected."""
+REVISION = "pillion.dev/revision"
+"""Label that chooses one of several injectors."""
+SIDECAR = "pillion"
+"""Name of the sidecar's container; a number follows where that was taken."""
+INBOUND = "pillion-inbound"
+"""Name of the sidecar's port that callers are to reach."""
+WEBHOOKS = ".pillion.dev"
+"""How the names of Pillion's webhooks end."""
+LEAST = (1, 29)
+"""The oldest Kubernetes: from here on native sidecars are on by default. Source: Kubernetes, "Sidecar Containers"."""

@@ -1,0 +1,105 @@
+"""Registration at Consul's own agent on this machine, which feeds the catalogue and watches the TTL."""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from agent.config.sections.registry import Registry
+from agent.model.registration import Verdict
+from agent.registry.client import Client
+from agent.registry.definition import Definition
+from agent.registry.endpoint import LOOPBACK, is_loopback
+from agent.registry.pin import Pin
+from agent.runtime.errors import Permanent
+
+LOOKS = 8
+"""Answers that must name the same agent before something is written: two agents behind one address are
+overlooked once in 128 times."""
+
+
+class AgentLedger:
+    """The ledger of ``registry.mode: agent``."""
+
+    def __init__(
+        self,
+        client: Client,
+        settings: Registry,
+        *,
+        pinned: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``pinned``: make sure that one agent answers and that it is a client, as in a cluster of Kubernetes.
+
+        Elsewhere a service may well stand beside a server.
+        """
+        self._client = client
+        self._settings = settings
+        self._pin = Pin() if pinned else None
+        self._clock = clock
+
+    @property
+    def feeding(self) -> float:
+        """A third of the TTL."""
+        return self._settings.ttl / 3
+
+    async def credentials(self) -> int:
+        """Consul's agent keeps the token of a registration."""
+        await self._client.authenticate()
+        return self._client.credentials
+
+    async def address(self) -> str:
+        """The local address of the way to Consul; where that is loopback, the address of Consul's agent."""
+        local = await self._client.local_address()
+        if not is_loopback(local):
+            return local
+        return await self._client.agent_address() or LOOPBACK
+
+    async def look(self, desired: Definition) -> Mapping[str, Any] | None:
+        """As the agent has it."""
+        await self._verify(1)
+        return await self._client.service(desired.instance)
+
+    async def write(self, desired: Definition, verdict: Verdict) -> None:
+        """Consul keeps the status of a check that it still has. One that it lost comes back as the gate sees
+        it, so that a Consul that lost its data brings no well instance to critical."""
+        await self._verify(LOOKS)
+        check = {**desired.body["Check"], "Status": "passing" if verdict.passing else "critical"}
+        if self._client.credentials:
+            # Consul's agent tells its servers of a service with the token of its registration. What a token
+            # that was deleted kept it from telling, it takes for told, until something differs.
+            check["Notes"] = f"registered {datetime.now(UTC).isoformat()}"
+        await self._client.register({**desired.body, "Check": check})
+
+    async def tell(self, desired: Definition, verdict: Verdict) -> bool:
+        """Feed the TTL check."""
+        return await self._client.tell(desired.check, verdict.passing, verdict.note)
+
+    async def remove(self, instance: str) -> None:
+        """At the agent, which tells the servers at once."""
+        await self._client.deregister(instance)
+
+    async def _verify(self, looks: int) -> None:
+        """Each look takes a connection of its own, so that a balancer shows itself. Raises Permanent."""
+        if self._pin is None:
+            return
+        for _ in range(looks):
+            name, server = await self._client.agent_name()
+            if other := self._pin.see(name, self._clock()):
+                raise Permanent(_several(self._client.where, self._pin.name, other))
+        if server and (servers := await self._client.servers()) > 1:
+            raise Permanent(
+                f"Consul at {self._client.where} is {name}, one of {servers} servers, where a registration would be "
+                f"lost with it or come twice: {_REMEDY}"
+            )
+
+
+_REMEDY = (
+    "give registry.address the Consul client agent of this node (http://$(HOST_IP):8500), or set "
+    "registry.mode to catalog"
+)
+
+
+def _several(where: str, name: str, other: str) -> str:
+    who = f"{name} and other agents" if other == "several" else f"{name} before and {other} now"
+    return f"Consul at {where} is {who}, so that one instance would be registered at several: {_REMEDY}"

@@ -1,0 +1,146 @@
+"""What `pillion doctor` looks at: this machine as an agent would find it, or a cluster of Kubernetes."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from agent.config.place import Place
+from agent.config.settings import Settings
+from agent.demo import components
+from agent.doctor.api import Api
+from agent.doctor.cluster import Cluster
+from agent.doctor.documents import Documents
+from agent.doctor.finding import Check, Finding, ok, problem, warning
+from agent.model.address import Address
+from agent.proxy import command as envoy
+from agent.registry import client
+from agent.runtime.errors import Misconfigured, Permanent, PillionError
+from agent.runtime.ports import is_free
+
+TESTED = (1, 40)
+"""The oldest Envoy with which all of Pillion's configuration is tested."""
+
+
+def machine(settings: Settings, place: Place) -> tuple[Check, ...]:
+    """The checks of this machine."""
+    return (
+        Check("consul", f"Consul at {settings.registry.address}", partial(_consul, settings)),
+        Check("envoy", "Envoy", partial(_envoy, settings)),
+        Check("ports", "the ports of an agent", partial(_ports, settings, place)),
+    )
+
+
+@asynccontextmanager
+async def cluster(api: Api) -> AsyncIterator[tuple[Check, ...]]:
+    """The checks of a cluster; what they ask for is remembered within the block."""
+    documents = Documents(api)
+    try:
+        yield Cluster(documents).checks()
+    finally:
+        await documents.close()
+
+
+async def _consul(settings: Settings) -> Sequence[Finding]:
+    where = f"Consul at {settings.registry.address}"
+    start = "Start Consul, or say where it is: --registry-address, CONSUL_HTTP_ADDR."
+    try:
+        async with client.connect(settings.registry) as consul:
+            leader = await consul.leader()
+            findings = [
+                ok("consul.reachable", where, "it answers")
+                if leader
+                else problem(
+                    "consul.reachable", where, "it has no leader", "See the logs of Consul's servers."
+                )
+            ]
+            return [*findings, await _version(consul, where)]
+    except PillionError as error:
+        return [problem("consul.reachable", where, str(error), start)]
+
+
+async def _version(consul: client.Client, where: str) -> Finding:
+    try:
+        return ok("consul.version", where, await consul.version())
+    except Permanent as error:
+        todo = "Give the token agent:read: without it neither version nor node is known."
+        return warning("consul.version", where, str(error), todo)
+
+
+async def _envoy(settings: Settings) -> Sequence[Finding]:
+    try:
+        binary = await asyncio.to_thread(envoy.find, settings.proxy.envoy, partial(components.find, "envoy"))
+    except (Misconfigured, Permanent) as error:
+        return [
+            problem(
+                "envoy.binary",
+                "Envoy's binary",
+                str(error),
+                "Run `pillion demo --obtain`, or set proxy.envoy.",
+            )
+        ]
+    said = await _asked(binary)
+    match = re.search(r"/(\d+)\.(\d+)\.(\d+)[^/]*/", said)
+    found = ok("envoy.binary", "Envoy's binary", str(binary))
+    if match is None:
+        todo = "See what this file is; give Envoy's path as proxy.envoy."
+        return [found, problem("envoy.version", str(binary), "it does not tell an Envoy's version", todo)]
+    version = f"{match[1]}.{match[2]}.{match[3]}"
+    if (int(match[1]), int(match[2])) < TESTED:
+        todo = "Take a newer one; `pillion envoy validate` shows whether this one takes the configuration."
+        return [found, warning("envoy.version", str(binary), f"{version} is older than what is tested", todo)]
+    return [found, ok("envoy.version", str(binary), version)]
+
+
+async def _asked(binary: Path) -> str:
+    """What ``envoy --version`` says; empty when it can't be run."""
+    try:
+        child = await asyncio.create_subprocess_exec(
+            str(binary), "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
+    except OSError:
+        return ""
+    try:
+        out, _ = await child.communicate()
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    return out.decode(errors="replace")
+
+
+async def _ports(settings: Settings, place: Place) -> Sequence[Finding]:
+    return await asyncio.to_thread(ports, settings, lambda: _runs(place))
+
+
+def ports(settings: Settings, runs: Callable[[], bool]) -> list[Finding]:
+    """``ports.free``; ``runs`` tells whether an agent with these settings holds them."""
+    subject = "the ports of an agent"
+    wanted = {
+        "proxy.inbound": settings.proxy.inbound,
+        "proxy.outbound": settings.proxy.outbound,
+        "admin.listen": settings.admin.listen,
+        "admin.health": settings.admin.health,
+        "admin.metrics": settings.admin.metrics,
+    }
+    places = {key: Address.parse(text) for key, text in wanted.items() if text}
+    taken = {key: one for key, one in places.items() if one.port and not is_free(one.host, one.port)}
+    if not taken:
+        return [ok("ports.free", subject, "all are free")]
+    if runs():
+        return [ok("ports.free", subject, "the agent with this state folder has them")]
+    held = ", ".join(f"{one} ({key})" for key, one in taken.items())
+    todo = "End what listens there (ss -tlnp shows it), or choose others: 0 is a free one."
+    return [problem("ports.free", subject, f"something else has {held}", todo)]
+
+
+def _runs(place: Place) -> bool:
+    if not place.lock.exists():
+        return False
+    try:
+        with envoy.hold(place.lock):
+            return False
+    except (Permanent, OSError):
+        return True

@@ -1,0 +1,63 @@
+#!/bin/sh
+# Backups of the database. Without an argument: one now and then one every $BACKUP_EVERY seconds, the newest $BACKUP_KEEP are kept.
+#   backup    one backup now
+#   list      the backups there are, the newest last
+#   restore [FILE]   bring the database back to the newest, or to FILE; as the superuser, with roles.sh at /postgres
+# DATABASE and POSTGRES_HOST name another database and server than those of Compose.
+set -eu
+umask 077
+folder=/backups
+database=${DATABASE:-shop}
+
+one() {
+    file="$database-$(date -u +%Y%m%dT%H%M%SZ).dump"
+    # Under another name until it is whole and was read once: a file called .dump can be restored.
+    PGPASSFILE=${PGPASSFILE:-/run/secrets/pillion/pgpass} pg_dump --host "${POSTGRES_HOST:-postgres}" --username backup --no-password \
+        --format custom --file "$folder/.$file" "$database"
+    pg_restore --list "$folder/.$file" >/dev/null
+    sync "$folder/.$file"
+    mv "$folder/.$file" "$folder/$file"
+    echo "backup: $file, $(stat -c %s "$folder/$file") bytes"
+    list | sort -r | tail -n "+$((BACKUP_KEEP + 1))" | while read -r old; do
+        rm -f "$folder/$old"
+        echo "backup: removed $old, $BACKUP_KEEP newer ones are kept"
+    done
+}
+
+list() {
+    ls -1 "$folder" | grep "^$database-.*\.dump\$" | sort || true
+}
+
+for_ever() {
+    trap 'exit 0' TERM INT
+    rm -f "$folder"/."$database"-*.dump
+    while :; do
+        one || echo "backup: failed, tried again in $BACKUP_EVERY s" >&2
+        sleep "$BACKUP_EVERY" &
+        wait $!
+    done
+}
+
+restore() {
+    file=${1:-$(list | tail -n 1)}
+    [ -n "$file" ] && [ -f "$folder/$file" ] || { echo "restore: there is no backup '$file' in $folder" >&2; exit 1; }
+    psql() {
+        command psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --username postgres "$@"
+    }
+    # Beside the database in use, which is replaced only when all of it has come back: nobody meets half of a restore.
+    psql --dbname postgres --command "DROP DATABASE IF EXISTS ${database}_restoring" \
+        --command "CREATE DATABASE ${database}_restoring" --command "REVOKE ALL ON DATABASE ${database}_restoring FROM PUBLIC"
+    pg_restore --username postgres --dbname "${database}_restoring" --exit-on-error --single-transaction "$folder/$file"
+    psql --dbname postgres --command "DROP DATABASE IF EXISTS $database WITH (FORCE)" \
+        --command "ALTER DATABASE ${database}_restoring RENAME TO $database"
+    sh /postgres/roles.sh
+    echo "restore: the database $database is as it was in $file. Relays wait: run \`pillion outbox adopt --restored\`."
+}
+
+case ${1:-} in
+    '') for_ever ;;
+    backup) one ;;
+    list) list ;;
+    restore) shift; restore "$@" ;;
+    *) echo "usage: [backup | list | restore [FILE]]" >&2; exit 2 ;;
+esac

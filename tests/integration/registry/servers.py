@@ -1,0 +1,75 @@
+"""Three servers of Consul that keep their data, and each other's company."""
+
+import json
+import urllib.request
+from pathlib import Path
+
+from agent.demo import backing
+from agent.demo.process import Process
+
+
+class Server(Process):
+    """One of them; what it knows survives a kill."""
+
+    def __init__(self, folder: Path, number: int, ports: dict[str, int], others: list[str]) -> None:
+        self.http = ports["http"]
+        self.url = f"http://127.0.0.1:{self.http}"
+        folder.mkdir(parents=True)
+        options = {
+            "node_name": f"server-{number}",
+            "server": True,
+            "bootstrap_expect": 3,
+            "retry_join": others,
+            "retry_interval": "1s",
+            "data_dir": str(folder / "data"),
+            "ports": {**ports, "dns": -1, "serf_wan": -1, "grpc": -1, "grpc_tls": -1},
+            "bind_addr": "127.0.0.1",
+            "client_addr": "127.0.0.1",
+            "log_level": "warn",
+            "disable_update_check": True,
+            "performance": {"raft_multiplier": 1},
+        }
+        file = folder / "consul.json"
+        file.write_text(json.dumps(options))
+        argv = [backing.binary("consul"), "agent", f"-config-file={file}"]
+        super().__init__(f"Consul {number}", argv, folder / "consul.log", answers=self._serves)
+
+    def _serves(self) -> bool:
+        with backing.direct().open(f"{self.url}/v1/status/leader", timeout=1) as answer:
+            led = bool(json.load(answer))
+        return led and backing.http_ok(f"{self.url}/v1/catalog/nodes")
+
+
+class Servers:
+    """The cluster."""
+
+    def __init__(self, folder: Path) -> None:
+        taken: set[int] = set()
+
+        def port() -> int:
+            taken.add(chosen := backing.free_port(taken))
+            return chosen
+
+        ports = [{name: port() for name in ("http", "server", "serf_lan")} for _ in range(3)]
+        joined = [f"127.0.0.1:{one['serf_lan']}" for one in ports]
+        self.all = [Server(folder / str(number), number, one, joined) for number, one in enumerate(ports)]
+
+    def start(self) -> None:
+        """Returns when there is a leader that all know."""
+        for server in self.all:
+            server.launch()
+        for server in self.all:
+            server.wait(60.0)
+
+    def stop(self) -> None:
+        """End them all."""
+        for server in self.all:
+            server.kill()
+
+    def leader(self) -> Server:
+        """The one that leads now."""
+        for server in self.all:
+            with urllib.request.urlopen(f"{server.url}/v1/agent/self", timeout=5) as answer:
+                if json.load(answer)["Stats"]["consul"]["leader"] == "true":
+                    return server
+        raise AssertionError("nobody leads")

@@ -1,0 +1,395 @@
+"""Each finding of a cluster, provoked."""
+
+import base64
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.doctor.cluster import told
+from agent.doctor.finding import Finding, Level
+from agent.doctor.rules import (
+    authority,
+    injection,
+    objects,
+    registry,
+    services,
+    sidecars,
+    versions,
+    webhooks,
+)
+from agent.doctor.rules.pods import Pod
+from agent.doctor.rules.registry import Told
+from tests.unit.doctor import objects as made
+
+NOW = time.time()
+DAY = 86400.0
+
+
+def pods(*every: dict[str, Any]) -> list[Pod]:
+    return [Pod(one) for one in every]
+
+
+def levels(findings: Iterable[Finding]) -> dict[str, Level]:
+    found = list(findings)
+    assert all(one.todo for one in found if one.is_wrong), "each says what to do"
+    return {one.id: one.level for one in found}
+
+
+def only(findings: Iterable[Finding]) -> Finding:
+    (one,) = findings
+    assert bool(one.todo) is one.is_wrong
+    return one
+
+
+@pytest.mark.parametrize(
+    ("said", "level"),
+    [
+        ("v1.37.2", Level.OK), ("v1.29.0", Level.OK), ("v1.28.9", Level.PROBLEM), ("v1.30.1-gke.5", Level.OK),
+        ("v2.0.0", Level.OK), ("", Level.PROBLEM), ("nonsense", Level.PROBLEM),
+    ],
+)  # fmt: skip
+def test_the_clusters_version_must_know_native_sidecars(said: str, level: Level) -> None:
+    assert only(versions.cluster({"gitVersion": said})).level is level
+
+
+def test_a_node_with_an_older_kubelet_is_named() -> None:
+    found = only(versions.nodes([made.node("new", "v1.31.0"), made.node("old", "v1.28.3")]))
+    assert (found.level, "old (v1.28.3)" in found.found, "new" in found.found) == (Level.PROBLEM, True, False)
+    assert only(versions.nodes([made.node("a", "v1.29.0")])).level is Level.OK
+    assert only(versions.nodes([])).level is Level.NOT_APPLICABLE
+
+
+def test_a_cluster_without_the_webhook_is_told_to_install_it() -> None:
+    assert "helm install" in only(webhooks.present([made.foreign()])).todo
+    assert only(webhooks.present([made.foreign(), made.configuration()])).level is Level.OK
+
+
+@pytest.mark.parametrize(("policy", "level"), [("Fail", Level.OK), ("Ignore", Level.WARNING)])
+def test_a_webhook_that_may_be_left_out_lets_pods_in_without_a_sidecar(policy: str, level: Level) -> None:
+    configurations = [made.foreign(), made.configuration(policy=policy)]
+    assert only(webhooks.failure(configurations)).level is level
+
+
+@pytest.mark.parametrize(
+    ("there", "ready", "level"),
+    [
+        (False, (), Level.PROBLEM), (True, (), Level.PROBLEM), (True, (False,), Level.PROBLEM),
+        (True, (True, False), Level.WARNING), (True, (True, None), Level.OK),
+    ],
+)  # fmt: skip
+def test_somebody_must_answer_behind_the_webhooks_service(
+    there: bool, ready: tuple[bool | None, ...], level: Level
+) -> None:
+    (place,) = webhooks.services([made.configuration()])
+    assert (
+        only(webhooks.answers(place, made.service() if there else None, made.slices(*ready))).level is level
+    )
+
+
+@pytest.mark.parametrize(
+    ("bundle", "at", "level", "words"),
+    [
+        (None, NOW, Level.PROBLEM, "there is none"),
+        ("", NOW, Level.PROBLEM, "there is none"),
+        ("bm90aGluZw==", NOW, Level.PROBLEM, "holds no CA"),
+        ("***", NOW, Level.PROBLEM, "holds no CA"),
+        (made.authority(), NOW, Level.OK, "valid for"),
+        (made.authority(), NOW + 400 * DAY, Level.PROBLEM, "valid now"),
+        (made.authority(), NOW - 2 * DAY, Level.PROBLEM, "valid now"),
+        (made.authority(), NOW + 361 * DAY, Level.WARNING, "was not replaced"),
+    ],
+)
+def test_the_ca_of_the_webhook_must_be_there_and_valid(
+    bundle: str | None, at: float, level: Level, words: str
+) -> None:
+    found = only(authority.bundle(made.configuration(bundle), at))
+    assert (found.level, words in found.found) == (level, True)
+
+
+def test_of_an_old_ca_and_its_successor_one_that_is_valid_is_enough() -> None:
+    both = "".join(
+        base64.b64decode(made.authority(name, days)).decode() for name, days in (("a", 1), ("b", 365))
+    )
+    bundle = base64.b64encode(both.encode()).decode()
+    assert only(authority.bundle(made.configuration(bundle), NOW + 30 * DAY)).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("data", "level"),
+    [
+        (None, Level.NOT_APPLICABLE),
+        ({"ca.crt": made.authority()}, Level.OK),
+        ({"ca.crt": made.authority("another")}, Level.PROBLEM),
+        ({"former": made.authority("another"), "ca.crt": made.authority()}, Level.OK),
+        ({"tls.key": "c2VjcmV0"}, Level.PROBLEM),
+        ({}, Level.PROBLEM),
+    ],
+)
+def test_the_ca_of_the_webhook_must_be_the_one_that_signs(data: dict[str, str] | None, level: Level) -> None:
+    metadata = {"name": "pillion-injector-ca", "namespace": "pillion"}
+    secret = None if data is None else {"metadata": metadata, "data": data}
+    found = authority.matching(made.configuration(made.authority()), secret)
+    assert only([found]).level is level
+    assert "c2VjcmV0" not in str(found)
+
+
+def test_namespaces_that_opted_in_are_named_and_words_that_say_nothing_too() -> None:
+    every = [
+        made.namespace("shop", "enabled"),
+        made.namespace("odd", "true"),
+        made.namespace("kube-system", "enabled"),
+    ]
+    assert injection.opted(every) == {"shop"}
+    found = list(injection.by_namespace(every, []))
+    assert [one.level for one in found] == [Level.WARNING, Level.OK]
+    assert "odd (true)" in found[0].found
+    assert only(injection.by_namespace([made.namespace("x")], [])).level is Level.WARNING
+
+
+def test_pods_that_ask_for_themselves_need_no_namespace() -> None:
+    asking = made.injected()
+    asking["metadata"]["labels"]["pillion.dev/inject"] = "true"
+    assert only(injection.by_namespace([made.namespace("shop")], pods(asking))).level is Level.OK
+
+
+def without(**changes: Any) -> dict[str, Any]:
+    """A pod in a namespace that opted in, changed so that it lacks nothing."""
+    one = made.pod(**changes.pop("spec", {}))
+    one["metadata"]["labels"] |= changes.pop("labels", {})
+    one["metadata"]["annotations"] |= changes.pop("annotations", {})
+    one["metadata"] |= changes.pop("metadata", {})
+    one["status"] |= changes.pop("status", {})
+    return one
+
+
+def test_a_pod_of_a_namespace_that_opted_in_without_a_sidecar_is_missing_one() -> None:
+    found = levels(
+        injection.missing([made.namespace("shop", "enabled")], pods(made.pod(), made.injected("o-2")))
+    )
+    assert found == {"injection.missing": Level.WARNING}
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        made.injected(),
+        without(labels={"pillion.dev/inject": "false"}),
+        without(annotations={"pillion.dev/inject": "false"}),
+        without(spec={"hostNetwork": True}),
+        without(spec={"containers": [{"name": "app"}, {"name": "istio-proxy"}]}),
+        without(
+            spec={"containers": [{"name": "db", "ports": [{"name": "postgres", "containerPort": 5432}]}]}
+        ),
+        without(spec={"containers": [{"name": "worker"}]}),
+        without(annotations={"kubernetes.io/config.mirror": "x"}),
+        without(status={"phase": "Succeeded"}),
+        without(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}),
+        made.pod(within="elsewhere"),
+    ],
+)
+def test_a_pod_that_has_one_or_is_to_have_none_is_not_missing_it(pod: dict[str, Any]) -> None:
+    found = levels(injection.missing([made.namespace("shop", "enabled")], pods(pod)))
+    assert found["injection.missing"] is not Level.WARNING
+
+
+def test_a_pod_that_asks_itself_is_missing_one_in_any_namespace_and_without_a_port() -> None:
+    pod = without(labels={"pillion.dev/inject": "true"}, spec={"containers": [{"name": "job"}]})
+    assert levels(injection.missing([made.namespace("shop")], pods(pod))) == {
+        "injection.missing": Level.WARNING
+    }
+
+
+def test_a_pod_that_asks_by_an_annotation_is_told_that_nobody_hears_it() -> None:
+    pod = without(annotations={"pillion.dev/inject": "true"})
+    assert (
+        levels(injection.missing([made.namespace("shop")], pods(pod)))["injection.annotation"]
+        is Level.WARNING
+    )
+
+
+def test_a_sidecar_that_is_not_ready_is_named_with_kubernetes_reason() -> None:
+    found = only(sidecars.ready(pods(made.injected(), made.injected("o-2", ready=False))))
+    assert found.found == "shop/o-2 (ImagePullBackOff) are not"
+    assert "describe pod o-2" in found.todo
+    assert only(sidecars.ready(pods(made.injected()))).level is Level.OK
+    assert only(sidecars.ready(pods(made.pod()))).level is Level.NOT_APPLICABLE
+
+
+def test_a_sidecar_of_another_image_than_the_injectors_is_named() -> None:
+    every = pods(made.injected(), made.injected("o-2", image="pillion:0.1.0"))
+    assert "shop/o-2 (pillion:0.1.0)" in only(sidecars.versions(every, made.IMAGE)).found
+    assert only(sidecars.versions(every, "")).level is Level.WARNING
+    assert only(sidecars.versions(every[:1], made.IMAGE)).level is Level.OK
+    assert only(sidecars.versions(every[:1], "")).level is Level.OK
+    assert only(sidecars.versions([], made.IMAGE)).level is Level.NOT_APPLICABLE
+
+
+def test_a_sidecar_that_lost_what_makes_it_native_is_a_problem() -> None:
+    pod = made.injected()
+    del pod["spec"]["initContainers"][1]["restartPolicy"]
+    assert only(sidecars.native(pods(pod))).level is Level.PROBLEM
+    assert only(sidecars.native(pods(made.injected()))).level is Level.OK
+    assert only(sidecars.native([])).level is Level.NOT_APPLICABLE
+
+
+def job(phase: str, *, native: bool = True) -> dict[str, Any]:
+    pod = made.injected()
+    pod["metadata"]["ownerReferences"] = [{"kind": "Job", "name": "nightly"}]
+    pod["status"] |= {
+        "phase": phase,
+        "containerStatuses": [{"name": "app", "state": {"terminated": {"exitCode": 0}}}],
+    }
+    if not native:
+        pod["spec"]["containers"].append(pod["spec"]["initContainers"].pop())
+        pod["status"]["containerStatuses"].append({"name": "pillion", "state": {"terminated": {}}})
+    return pod
+
+
+def test_a_job_that_its_sidecar_keeps_from_ending_is_named() -> None:
+    assert only(sidecars.jobs(pods(job("Running", native=False)))).level is Level.PROBLEM
+    assert only(sidecars.jobs(pods(job("Succeeded")))).level is Level.OK
+    assert only(sidecars.jobs(pods(job("Running")))).level is Level.OK, "its sidecar is being ended"
+    assert only(sidecars.jobs(pods(made.injected()))).level is Level.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    ("service", "level"),
+    [
+        (made.service(15006), Level.OK),
+        (made.service("pillion-inbound"), Level.OK),
+        (made.service(8000), Level.WARNING),
+        (made.service("http"), Level.WARNING),
+        (made.service(None, 8000), Level.WARNING),
+        (made.service("unknown"), Level.OK),
+        (made.service(15021), Level.OK),
+        (made.service(8000, within="other"), Level.NOT_APPLICABLE),
+        (made.service(8000, app="else"), Level.NOT_APPLICABLE),
+        ({"metadata": {"name": "outside", "namespace": "shop"}, "spec": {}}, Level.NOT_APPLICABLE),
+    ],
+)
+def test_a_service_that_leads_past_envoy_is_named_and_a_network_policy_offered(
+    service: dict[str, Any], level: Level
+) -> None:
+    found = only(services.bypassing([service], pods(made.injected(), made.pod("plain"))))
+    assert found.level is level
+    if level is Level.WARNING:
+        assert "shop/orders" in found.found
+        assert "networkPolicy" in found.todo
+
+
+def test_where_the_application_names_no_port_any_but_the_sidecars_own_may_be_its() -> None:
+    pod = made.injected()
+    pod["spec"]["containers"] = [{"name": "app"}]
+    assert only(services.bypassing([made.service(5000)], pods(pod))).level is Level.WARNING
+    assert only(services.bypassing([made.service(15006)], pods(pod))).level is Level.OK
+
+
+AGENT = Told("agent", "http://$(HOST_IP):8500", made.IMAGE)
+CATALOG = Told("catalog", "http://consul-server.consul.svc:8500", made.IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("told_", "level"),
+    [
+        (AGENT, Level.OK),
+        (CATALOG, Level.OK),
+        (Told(), Level.NOT_APPLICABLE),
+        (Told("agent", "http://consul-server.consul.svc.cluster.local:8500"), Level.PROBLEM),
+        (Told("agent", "consul.consul:8500"), Level.PROBLEM),
+        (Told("agent", "https://consul.example.com"), Level.OK),
+    ],
+)
+def test_agents_behind_one_address_for_all_nodes_are_a_problem(told_: Told, level: Level) -> None:
+    assert only(registry.mode(told_)).level is level
+
+
+@pytest.mark.parametrize(
+    ("daemons", "level"),
+    [
+        ([], Level.PROBLEM),
+        ([made.daemons(3, 3)], Level.OK),
+        ([made.daemons(3, 3, "containerPort")], Level.OK),
+        ([made.daemons(3, 2)], Level.PROBLEM),
+        ([made.daemons(0, 0)], Level.PROBLEM),
+    ],
+)
+def test_agent_mode_needs_a_client_on_every_node(daemons: list[dict[str, Any]], level: Level) -> None:
+    assert only(registry.agents(AGENT, daemons)).level is level
+    assert only(registry.agents(CATALOG, daemons)).level is Level.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    ("there", "ready", "level"),
+    [
+        (False, 0, Level.PROBLEM), (True, 0, Level.PROBLEM), (True, 1, Level.OK), (True, 2, Level.WARNING),
+        (True, 3, Level.OK),
+    ],
+)  # fmt: skip
+def test_consuls_service_must_have_servers_behind_it(there: bool, ready: int, level: Level) -> None:
+    service = made.service() if there else None
+    assert only(registry.servers(CATALOG, service, made.slices(*([True] * ready)))).level is level
+    assert only(registry.servers(AGENT, None, [])).level is Level.NOT_APPLICABLE
+
+
+def test_what_the_injector_tells_the_sidecars_is_read_from_its_configmap() -> None:
+    assert told(made.settings()) == AGENT
+    for broken in (
+        None,
+        {},
+        {"data": None},
+        {"data": {"pillion.yaml": "{"}},
+        {"data": {"pillion.yaml": "- a"}},
+    ):
+        assert told(broken) == Told()
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(
+            [
+                "metadata", "spec", "status", "name", "namespace", "labels", "annotations", "containers", "ports",
+                "webhooks", "clientConfig", "service", "caBundle", "initContainers", "selector", "targetPort", "data",
+                "containerPort", "restartPolicy", "template", "endpoints", "conditions", "gitVersion", "app",
+                "ownerReferences", "containerStatuses", "initContainerStatuses", "state",
+            ]
+        ),
+        inner,
+        max_size=5,
+    ),
+    max_leaves=25,
+)  # fmt: skip
+odd = st.dictionaries(st.sampled_from(["metadata", "spec", "status", "webhooks", "data", "endpoints"]), json)
+
+
+@given(st.lists(odd, max_size=3))
+def test_no_shape_of_an_object_makes_a_rule_fail(every: list[dict[str, Any]]) -> None:
+    known = [*every, *(made.injected(), made.configuration())]
+    found = pods(*known)
+    for one in known:
+        list(webhooks.failure([one]))
+        webhooks.services([one])
+        authority.bundle(one, NOW)
+        authority.matching(one, one)
+        told(one)
+        versions.cluster(one)
+    versions.nodes(known)
+    list(injection.by_namespace(known, found))
+    list(injection.missing(known, found))
+    sidecars.native(found)
+    sidecars.ready(found)
+    sidecars.versions(found, "")
+    list(sidecars.jobs(found))
+    services.bypassing(known, found)
+    registry.agents(AGENT, known)
+    webhooks.ready_endpoints(known)
+
+
+def test_names_that_would_rule_a_terminal_are_shown_without_that() -> None:
+    assert objects.shown("a\x1b[31m\n") == "a?[31m?"
+    assert objects.listed(f"n{number}" for number in range(7)) == "n0, n1, n2, n3, n4 and 2 more"

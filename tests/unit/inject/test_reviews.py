@@ -1,0 +1,228 @@
+"""What is no review of a pod gets a clear answer, and never an exception."""
+
+import base64
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from agent.inject import reviews
+from agent.inject.injection import Namespace, Outcome, Verdict
+from agent.inject.metrics import Metrics
+from agent.inject.reviews import UnanswerableError
+from agent.inject.webhook import Webhook
+from agent.runtime.errors import Problem, Transient
+
+POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "shop-"}, "spec": {"containers": []}}
+ON = Namespace("shop", {"pillion.dev/inject": "enabled"}, {})
+
+
+def review(**changes: Any) -> dict[str, Any]:
+    """A review as an API server sends it; a change to None takes a field out."""
+    request = {
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "operation": "CREATE",
+        "namespace": "shop",
+        "userInfo": {"username": "system:serviceaccount:kube-system:replicaset-controller"},
+        "object": POD,
+        "oldObject": None,
+        "dryRun": False,
+        "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
+    }
+    request |= changes
+    request = {key: value for key, value in request.items() if value is not None or key == "object"}
+    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+
+
+class Known:
+    """Namespaces: what is known, what the API server says when asked, or its failure."""
+
+    def __init__(
+        self, known: Namespace, fresh: Namespace | None = None, error: Exception | None = None
+    ) -> None:
+        self.known, self.fresh, self.error = known, fresh or known, error
+        self.asked: list[bool] = []
+
+    async def of(self, name: str, *, fresh: bool = False) -> Namespace:
+        self.asked.append(fresh)
+        if self.error:
+            raise self.error
+        return self.fresh if fresh else self.known
+
+
+def injected(pod: Any, namespace: Namespace) -> Outcome:
+    """A stand-in of the injection: adds a label where the namespace asks for it."""
+    if not namespace.labels:
+        return Outcome(Verdict.SKIPPED, "the namespace did not ask for it", pod)
+    made = {**pod, "metadata": {**pod["metadata"], "labels": {"seen": "yes"}}}
+    return Outcome(Verdict.INJECTED, "", made, warnings=("the image's PYTHONPATH is replaced",))
+
+
+async def answered(
+    body: Any, inject: Any = injected, namespaces: Any = None, registry: CollectorRegistry | None = None
+) -> dict[str, Any]:
+    webhook = Webhook(inject, namespaces or Known(ON), Metrics(registry or CollectorRegistry()))
+    found = await webhook.answer(reviews.read(json.dumps(body).encode()))
+    assert (found["apiVersion"], found["kind"]) == ("admission.k8s.io/v1", "AdmissionReview")
+    response: dict[str, Any] = found["response"]
+    assert response["uid"] == body["request"]["uid"]
+    return response
+
+
+async def test_a_pod_gets_a_patch_and_its_warnings() -> None:
+    response = await answered(review())
+    assert response["allowed"] is True
+    assert response["patchType"] == "JSONPatch"
+    operations = json.loads(base64.b64decode(response["patch"]))
+    assert operations == [{"op": "add", "path": "/metadata/labels", "value": {"seen": "yes"}}]
+    assert response["warnings"] == ["the image's PYTHONPATH is replaced"]
+
+
+async def test_a_dry_run_is_answered_the_same() -> None:
+    assert await answered(review(dryRun=True)) == await answered(review(dryRun=False))
+
+
+async def test_a_skipped_pod_is_allowed_without_a_patch() -> None:
+    response = await answered(review(), namespaces=Known(Namespace("shop", {}, {})))
+    assert response == {"uid": response["uid"], "allowed": True}
+
+
+async def test_a_refusal_names_each_annotation_and_what_is_allowed() -> None:
+    problems = (
+        Problem("pillion.dev/port", "is 'http'", "a number from 1 to 65535"),
+        Problem("pillion.dev/carry", "is 'maybe'", "true or false"),
+    )
+
+    def refuse(pod: Any, _: Namespace) -> Outcome:
+        return Outcome(Verdict.REFUSED, "its annotations are wrong", pod, problems=problems)
+
+    response = await answered(review(), refuse)
+    assert response["allowed"] is False
+    assert response["status"]["code"] == 422
+    message = response["status"]["message"]
+    assert "pillion.dev/port is 'http'; allowed: a number from 1 to 65535" in message
+    assert "pillion.dev/carry is 'maybe'; allowed: true or false" in message
+    assert "patch" not in response
+
+
+async def test_a_refusal_without_problems_gives_its_reason() -> None:
+    response = await answered(
+        review(), lambda pod, _: Outcome(Verdict.REFUSED, "it has no service name", pod)
+    )
+    assert response["status"]["message"] == "Pillion can't inject this pod: it has no service name"
+
+
+async def test_a_namespace_that_was_changed_just_now_is_asked_for_again() -> None:
+    """The API server knew its label before our watch did."""
+    namespaces = Known(Namespace("shop", {}, {}), fresh=ON)
+    response = await answered(review(), namespaces=namespaces)
+    assert "patch" in response
+    assert namespaces.asked == [False, True]
+
+
+async def test_an_injected_pod_costs_no_question() -> None:
+    namespaces = Known(ON)
+    await answered(review(), namespaces=namespaces)
+    assert namespaces.asked == [False]
+
+
+async def test_a_namespace_that_can_not_be_read_holds_the_pod_back() -> None:
+    registry = CollectorRegistry()
+    namespaces = Known(ON, error=Transient("GET /api/v1/namespaces/shop failed with 500"))
+    response = await answered(review(), namespaces=namespaces, registry=registry)
+    assert response["allowed"] is False
+    assert response["status"]["code"] == 503
+    assert "failed with 500" in response["status"]["message"]
+    assert registry.get_sample_value("pillion_injector_reviews_total", {"result": "failed"}) == 1
+
+
+async def test_a_defect_of_the_injection_refuses_and_is_said_to_be_one() -> None:
+    def broken(_pod: Any, _namespace: Namespace) -> Outcome:
+        raise KeyError("spec")
+
+    response = await answered(review(), broken)
+    assert (response["allowed"], response["status"]["code"]) == (False, 500)
+    assert "defect" in response["status"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"kind": {"group": "apps", "version": "v1", "kind": "Deployment"}}, "a Deployment is no Pod"),
+        ({"kind": {"group": "example.com", "version": "v1", "kind": "Pod"}}, "no Pod of the core API"),
+        ({"kind": {"group": "", "version": "v2", "kind": "Pod"}}, "no Pod of the core API"),
+        ({"operation": "UPDATE"}, "only when it is created"),
+        ({"operation": "DELETE", "object": None}, "only when it is created"),
+        ({"operation": None}, "only when it is created"),
+        ({"subResource": "ephemeralcontainers"}, "subresource"),
+    ],
+)
+async def test_whatever_is_no_new_pod_is_allowed_with_a_warning(changes: dict[str, Any], said: str) -> None:
+    response = await answered(review(**changes))
+    assert response["allowed"] is True
+    assert "patch" not in response
+    assert said in response["warnings"][0]
+
+
+@pytest.mark.parametrize("thing", [None, [], "pod", 7])
+async def test_a_pod_that_is_none_is_refused(thing: object) -> None:
+    response = await answered(review(object=thing))
+    assert (response["allowed"], response["status"]["code"]) == (False, 400)
+    assert "no object" in response["status"]["message"]
+
+
+WRONG = [
+    (b"", "not JSON"),
+    (b"{", "not JSON"),
+    (b"\xff\xfe", "not JSON"),
+    (b'{"kind": "\xff"}', "not UTF-8"),
+    (b'{"request": {"uid": "a", "kind": {}, "object": ' + b"[" * 100_000, "nested too deeply"),
+    (b"[]", "no AdmissionReview"),
+    (b"{}", "no AdmissionReview of admission.k8s.io/v1"),
+    (json.dumps({**review(), "apiVersion": "admission.k8s.io/v1beta1"}).encode(), "no other version"),
+    (json.dumps({**review(), "kind": "Pod"}).encode(), "no AdmissionReview"),
+    (json.dumps({**review(), "request": None}).encode(), "no request"),
+    (json.dumps(review(uid="")).encode(), "no uid"),
+    (json.dumps(review(uid=None)).encode(), "uid"),
+    (json.dumps(review(uid=7)).encode(), "uid"),
+    (json.dumps(review(kind="Pod")).encode(), "kind"),
+    (json.dumps(review(dryRun="no")).encode(), "dryRun"),
+    (json.dumps(review(namespace=["a"])).encode(), "namespace"),
+]
+
+
+@pytest.mark.parametrize(("body", "said"), WRONG)
+def test_what_can_not_be_answered_by_its_uid_is_told_as_a_sentence(body: bytes, said: str) -> None:
+    with pytest.raises(UnanswerableError, match=said):
+        reviews.read(body)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON, st.sampled_from(["uid", "kind", "operation", "subResource", "namespace", "object", "dryRun"]))
+def test_any_value_in_any_field_is_read_or_refused(value: Any, field: str) -> None:
+    body = review()
+    body["request"][field] = value
+    with contextlib.suppress(UnanswerableError):
+        assert reviews.read(json.dumps(body).encode()).uid
+
+
+def test_warnings_are_cut_to_what_clients_show() -> None:
+    found = reviews.unchanged("a", ["x" * 1000] * 100)["response"]["warnings"]
+    assert (len(found), len(found[0])) == (reviews.MOST, reviews.LONGEST)
+
+
+def test_no_error_of_a_body_quotes_it() -> None:
+    with pytest.raises(UnanswerableError) as caught:
+        reviews.read(json.dumps(review(uid={"password": "hunter2"})).encode())
+    assert "hunter2" not in str(caught.value)
