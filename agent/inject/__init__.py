@@ -1,6 +1,7 @@
-"""Not there yet: the sidecar's injection into Kubernetes pods.
+"""The sidecar's injection into Kubernetes pods.
 
-Here will live one pure function from a pod template, its namespace and the settings to a patch and a report,
-with one module for each thing that is added, and the two ways to it: the admission webhook and `pillion
-inject FILE`.
+``injection`` is the one function from a pod, its namespace and the settings to what becomes of it; both ways in use
+it, so that they can't differ. ``form`` checks what comes, ``decide`` says whether, ``annotations`` and ``serving``
+what, ``plan`` puts that together, ``mutate`` adds it, ``patch`` names the difference. ``manifests`` does it to files. All of
+that is pure: pods come in as plain data, nothing is read and nobody is asked.
 """
