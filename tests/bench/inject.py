@@ -64,15 +64,13 @@ spec:
 def main(count: int) -> None:
     """Inject, print the figure."""
     text = "---\n".join(DEPLOYMENT.format(n=n) for n in range(count))
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     done = injected([File("bench", text)], [File("namespace", NAMESPACE)], Settings())
-    took = time.perf_counter() - started
+    took, used = time.perf_counter() - started, time.process_time() - used
     if [one.verdict for one in done.entries] != [Verdict.INJECTED] * count:
         raise SystemExit("not every deployment was injected")
     sizes = f"{len(text) / 1e6:.1f} MB in, {len(done.text) / 1e6:.1f} MB out"
-    sys.stdout.write(
-        f"{count} deployments injected in {took:.2f} s ({took / count * 1000:.2f} ms each; {sizes})\n"
-    )
+    sys.stdout.write(f"{count} deployments injected in {took:.2f} s, {used:.2f} s of CPU ({sizes})\n")
 
 
 if __name__ == "__main__":
