@@ -1,7 +1,8 @@
 """The injector, from settings to an ordered list of components: the start-up story."""
 
+import importlib
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from agent.inject.server import Leaving, Server
 from agent.inject.version import Version, lower
 from agent.inject.webhook import Webhook
 from agent.model.address import Address
+from agent.registry.metrics import Sweeps
 from agent.runtime.component import Component
 from agent.runtime.health import Board
 from agent.runtime.latest import Latest
@@ -60,8 +62,18 @@ async def injector(
     settings: Settings, environ: Mapping[str, str], board: Board
 ) -> AsyncIterator[tuple[Component, ...]]:
     """The components of the injector in the order of their start; they stop in reverse. Raises Misconfigured."""
-    async with Client(access.in_cluster(environ, Path(settings.webhook.account_dir))) as client:
-        yield Injector(settings, client, board).story()
+    async with AsyncExitStack() as stack:
+        account = access.in_cluster(environ, Path(settings.webhook.account_dir))
+        client = await stack.enter_async_context(Client(account))
+        made = Injector(settings, client, board)
+        parts: tuple[Component, ...] = ()
+        if settings.injector.registry_mode == "catalog":
+            # Only then is what speaks with Consul loaded.
+            module = importlib.import_module("agent.wiring.sweeping")
+            parts = await stack.enter_async_context(
+                module.sweeping(settings, client, environ, board, made.sweeps)
+            )
+        yield made.story(parts)
 
 
 class Injector:
@@ -74,18 +86,20 @@ class Injector:
         self._collectors = CollectorRegistry()
         ProcessCollector(registry=self._collectors)
         self._metrics = Metrics(self._collectors)
+        self.sweeps = Sweeps(self._collectors)
         self._metrics.ready.set_function(lambda: float(self._ready()[0]))
         self._cells = Cells()
         self._tls = Tls()
 
-    def story(self) -> tuple[Component, ...]:
-        """The components in the order of their start."""
+    def story(self, sweeping: tuple[Component, ...] = ()) -> tuple[Component, ...]:
+        """The components in the order of their start; ``sweeping`` are those that look after the registry."""
         return (
             self._admin(),
             Version(self._client, self._cells.version, self._board.of("cluster")),
             self._namespaces(),
             *self._certificates(),
             self._server(),
+            *sweeping,
             Leaving(self._cells.leaving, self._settings.webhook.spread),
         )
 
