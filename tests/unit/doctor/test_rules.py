@@ -25,7 +25,7 @@ from agent.doctor.rules.pods import Pod
 from agent.doctor.rules.registry import Told
 from tests.unit.doctor import objects as made
 
-NOW = time.time()
+NOW = time.time() + 3600.0
 DAY = 86400.0
 
 
@@ -106,7 +106,7 @@ def test_somebody_must_answer_behind_the_webhooks_service(
 def test_the_ca_of_the_webhook_must_be_there_and_valid(
     bundle: str | None, days: int, level: Level, words: str
 ) -> None:
-    text = made.authority() if bundle == "one" else bundle
+    text = made.authority("one") if bundle == "one" else bundle
     found = only(authority.bundle(made.configuration(text), NOW + days * DAY))
     assert (found.level, words in found.found) == (level, True)
 
@@ -134,7 +134,7 @@ def test_the_ca_of_the_webhook_must_be_the_one_that_signs(keys: tuple[str, ...] 
     data = {one: made.authority(one) if one in {"one", "another"} else one for one in keys or ()}
     metadata = {"name": "pillion-injector-ca", "namespace": "pillion"}
     secret = None if keys is None else {"metadata": metadata, "data": data}
-    found = authority.matching(made.configuration(made.authority()), secret)
+    found = authority.matching(made.configuration(made.authority("one")), secret)
     assert only([found]).level is level
     assert "c2VjcmV0" not in str(found)
 
