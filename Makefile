@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv obtain demo test test-unit test-compose lint format docs bench bench-inject wheel image lock clean clean-cache
+.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs bench bench-inject bench-kubernetes wheel image lock clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ test-compose: venv ## build and start the whole Compose system and try all of it
 	$(BIN)/python -m tests.compose.standins
 	$(PYTEST) tests/compose
 
+test-kubernetes: venv ## install the charts on a real Kubernetes and try all of it: KUBECONFIG's, else kind's, else the one beside the checkout
+	@docker info >/dev/null 2>&1 || { echo "test-kubernetes needs a Docker engine, which builds the images: docker info fails." >&2; exit 1; }
+	$(BIN)/python -m tests.compose.standins
+	$(PYTEST) tests/kubernetes
+
 lint: venv ## check form, types and the direction of imports
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -61,6 +66,11 @@ bench: venv ## measure what an agent costs beside one service: memory and idle C
 
 bench-inject: venv ## measure what one replica of the injector stands: time of a review, reviews a second, memory
 	$(BIN)/python -m tests.bench.injector
+
+bench-kubernetes: venv ## measure on a real Kubernetes what a sidecar adds to a pod's start, and what a rolling update loses
+	$(BIN)/python -m tests.compose.standins
+	$(PYTEST) tests/kubernetes/test_start.py tests/kubernetes/test_rolling.py
+	@sed -n '/^## /,$$p' build/kubernetes-report.md
 
 wheel: venv ## build dist/pillion-*.whl
 	$(BIN)/python -m build --wheel

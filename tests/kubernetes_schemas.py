@@ -43,6 +43,8 @@ def validate(document: Mapping[str, Any], version: str = NEWEST) -> list[str]:
     Fields that it does not know are wrong. A ``List`` is checked item by item. null counts as left out, as it
     does for the API server. A custom resource is wrong, for its schema is not Kubernetes' own.
     """
+    if not isinstance(document, Mapping):
+        return [": is no mapping"]
     if document.get("kind") == "List":
         items = document.get("items") or []
         return [f"items.{n}.{line}" for n, item in enumerate(items) for line in validate(item, version)]

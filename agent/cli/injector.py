@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import os
+import socket
 import time
 
 import click
@@ -20,7 +21,7 @@ from agent.runtime.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
-SECTIONS = ("injector", "webhook", "admin", "log")
+SECTIONS = ("injector", "webhook", "admin", "log", "registry", "kubernetes")
 
 
 @click.command(cls=SettingsCommand)
@@ -45,7 +46,7 @@ async def _live(settings: Settings) -> None:
     except ImportError as error:
         wrong = f"needs a library that is not installed ({error.name})"
         raise Misconfigured([Problem("injector", wrong, "pip install 'pillion[kubernetes]'")]) from error
-    async with wiring.injector(settings, os.environ, board) as story:
+    async with wiring.injector(settings, os.environ, socket.gethostname(), board) as story:
         await until_told(story, board, _farewell)
 
 

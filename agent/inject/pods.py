@@ -55,3 +55,14 @@ async def pods(client: Client, *, node: str = "", namespace: str = "") -> list[L
         for one in found
         if one.status.phase not in ENDED
     ]
+
+
+class Pods:
+    """What a sweep asks; all of the cluster's pods at each question."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def living(self) -> frozenset[str]:
+        """The uids of all pods that have not ended. Raises Transient and Permanent, never returns a part."""
+        return frozenset(one.uid for one in await pods(self._client))

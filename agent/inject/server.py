@@ -18,6 +18,8 @@ from agent.runtime.latest import Latest
 
 LARGEST = 3 * 1024 * 1024
 """Bytes of a review: as many as the API server takes from its own clients."""
+SLOWEST = 30.0
+"""Seconds that a body may take: longer than the API server waits for any webhook."""
 GOODBYE = 5.0
 """Seconds that reviews under way have when the server stops."""
 
@@ -71,13 +73,17 @@ class Server:
             if request.content_type != "application/json":
                 return self._malformed(415, "the content type is not application/json")
             try:
-                asked = reviews.read(await request.read())
+                async with asyncio.timeout(SLOWEST):
+                    body = await request.read()
+                asked = reviews.read(body)
             except reviews.UnanswerableError as error:
                 return self._malformed(400, str(error))
+            except TimeoutError:
+                return self._malformed(408, f"the body did not come within {SLOWEST:g} s")
             except web.HTTPRequestEntityTooLarge:
                 return self._malformed(413, f"the body has more than {LARGEST} bytes")
-            body = msgspec.json.encode(await self._answer(asked))
-        return web.Response(body=body, content_type="application/json")
+            answer = msgspec.json.encode(await self._answer(asked))
+        return web.Response(body=answer, content_type="application/json")
 
     def _malformed(self, status: int, text: str) -> web.Response:
         self._metrics.reviews.labels("malformed").inc()

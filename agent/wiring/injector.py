@@ -16,7 +16,7 @@ from agent.config.settings import Settings
 from agent.inject import injection
 from agent.inject.certificates.files import Files
 from agent.inject.certificates.made import Lives, Made, Names
-from agent.inject.certificates.state import State
+from agent.inject.certificates.state import State as Certificate
 from agent.inject.certificates.tls import Tls
 from agent.inject.cluster import access
 from agent.inject.cluster.client import Client, Object
@@ -31,7 +31,7 @@ from agent.inject.webhook import Webhook
 from agent.model.address import Address
 from agent.registry.metrics import Sweeps
 from agent.runtime.component import Component
-from agent.runtime.health import Board
+from agent.runtime.health import Board, State
 from agent.runtime.latest import Latest
 
 BOUND = 30.0
@@ -43,7 +43,7 @@ class Cells:
     """All state that travels between components; the comment names the one writer."""
 
     version: Latest[str] = field(default_factory=lambda: Latest(""))  # cluster
-    certificate: Latest[State] = field(default_factory=lambda: Latest(State()))  # certificates
+    certificate: Latest[Certificate] = field(default_factory=lambda: Latest(Certificate()))  # certificates
     namespaces: Latest[Mapping[str, Namespace] | None] = field(
         default_factory=lambda: Latest[Mapping[str, Namespace] | None](None)
     )  # namespaces
@@ -59,21 +59,21 @@ class Cells:
 
 @asynccontextmanager
 async def injector(
-    settings: Settings, environ: Mapping[str, str], board: Board
+    settings: Settings, environ: Mapping[str, str], host: str, board: Board
 ) -> AsyncIterator[tuple[Component, ...]]:
     """The components of the injector in the order of their start; they stop in reverse. Raises Misconfigured."""
+    folder = Path(settings.webhook.account_dir)
     async with AsyncExitStack() as stack:
-        account = access.in_cluster(environ, Path(settings.webhook.account_dir))
-        client = await stack.enter_async_context(Client(account))
+        client = await stack.enter_async_context(Client(access.in_cluster(environ, folder)))
         made = Injector(settings, client, board)
-        parts: tuple[Component, ...] = ()
-        if settings.injector.registry_mode == "catalog":
-            # Only then is what speaks with Consul loaded.
-            module = importlib.import_module("agent.wiring.sweeping")
-            parts = await stack.enter_async_context(
-                module.sweeping(settings, client, environ, board, made.sweeps)
-            )
-        yield made.story(parts)
+        sweep: tuple[Component, ...] = ()
+        # What sidecars are told decides; an injector that is told so itself sweeps too.
+        if "catalog" in {settings.injector.registry_mode, settings.registry.mode}:
+            module = importlib.import_module("agent.wiring.sweep")
+            name = settings.kubernetes.pod or environ.get("POD_NAME") or host
+            own = module.Own(name, access.own_namespace(folder))
+            sweep = await stack.enter_async_context(module.sweep(settings, client, own, board, made.sweeps))
+        yield made.story(sweep)
 
 
 class Injector:
@@ -91,15 +91,15 @@ class Injector:
         self._cells = Cells()
         self._tls = Tls()
 
-    def story(self, sweeping: tuple[Component, ...] = ()) -> tuple[Component, ...]:
-        """The components in the order of their start; ``sweeping`` are those that look after the registry."""
+    def story(self, sweep: tuple[Component, ...] = ()) -> tuple[Component, ...]:
+        """The components in the order of their start; ``sweep`` are those of the registry's, if any."""
         return (
             self._admin(),
             Version(self._client, self._cells.version, self._board.of("cluster")),
             self._namespaces(),
             *self._certificates(),
             self._server(),
-            *sweeping,
+            *sweep,
             Leaving(self._cells.leaving, self._settings.webhook.spread),
         )
 
@@ -118,12 +118,9 @@ class Injector:
             return False, ("the injector is leaving",)
         wrong = self._cells.certificate.value.wrong(datetime.now(UTC))
         if not self._cells.serving.value:
-            starting = [
-                f"{name}: {report.detail or 'starting'}"
-                for name, report in self._board.reports.items()
-                if report.detail
-            ]
-            return False, tuple(starting) or (wrong or "the injector is starting",)
+            reports = self._board.reports.items()
+            missing = [f"{name}: {one.detail}" for name, one in reports if one.state is State.DEGRADED]
+            return False, tuple(missing) or (wrong or "the injector is starting",)
         return not wrong, (wrong,) if wrong else ()
 
     def _namespaces(self) -> Mirror[Namespace]:

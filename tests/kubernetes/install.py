@@ -4,15 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
 from tests.commands import CommandError
 from tests.kubernetes.helm import Helm
+from tests.kubernetes.images import ROOT
 from tests.kubernetes.kube import Kube
 
 SERVERS, SYSTEM, SHOP = "pillion-test-servers", "pillion-test-system", "pillion-test-shop"
 NAMESPACES = (SERVERS, SYSTEM, SHOP)
 PILLION, INFRA = "pillion", "infra"
 """The releases of the charts of these names."""
-SERVICES = ("inventory", "orders", "storefront")
+SERVICES = {"inventory": 2, "orders": 2, "storefront": 1}
+"""By name in the mesh, the number of instances; of orders one for each version of its API."""
+RELEASES = {"inventory": 2, "orders-v2": 1, "orders-v1": 1, "storefront": 1}
+"""By release, the number of pods; their values are the documents' own."""
 INBOUND = 15006
 MARK = {"app.kubernetes.io/managed-by": "pillion-tests"}
 """Label of the namespaces that the tests made."""
@@ -53,31 +59,15 @@ class Images:
             **more,
         }
 
-    def service(self, name: str, **more: Any) -> dict[str, Any]:
-        """Values of the chart `service` for one of the shop's services."""
+    def service(self, release: str, **more: Any) -> dict[str, Any]:
+        """Values of the chart `service` for one release of the shop: the documents', with the images built here."""
+        documented = yaml.safe_load((ROOT / "docs/kubernetes/shop" / f"{release}.yaml").read_text())
         return {
-            "image": self.of(f"shop-{name}"),
+            **documented,
+            "image": self.of(documented["image"]["repository"]),
             "toolsImage": self.of("pillion"),
-            **(self._special(name)),
+            "replicas": RELEASES[release],
             **more,
-        }
-
-    def _special(self, name: str) -> dict[str, Any]:
-        if name == "inventory":
-            return {"replicas": 2}
-        if name == "storefront":
-            return {"replicas": 1, "pillion": {"routes": ["/shop"]}}
-        url = {"secretKeyRef": {"name": f"{INFRA}-postgres-orders", "key": "sqlalchemy"}}
-        outbox = {
-            "databaseSecret": f"{INFRA}-outbox-orders",
-            "installSecret": f"{INFRA}-postgres-install",
-            "config": {"changes": [{"table": "orders"}], "broker": {"stream": "orders", "create": True}},
-        }
-        return {
-            "replicas": 1,
-            "env": [{"name": "DATABASE_URL", "valueFrom": url}],
-            "migration": {"enabled": True, "command": ["flask", "init-db"]},
-            "pillion": {"versions": ["v2"], "routes": ["/api/{version}/orders", "/orders"], "outbox": outbox},
         }
 
 
@@ -102,8 +92,8 @@ def install(helm: Helm, images: Images) -> None:
     """Install everything, in the order that a user would."""
     helm.install(INFRA, "infrastructure", SERVERS, images.infrastructure())
     helm.install(PILLION, "pillion", SYSTEM, images.pillion())
-    for name in SERVICES:
-        helm.install(name, "service", SHOP, images.service(name))
+    for release in RELEASES:
+        helm.install(release, "service", SHOP, images.service(release))
 
 
 def remove(kube: Kube, helm: Helm) -> None:

@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.kubernetes.install import INFRA, NAMESPACES, PILLION, SERVERS, SERVICES, SHOP, SYSTEM
+from tests.kubernetes.install import INFRA, NAMESPACES, PILLION, RELEASES, SERVERS, SHOP, SYSTEM
 from tests.kubernetes.kube import container, containers, ready
 from tests.kubernetes.world import World
 
-RELEASES = (
+ALL = (
     (INFRA, "infrastructure", SERVERS),
     (PILLION, "pillion", SYSTEM),
-    *((one, "service", SHOP) for one in SERVICES),
+    *((one, "service", SHOP) for one in RELEASES),
 )
+"""Release, chart, namespace."""
 
 
 def test_every_pod_of_the_charts_is_ready_and_none_had_to_start_again(world: World) -> None:
@@ -31,7 +32,7 @@ def test_every_pod_of_the_charts_is_ready_and_none_had_to_start_again(world: Wor
     assert wrong == []
 
 
-@pytest.mark.parametrize(("release", "chart", "namespace"), RELEASES, ids=[one[0] for one in RELEASES])
+@pytest.mark.parametrize(("release", "chart", "namespace"), ALL, ids=[one[0] for one in ALL])
 def test_helm_test_of_a_release_passes(world: World, release: str, chart: str, namespace: str) -> None:
     assert "Phase:          Succeeded" in world.helm.test(release, namespace)
 
@@ -42,11 +43,14 @@ def test_the_api_server_takes_every_manifest_of_the_charts(world: World) -> None
         PILLION: world.images.pillion(
             networkPolicy={"enabled": True}, gateway={"autoscaling": {"enabled": True}}
         ),
-        **{name: world.images.service(name, networkPolicy={"enabled": True}) for name in SERVICES},
+        **{name: world.images.service(name, networkPolicy={"enabled": True}) for name in RELEASES},
     }
+    version = world.kube.json("version")["serverVersion"]["gitVersion"]
     count = 0
-    for release, chart, namespace in RELEASES:
-        text = world.helm.template(release, chart, namespace, values[release], "--no-hooks")
+    for release, chart, namespace in ALL:
+        text = world.helm.template(
+            release, chart, namespace, values[release], "--no-hooks", f"--kube-version={version}"
+        )
         said = world.kube(
             "apply", "--dry-run=server", "--namespace", namespace, "--filename=-", given=text, both=True
         )
@@ -62,12 +66,12 @@ def test_the_services_pods_hold_their_own_image_and_one_sidecar_in_a_restricted_
 ) -> None:
     labels = world.kube.get("namespace", SHOP)["metadata"]["labels"]  # type: ignore[index]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
-    for name in SERVICES:
+    for name in RELEASES:
         pods = world.kube.pods(SHOP, f"app.kubernetes.io/name={name}")
         assert pods
         for pod in pods:
             assert [one["name"] for one in containers(pod["spec"])] == ["pillion", "service"]
-            assert container(pod, "service")["image"] == world.images.full(f"shop-{name}")
+            assert container(pod, "service")["image"] == world.images.full(f"shop-{name.partition('-')[0]}")
             assert container(pod, "pillion")["image"] == world.images.full("pillion")
             assert container(pod, "pillion")["restartPolicy"] == "Always"
 
@@ -86,6 +90,6 @@ def test_no_generated_secret_shows_in_a_release_or_a_pod(world: World) -> None:
         for namespace in (SERVERS, SHOP)
         for kind in ("pods", "configmaps", "deployments", "statefulsets", "cronjobs", "jobs", "events")
     }
-    for release, _, namespace in RELEASES:
+    for release, _, namespace in ALL:
         texts[f"release {release}"] = world.helm("get", "all", release, f"--namespace={namespace}")
     assert [where for where, text in texts.items() if any(value in text for value in values)] == []

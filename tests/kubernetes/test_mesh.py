@@ -8,13 +8,12 @@ import pytest
 
 from agent.demo import readings
 from tests.kubernetes import pods
-from tests.kubernetes.install import INBOUND, INFRA, SERVERS, SERVICES, SHOP
+from tests.kubernetes.install import INBOUND, INFRA, RELEASES, SERVERS, SERVICES, SHOP
 from tests.kubernetes.kube import until
 from tests.kubernetes.load import CALLER
 from tests.kubernetes.world import Answer, World
 from tests.waiting import until as until_async
 
-COUNTS = {"inventory": 2, "orders": 1, "storefront": 1}
 GET = """
 import json, sys, urllib.request
 request = urllib.request.Request(sys.argv[1], headers=json.loads(sys.argv[2]))
@@ -25,9 +24,10 @@ with urllib.request.urlopen(request, timeout=20) as answer:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_each_pod_is_registered_with_its_address_and_its_uid_and_passes(world: World, service: str) -> None:
-    found = world.has(service, COUNTS[service])
-    pods = world.kube.pods(SHOP, f"app.kubernetes.io/name={service}")
-    wanted = {f"{service}-{pod['metadata']['uid']}": pod["status"]["podIP"] for pod in pods}
+    found = world.has(service, SERVICES[service])
+    releases = ",".join(release for release in RELEASES if release.startswith(service))
+    found_pods = world.kube.pods(SHOP, f"app.kubernetes.io/name in ({releases})")
+    wanted = {f"{service}-{pod['metadata']['uid']}": pod["status"]["podIP"] for pod in found_pods}
     assert {one["ID"]: one["Address"] for one in found} == wanted
     assert {one["Port"] for one in found} == {INBOUND}
 
@@ -42,6 +42,15 @@ def test_services_reach_each_other_by_name_and_the_gateway_reaches_all(world: Wo
     }
     made = _checkout(world, "cup")
     assert world.ask(f"{world.gateway}/api/v2/orders/{made['id']}")["sku"] == "cup"
+
+
+def test_urls_choose_the_version_of_an_api(world: World) -> None:
+    for version in ("v1", "v2"):
+        answer = world.send(f"{world.gateway}/api/{version}/orders")
+        assert answer.status == 200
+        assert answer.headers["x-api-version"] == version
+        assert answer.json["served_by"].startswith(f"orders-{version}-")
+        assert ("deprecation" in answer.headers) is (version == "v1")
     missing = world.send(f"{world.gateway}/api/v9/orders")
     assert missing.status == 404
     assert "v2" in missing.body

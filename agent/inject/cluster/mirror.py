@@ -55,7 +55,7 @@ class Mirror(Generic[T]):
         failed: Callable[[], None] = lambda: None,
         namespace: str = "",
         one: str = "",
-        lasts: float = 300.0,
+        lasts: float = 60.0,
     ) -> None:
         self.name = name
         self._client = client

@@ -13,7 +13,7 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{ include "infrastructure.selector" . }}
 app.kubernetes.io/part-of: infrastructure
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{/* Labels of a pod: never injected, whatever its namespace says. */}}

@@ -9,11 +9,25 @@ key_prefix "config/_shared/" { policy = "read" }
 key "pillion/{{ . }}" { policy = "read" }
 {{- end }}
 
+{{/*
+Rules of what registers services of any name. The nodes called pillion-… are those that `consul.mode: catalog` makes for services which no
+client agent knows.
+*/}}
+{{- define "infrastructure.anyRules" -}}
+service_prefix "" { policy = "write" }
+node_prefix "" { policy = "read" }
+node_prefix "pillion-" { policy = "write" }
+agent_prefix "" { policy = "read" }
+{{- end }}
+
 {{/* Rules of each of Consul's tokens, as JSON. */}}
 {{- define "infrastructure.tokens" -}}
 {{- $read := "service_prefix \"\" { policy = \"read\" }\nnode_prefix \"\" { policy = \"read\" }\n" -}}
 {{- $agent := "node_prefix \"\" { policy = \"write\" }\nservice_prefix \"\" { policy = \"read\" }\n" -}}
 {{- $tokens := dict "agent" $agent "dns" $read "gateway" (printf "%sagent_prefix \"\" { policy = \"read\" }\n" $read) -}}
+{{- $any := include "infrastructure.anyRules" . -}}
+{{- $_ := set $tokens "injector" $any -}}
+{{- $_ := set $tokens "sidecar" (printf "%s\nkey_prefix \"config/\" { policy = \"read\" }\nkey_prefix \"pillion/\" { policy = \"read\" }\n" $any) -}}
 {{- range .Values.consul.acl.services }}
 {{- $_ := set $tokens . (include "infrastructure.serviceRules" .) }}
 {{- end -}}

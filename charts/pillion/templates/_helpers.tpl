@@ -13,7 +13,7 @@ app.kubernetes.io/part-of: pillion
 {{- define "pillion.labels" -}}
 {{ include "pillion.selector" . }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{/* Labels of a pod: never injected. The release's namespace is left out by the webhook's selectors too. */}}

@@ -1,6 +1,7 @@
 """The chart infrastructure: what its servers are told is what the real ones take, and secrets are made once."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,15 +14,15 @@ from agent.demo import backing
 from charts.scripts import check, consul_tokens, make_secrets
 from tests.acl import AclConsul
 from tests.integration.charts import switches
-from tests.integration.charts.rendering import Helm, merged, one
+from tests.integration.charts.rendering import CHARTS, Helm, merged, one
 from tests.unit.charts.cluster import Cluster
 
 FULL = switches.FULL["infrastructure"]
 ACL = {"consul": {"acl": {"enabled": True, "services": ["orders"]}}}
 
 
-def _plan(rendered: list[dict[str, Any]]) -> dict[str, Any]:
-    plan = json.loads(one(rendered, "ConfigMap", "infrastructure-secrets")["data"]["plan.json"])
+def _plan(rendered: list[dict[str, Any]], release: str = "infrastructure") -> dict[str, Any]:
+    plan = json.loads(one(rendered, "ConfigMap", f"{release}-secrets")["data"]["plan.json"])
     assert isinstance(plan, dict)
     return plan
 
@@ -179,6 +180,24 @@ def test_backups_lie_on_another_volume_and_outlive_the_release(helm: Helm) -> No
         assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
+def test_the_servers_are_those_of_compose() -> None:
+    values = yaml.safe_load((CHARTS / "infrastructure" / "values.yaml").read_text())
+    compose = yaml.safe_load((CHARTS.parent / "compose" / "docker-compose-enhanced.yml").read_text())
+    for name in ("consul", "jaeger", "nats", "postgres"):
+        image = values[name]["image"]
+        assert f"{image['repository']}:{image['tag']}" == compose["services"][name]["image"]
+
+
+def test_the_sample_shop_uses_secrets_that_the_release_infra_makes(helm: Helm) -> None:
+    made = {
+        name for _, name in _made(_plan(helm.render("infrastructure", release="infra"), "infra"), Cluster())
+    }
+    text = "".join(file.read_text() for file in (CHARTS.parent / "docs/kubernetes/shop").glob("*.yaml"))
+    used = set(re.findall(r"infra-[a-z0-9-]+", text))
+    assert used
+    assert used <= made
+
+
 @pytest.fixture(scope="module")
 def acl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AclConsul]:
     consul = AclConsul(tmp_path_factory.mktemp("acl"))
@@ -201,10 +220,17 @@ def test_the_tokens_that_consul_is_told_may_do_what_their_rules_say_and_again_is
     call = consul_tokens.consul(host, int(port), acl.management)
     consul_tokens.led(call)
     said = consul_tokens.ensure(plan, call, secret)
-    assert said == "tokens made: agent, dns, gateway, orders"
+    assert said == "tokens made: agent, dns, gateway, injector, orders, sidecar"
     assert consul_tokens.ensure(plan, call, secret) == "every token was there"
     orders = consul_tokens.consul(host, int(port), held["orders"])
     assert isinstance(orders("GET", "/v1/catalog/services", None), dict)
+    sidecar = consul_tokens.consul(host, int(port), held["sidecar"])
+    service = {"Node": "pillion-node", "Address": "127.0.0.1", "Service": {"Service": "billing"}}
+    assert sidecar("PUT", "/v1/catalog/register", service) is True
+    with pytest.raises(OSError, match="403"):
+        orders("PUT", "/v1/catalog/register", service)
+    with pytest.raises(OSError, match="403"):
+        sidecar("PUT", "/v1/catalog/register", {**service, "Node": "somebody"})
     with pytest.raises(OSError, match="403"):
         orders("PUT", "/v1/kv/pillion/orders", "x")
     with pytest.raises(OSError, match="403"):

@@ -19,6 +19,7 @@ from tests.integration.charts.rendering import (
     templates,
 )
 from tests.kubernetes_schemas import VERSIONS, validate
+from tests.pod_security import violations
 
 FOREIGN = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "Certificate", "Issuer"}
 """Kinds that Kubernetes does not have itself."""
@@ -66,34 +67,9 @@ def test_every_supported_kubernetes_takes_it(helm: Helm, chart: str, version: st
 @pytest.mark.parametrize("chart", generated.CHARTS)
 def test_pods_are_admitted_where_pod_security_is_restricted(helm: Helm, chart: str, full: bool) -> None:
     for place, template in templates(helm.render(chart, switches.FULL[chart] if full else {})):
-        assert _against(template) == ([] if place not in HOST_PORT else ["it uses a port of the node"]), place
-
-
-def _against(template: dict[str, Any]) -> list[str]:
-    """What Pod Security "restricted" has against a pod. Source: Kubernetes, "Pod Security Standards"."""
-    spec, found = template["spec"], []
-    pod = spec.get("securityContext", {})
-    found += [f"it has {key}" for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key)]
-    allowed = {"name", "configMap", "secret", "emptyDir", "persistentVolumeClaim", "projected", "downwardAPI"}
-    found += [
-        f"it has the volume {one['name']}" for one in spec.get("volumes", ()) if not set(one) <= allowed
-    ]
-    for container in containers(template):
-        own = container.get("securityContext", {})
-        if own.get("allowPrivilegeEscalation") is not False:
-            found.append("it may escalate privileges")
-        if own.get("capabilities", {}).get("drop") != ["ALL"] or own.get("privileged"):
-            found.append("it keeps capabilities")
-        if (
-            not own.get("runAsNonRoot", pod.get("runAsNonRoot"))
-            or own.get("runAsUser", pod.get("runAsUser")) == 0
-        ):
-            found.append("it may run as root")
-        if own.get("seccompProfile", pod.get("seccompProfile", {})).get("type") != "RuntimeDefault":
-            found.append("it has no seccomp profile")
-        if any("hostPort" in port for port in container.get("ports", ())):
-            found.append("it uses a port of the node")
-    return found
+        wrong = violations(template["spec"])
+        assert bool(wrong) is (place in HOST_PORT), f"{place}: {wrong}"
+        assert all("hostPort" in line for line in wrong), f"{place}: {wrong}"
 
 
 @pytest.mark.parametrize("chart", generated.CHARTS)

@@ -94,7 +94,7 @@ def test_a_pod_of_the_mesh_is_not_created_without_its_sidecar(helm: Helm) -> Non
 @pytest.mark.parametrize("source", ["made", "cert-manager", "secret"])
 @pytest.mark.parametrize("mode", ["agent", "catalog"])
 def test_the_injector_may_do_exactly_what_it_does(helm: Helm, mode: str, source: str) -> None:
-    """Compared with the code's own list of its calls, the reasons too."""
+    """Compared with the code's own list of its calls."""
     certificate = {"source": source, "existingSecret": "mine", "caBundle": "Y2E="}
     values = {"consul": {"mode": mode}, "injector": {"certificate": certificate}}
     needed = rights.ALWAYS

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import yaml
 
 from agent.config.settings import Settings
 from agent.inject import injection
@@ -12,6 +14,7 @@ from tests.integration.charts import switches
 from tests.integration.charts.rendering import CHARTS, NEEDED, Helm, merged, one
 from tests.integration.charts.settings import settled
 from tests.kubernetes_schemas import validate
+from tests.pod_security import violations
 
 OUTBOX = {
     "databaseSecret": "outbox",
@@ -42,11 +45,20 @@ def test_the_injector_injects_the_pods_and_finds_nothing_wrong(helm: Helm, full:
     deployment = one(helm.render("service", values), "Deployment")
     deployment["spec"]["template"] = outcome.pod
     assert validate(deployment) == []
+    assert violations(outcome.pod["spec"]) == []
+
+
+@pytest.mark.parametrize(
+    "file", sorted((CHARTS.parent / "docs/kubernetes/shop").glob("*.yaml")), ids=lambda one: one.stem
+)
+def test_the_values_of_the_sample_shop_give_pods_that_the_injector_takes(helm: Helm, file: Path) -> None:
+    rendered = helm.render("service", yaml.safe_load(file.read_text()), release=file.stem)
+    outcome = injection.inject(one(rendered, "Deployment")["spec"]["template"], Namespace("shop"), Settings())
+    assert outcome.verdict is Verdict.INJECTED, outcome.reason
+    assert not [line for line in outcome.warnings if "not an annotation" in line]
 
 
 def _revision(settings: Settings, revision: str) -> Settings:
-    import msgspec
-
     return msgspec.structs.replace(
         settings, injector=msgspec.structs.replace(settings.injector, revision=revision)
     )

@@ -11,7 +11,7 @@ from agent.inject.cluster.access import Access
 from agent.inject.cluster.client import Client
 from agent.runtime.errors import Permanent, Transient
 from agent.wiring.doctor import Inside
-from agent.wiring.sweeping import Living
+from agent.wiring.sweep import Living, Own
 
 
 class Server:
@@ -84,7 +84,7 @@ async def test_the_sweep_gets_the_pods_that_have_not_ended(server: Server) -> No
         "/api/v1/pods": pods("me", "other", "done", "failed", done="Succeeded", failed="Failed")
     }
     async with Client(Access(server.url)) as client:
-        assert await Living(client, "me", "pillion").living() == {"uid-me", "uid-other"}
+        assert await Living(client, Own("me", "pillion")).living() == {"uid-me", "uid-other"}
 
 
 @pytest.mark.parametrize("found", [pods("other"), pods(), 500, 403])
@@ -94,4 +94,4 @@ async def test_the_sweep_gets_an_error_where_the_list_lacks_the_pod_that_asks_or
     server.objects = {"/api/v1/pods": found}
     async with Client(Access(server.url)) as client:
         with pytest.raises((Transient, Permanent)):
-            await Living(client, "me", "pillion").living()
+            await Living(client, Own("me", "pillion")).living()

@@ -195,16 +195,21 @@ async def test_a_coming_ca_signs_only_once_it_was_trusted_for_a_while(world: Wor
     assert set(world.trusted()) == {old.certificate, coming.certificate}
 
 
-async def test_a_coming_ca_that_the_configuration_does_not_hold_does_not_sign(world: World) -> None:
+@pytest.mark.parametrize("away", [False, True])
+async def test_a_coming_ca_that_the_configuration_does_not_hold_does_not_sign(
+    world: World, away: bool
+) -> None:
     await world.turn()
     old = world.held().current
     world.now += YEAR / 2
     await world.replicas[0].turn()
     world.objects.put(CONFIGURATIONS, configuration("Zm9yZWlnbg=="))
     world.now += timedelta(hours=5)
-    world.objects.failing = Transient("the API server is away")
-    await world.turn()
-    world.objects.failing = None
+    if away:
+        world.objects.failing = Transient("the API server is away")
+        await world.turn()
+        assert "away" in world.replicas[0].state.value.wrong(world.now)
+        world.objects.failing = None
     await world.turn()
     assert world.held().current == old
     assert world.works()

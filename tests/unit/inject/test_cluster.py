@@ -172,3 +172,15 @@ def test_rights_become_the_rules_of_two_roles() -> None:
         "verbs": ["get", "list", "watch", "patch"],
         "resourceNames": ["c"],
     } in cluster
+
+
+def test_the_page_lists_every_right_with_its_reason() -> None:
+    page = (ROOT / "docs" / "kubernetes-webhook.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ") and line.count("|") == 6]
+    assert len(rows) == len(rights.ALL) + 1
+    for right in rights.ALL:
+        (row,) = [
+            row for row in rows if row.startswith(f"| {right.kind.plural} | {', '.join(right.verbs)} |")
+        ]
+        assert right.why in row
+        assert right.named in row

@@ -5,8 +5,6 @@ import os
 import re
 import shlex
 
-import pytest
-
 from agent.cli import COMMANDS
 from agent.demo.components import COMPONENTS
 from tests.unit.workflows.conftest import JOBS, ROOT, SCRIPTS, STEPS, WORKFLOWS
@@ -94,6 +92,14 @@ def test_the_release_is_built_from_what_the_same_checks_have_passed() -> None:
     assert {"wheel", "image", "charts"} <= behind("pypi"), "what can't be taken back comes last"
 
 
-@pytest.mark.parametrize("chart", sorted(ROOT.glob("charts/*")), ids=lambda path: path.name)
-def test_every_folder_of_charts_is_a_chart(chart: os.PathLike[str]) -> None:
-    assert (ROOT / chart / "Chart.yaml").is_file()
+def test_the_release_packages_every_chart_and_nothing_else_of_their_folder() -> None:
+    (script,) = (script for job, script in SCRIPTS if "helm package" in script)
+    assert (
+        'for chart in charts/*/Chart.yaml; do\n  helm package --destination packages "$(dirname "$chart")"'
+        in script
+    )
+    assert {path.parent.name for path in ROOT.glob("charts/*/Chart.yaml")} == {
+        "infrastructure",
+        "pillion",
+        "service",
+    }

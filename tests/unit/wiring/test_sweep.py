@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from agent.config.settings import Settings
-from agent.runtime.errors import Misconfigured
 from agent.runtime.health import Board
 from agent.wiring.injector import injector
 
@@ -25,15 +24,8 @@ def settings(folder: Path, mode: str) -> Settings:
 async def test_leader_and_sweep_are_there_in_catalogue_mode_only_and_stop_before_the_webhook(
     tmp_path: Path, mode: str, sweeps: bool
 ) -> None:
-    async with injector(settings(tmp_path, mode), POD, Board(lambda: 0.0)) as story:
+    async with injector(settings(tmp_path, mode), POD, "host", Board(lambda: 0.0)) as story:
         names = [part.name for part in story]
     assert names[-1] == "leaving"
     assert (names[-3:-1] == ["leader", "sweep"]) is sweeps
     assert ("sweep" in names) is sweeps
-
-
-async def test_without_its_pods_name_it_does_not_sweep_by_guess(tmp_path: Path) -> None:
-    nameless = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
-    with pytest.raises(Misconfigured, match="POD_NAME is not set"):
-        async with injector(settings(tmp_path, "catalog"), nameless, Board(lambda: 0.0)):
-            pass

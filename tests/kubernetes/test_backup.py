@@ -1,0 +1,54 @@
+"""The database backed up now, its content lost, and brought back by the charts' own Jobs."""
+
+import time
+import uuid
+
+from tests.kubernetes.install import INFRA, SERVERS, SHOP
+from tests.kubernetes.kube import until
+from tests.kubernetes.world import World
+
+POSTGRES = f"{INFRA}-postgres"
+
+
+def _job(world: World, cron: str) -> str:
+    """Run a CronJob's Job now, as NOTES.txt says; what it printed."""
+    name = f"{cron}-{uuid.uuid4().hex[:6]}"
+    world.kube("create", "job", f"--namespace={SERVERS}", f"--from=cronjob/{cron}", name)
+    world.kube("wait", "--for=condition=complete", f"job/{name}", f"--namespace={SERVERS}", "--timeout=120s")
+    said = world.kube("logs", f"--namespace={SERVERS}", f"job/{name}")
+    world.kube.delete("job", name, SERVERS)
+    return said
+
+
+def _sql(world: World, text: str) -> str:
+    argv = ("psql", "-U", "postgres", "-d", "shop", "-Atc", text)
+    return world.kube.execute(SERVERS, f"{POSTGRES}-0", "postgres", *argv).strip()
+
+
+def test_lost_orders_come_back_from_the_newest_backup(world: World) -> None:
+    for _ in range(3):
+        assert world.send(f"{world.gateway}/shop/checkout", "POST", {"sku": "cup"}).status == 201
+    orders = _sql(world, "SELECT count(*), sum(id) FROM orders")
+    began = time.monotonic()
+    assert "backup: shop-" in _job(world, f"{POSTGRES}-backup")
+    saved = time.monotonic() - began
+    _sql(world, "DELETE FROM orders")
+    assert _sql(world, "SELECT count(*) FROM orders") == "0"
+    began = time.monotonic()
+    assert "restore: the database shop is as it was" in _job(world, f"{POSTGRES}-restore")
+    restored = time.monotonic() - began
+    assert _sql(world, "SELECT count(*), sum(id) FROM orders") == orders
+    answers = lambda: world.send(f"{world.gateway}/shop").status == 200  # noqa: E731
+    until("the shop answers", answers, 60)
+    adopt = ("pillion", "outbox", "adopt", "--restored")
+    pod = world.kube.pods(SHOP, "app.kubernetes.io/name=orders-v2")[0]["metadata"]["name"]
+    world.kube.execute(SHOP, pod, "pillion", *adopt)
+    until("an order can be made", lambda: _made(world), 60)
+    world.record.section(
+        "Backup and restore",
+        [f"backup {saved:.0f} s, restore {restored:.0f} s, orders (count, sum) {orders}"],
+    )
+
+
+def _made(world: World) -> bool:
+    return world.send(f"{world.gateway}/shop/checkout", "POST", {"sku": "cup"}).status == 201

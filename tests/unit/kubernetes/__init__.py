@@ -1,0 +1,1 @@
+"""What the tests on Kubernetes decide without one."""
