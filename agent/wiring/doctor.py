@@ -2,10 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from agent.config.place import Place
 from agent.config.settings import Settings
@@ -14,6 +15,9 @@ from agent.doctor.api import Api
 from agent.doctor.cluster import Cluster
 from agent.doctor.documents import Documents
 from agent.doctor.finding import Check, Finding, ok, problem, warning
+from agent.doctor.kubectl import Kubectl
+from agent.inject.cluster import access, errors
+from agent.inject.cluster.client import Client
 from agent.model.address import Address
 from agent.proxy import command as envoy
 from agent.registry import client
@@ -31,6 +35,33 @@ def machine(settings: Settings, place: Place) -> tuple[Check, ...]:
         Check("envoy", "Envoy", partial(_envoy, settings)),
         Check("ports", "the ports of an agent", partial(_ports, settings, place)),
     )
+
+
+class Inside:
+    """The API server as a pod reaches it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def get(self, path: str) -> Any:
+        """See ``agent.doctor.api.Api``."""
+        try:
+            return await self._client.ask(path)
+        except errors.Absent:
+            return None
+
+
+@asynccontextmanager
+async def api(context: str, settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[Api]:
+    """The way to the API server: in a pod by its service account, elsewhere and with a ``context`` by kubectl.
+
+    Raises Misconfigured where there is neither.
+    """
+    if context or not environ.get("KUBERNETES_SERVICE_HOST"):
+        yield Kubectl(context)
+        return
+    async with Client(access.in_cluster(environ, Path(settings.webhook.account_dir))) as client:
+        yield Inside(client)
 
 
 @asynccontextmanager

@@ -29,6 +29,7 @@ from agent.inject.server import Leaving, Server
 from agent.inject.version import Version, lower
 from agent.inject.webhook import Webhook
 from agent.model.address import Address
+from agent.registry.metrics import Sweeps
 from agent.runtime.component import Component
 from agent.runtime.health import Board, State
 from agent.runtime.latest import Latest
@@ -64,12 +65,15 @@ async def injector(
     folder = Path(settings.webhook.account_dir)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Client(access.in_cluster(environ, folder)))
+        made = Injector(settings, client, board)
         sweep: tuple[Component, ...] = ()
-        if settings.registry.mode == "catalog":
+        # What sidecars are told decides; an injector that is told so itself sweeps too.
+        if "catalog" in {settings.injector.registry_mode, settings.registry.mode}:
             module = importlib.import_module("agent.wiring.sweep")
-            own = settings.webhook.namespace or access.own_namespace(folder)
-            sweep = await stack.enter_async_context(module.sweep(settings, client, own, host, board))
-        yield Injector(settings, client, board).story(sweep)
+            name = settings.kubernetes.pod or environ.get("POD_NAME") or host
+            own = module.Own(name, access.own_namespace(folder))
+            sweep = await stack.enter_async_context(module.sweep(settings, client, own, board, made.sweeps))
+        yield made.story(sweep)
 
 
 class Injector:
@@ -82,6 +86,7 @@ class Injector:
         self._collectors = CollectorRegistry()
         ProcessCollector(registry=self._collectors)
         self._metrics = Metrics(self._collectors)
+        self.sweeps = Sweeps(self._collectors)
         self._metrics.ready.set_function(lambda: float(self._ready()[0]))
         self._cells = Cells()
         self._tls = Tls()
