@@ -1,12 +1,12 @@
 #!/bin/sh
-# Snapshots of Consul: KV, tokens, policies, the catalogue. Without an argument: one now and then one every $BACKUP_EVERY seconds, the newest
+# Snapshots of Consul: KV, tokens, policies, the catalogue. Without an argument: one whenever the newest is $BACKUP_EVERY seconds old, the newest
 # $BACKUP_KEEP are kept.
 #   backup    one snapshot now
 #   list      the snapshots there are, the newest last
 #   restore [FILE]   bring Consul back to the newest, or to FILE
 set -eu
 umask 077
-folder=/backups
+folder=${BACKUPS:-/backups}
 export CONSUL_HTTP_ADDR="${CONSUL_HTTP_ADDR:-http://consul:8500}"
 export CONSUL_HTTP_TOKEN_FILE="${CONSUL_HTTP_TOKEN_FILE-/run/secrets/pillion/consul-token}"
 
@@ -26,12 +26,23 @@ list() {
     ls -1 "$folder" | grep '^consul-.*\.snap$' | sort || true
 }
 
+# Seconds until the newest is $BACKUP_EVERY old. Not sooner, also after a start: one of a server that has just lost its data would then be the
+# newest, and be restored.
+due_in() {
+    newest=$(list | tail -n 1)
+    [ -n "$newest" ] || { echo 0; return; }
+    left=$((BACKUP_EVERY - $(date +%s) + $(stat -c %Y "$folder/$newest")))
+    [ "$left" -gt 0 ] && echo "$left" || echo 0
+}
+
 for_ever() {
     trap 'exit 0' TERM INT
     rm -f "$folder"/.consul-*.snap
     while :; do
-        one || echo "backup: failed, tried again in $BACKUP_EVERY s" >&2
-        sleep "$BACKUP_EVERY" &
+        left=$(due_in)
+        # A process of its own: a shell takes no error for the end where it is asked how something ended.
+        [ "$left" -gt 0 ] || sh "$0" backup || { echo "backup: failed, tried again in a minute" >&2; left=60; }
+        sleep "$left" &
         wait $!
     done
 }

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Backups of the database. Without an argument: one now and then one every $BACKUP_EVERY seconds, the newest $BACKUP_KEEP are kept.
+# Backups of the database. Without an argument: one whenever the newest is $BACKUP_EVERY seconds old, the newest $BACKUP_KEEP are kept.
 #   backup    one backup now
 #   list      the backups there are, the newest last
 #   restore [FILE]   bring the database back to the newest, or to FILE; as the superuser, with roles.sh at /postgres
 # DATABASE and POSTGRES_HOST name another database and server than those of Compose.
 set -eu
 umask 077
-folder=/backups
+folder=${BACKUPS:-/backups}
 database=${DATABASE:-shop}
 
 one() {
@@ -28,12 +28,23 @@ list() {
     ls -1 "$folder" | grep "^$database-.*\.dump\$" | sort || true
 }
 
+# Seconds until the newest is $BACKUP_EVERY old. Not sooner, also after a start: one of a server that has just lost its data would then be the
+# newest, and be restored.
+due_in() {
+    newest=$(list | tail -n 1)
+    [ -n "$newest" ] || { echo 0; return; }
+    left=$((BACKUP_EVERY - $(date +%s) + $(stat -c %Y "$folder/$newest")))
+    [ "$left" -gt 0 ] && echo "$left" || echo 0
+}
+
 for_ever() {
     trap 'exit 0' TERM INT
     rm -f "$folder"/."$database"-*.dump
     while :; do
-        one || echo "backup: failed, tried again in $BACKUP_EVERY s" >&2
-        sleep "$BACKUP_EVERY" &
+        left=$(due_in)
+        # A process of its own: a shell takes no error for the end where it is asked how something ended.
+        [ "$left" -gt 0 ] || sh "$0" backup || { echo "backup: failed, tried again in a minute" >&2; left=60; }
+        sleep "$left" &
         wait $!
     done
 }
