@@ -1,6 +1,7 @@
 """What `pillion doctor` looks at: this machine as an agent would find it, or a cluster of Kubernetes."""
 
 import asyncio
+import importlib
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,6 @@ from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.demo import components
 from agent.doctor.api import Api
-from agent.doctor.cluster import Cluster
 from agent.doctor.documents import Documents
 from agent.doctor.finding import Check, Finding, ok, problem, warning
 from agent.doctor.kubectl import Kubectl
@@ -21,7 +21,7 @@ from agent.inject.cluster.client import Client
 from agent.model.address import Address
 from agent.proxy import command as envoy
 from agent.registry import client
-from agent.runtime.errors import Misconfigured, Permanent, PillionError
+from agent.runtime.errors import Misconfigured, Permanent, PillionError, Problem
 from agent.runtime.ports import is_free
 
 TESTED = (1, 40)
@@ -67,9 +67,14 @@ async def api(context: str, settings: Settings, environ: Mapping[str, str]) -> A
 @asynccontextmanager
 async def cluster(api: Api) -> AsyncIterator[tuple[Check, ...]]:
     """The checks of a cluster; what they ask for is remembered within the block."""
+    try:
+        module = importlib.import_module("agent.doctor.cluster")
+    except ImportError as error:
+        wrong = f"needs a library that is not installed ({error.name})"
+        raise Misconfigured([Problem("--kubernetes", wrong, "pip install 'pillion[kubernetes]'")]) from error
     documents = Documents(api)
     try:
-        yield Cluster(documents).checks()
+        yield module.Cluster(documents).checks()
     finally:
         await documents.close()
 
