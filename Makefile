@@ -59,7 +59,7 @@ format: venv ## put the code into its form
 docs: venv ## write the generated pages anew: settings, metrics, alert rules, dashboard, the charts' tables and copies
 	$(BIN)/python -m agent.config.docs docs/settings.md
 	$(BIN)/python -m agent.metrics.documents
-	$(BIN)/python -m charts.generated
+	$(BIN)/python -m tests.charts.generated
 
 bench: venv ## measure what an agent costs beside one service: memory and idle CPU
 	$(BIN)/python -m tests.bench.footprint

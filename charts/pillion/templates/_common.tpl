@@ -1,4 +1,4 @@
-{{/* Shared by the charts: copied from charts/scripts by `make docs`, not to be edited in a chart. */}}
+{{/* Shared by the charts: the original is that of the chart infrastructure, `make docs` copies it into the others. */}}
 
 {{/* An image by digest where there is one, else by tag. Wants {image, root, tag}: `tag` is taken where the image names none. */}}
 {{- define "common.image" -}}
@@ -195,8 +195,8 @@ metadata:
   labels: {{- .labels | nindent 4 }}
   annotations: {{- include "common.hook" (dict "on" "test" "weight" -5) | nindent 4 }}
 data:
-  check.py: |
-    {{- .root.Files.Get "files/check.py" | nindent 4 }}
+  check_addresses.py: |
+    {{- .root.Files.Get "files/check_addresses.py" | nindent 4 }}
 ---
 apiVersion: v1
 kind: Pod
@@ -214,7 +214,7 @@ spec:
   containers:
     - name: check
       {{- include "common.pull" .image | nindent 6 }}
-      command: [python, -I, -B, /hook/check.py]
+      command: [python, -I, -B, /hook/check_addresses.py]
       args: {{- toYaml .addresses | nindent 8 }}
       resources:
         requests: {cpu: 50m, memory: 32Mi}

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import check_addresses
+import consul_tokens
+import make_secrets
 import pytest
 import yaml
 
 from agent.demo import backing
-from charts.scripts import check, consul_tokens, make_secrets
 from tests.acl import AclConsul
 from tests.integration.charts import switches
 from tests.integration.charts.rendering import CHARTS, Helm, merged, one
@@ -256,7 +258,7 @@ def test_the_check_of_helm_test_sees_what_answers_and_names_what_does_not(
     shared_consul: backing.Consul, capsys: pytest.CaptureFixture[str]
 ) -> None:
     at = shared_consul.url
-    assert check.main([f"{at}/v1/status/leader", f"{at}/none=404", at.replace("http", "tcp")]) == 0
-    assert check.main([f"{at}/none"], patience=0) == 1
-    assert check.main([f"tcp://127.0.0.1:{backing.free_port()}"], patience=0) == 1
+    assert check_addresses.main([f"{at}/v1/status/leader", f"{at}/none=404", at.replace("http", "tcp")]) == 0
+    assert check_addresses.main([f"{at}/none"], patience=0) == 1
+    assert check_addresses.main([f"tcp://127.0.0.1:{backing.free_port()}"], patience=0) == 1
     assert "/none answered 404" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from charts import generated, values
+from tests.charts import generated, values
 from tests.integration.charts import switches
 from tests.integration.charts.rendering import (
     CHARTS,

@@ -10,12 +10,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import make_secrets
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from charts.scripts import make_secrets
 from tests.integration.charts.rendering import Helm, one
 from tests.unit.charts.cluster import Cluster
 

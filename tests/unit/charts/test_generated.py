@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from charts import generated, schema, values
+from tests.charts import generated, schema, values
 
 EXAMPLE = """
 # -- How many.

@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+import make_secrets
 import pytest
 
-from charts.scripts import make_secrets
 from tests.unit.charts.cluster import Cluster
 
 VALUES = "/api/v1/namespaces/infra/secrets/demo-values"

@@ -1,4 +1,4 @@
-"""What is written into the charts from elsewhere in the checkout: ``python -m charts.generated`` in its root.
+"""What is written into the charts from elsewhere in the checkout: ``python -m tests.charts.generated`` in its root.
 
 The table in each README and values.schema.json come from values.yaml's comments; scripts and the servers' configuration
 are copies, because a chart can only use files of its own folder.
@@ -8,21 +8,25 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from charts import schema, values
+from tests.charts import schema, values
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CHARTS = ("pillion", "infrastructure", "service")
 BEGIN = "<!-- values: made from values.yaml by `make docs`, not to be edited -->"
 END = "<!-- end of values -->"
 
+SHARED = "charts/infrastructure"
+"""Where the originals of what several charts have are."""
+
 COPIES: Mapping[str, str] = {
-    **{f"charts/{chart}/templates/_common.tpl": "charts/scripts/common.tpl" for chart in CHARTS},
-    **{f"charts/{chart}/files/check.py": "charts/scripts/check.py" for chart in CHARTS},
     **{
-        f"charts/{chart}/files/make_secrets.py": "charts/scripts/make_secrets.py"
-        for chart in ("infrastructure", "service")
+        f"charts/{chart}/{file}": f"{SHARED}/{file}"
+        for chart, files in {
+            "pillion": ("templates/_common.tpl", "files/check_addresses.py"),
+            "service": ("templates/_common.tpl", "files/check_addresses.py", "files/make_secrets.py"),
+        }.items()
+        for file in files
     },
-    "charts/infrastructure/files/consul_tokens.py": "charts/scripts/consul_tokens.py",
     "charts/infrastructure/files/backup-consul.sh": "compose/backup/consul.sh",
     "charts/infrastructure/files/backup-postgres.sh": "compose/backup/postgres.sh",
     "charts/infrastructure/files/roles.sh": "compose/postgres/roles.sh",

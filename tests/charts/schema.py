@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from charts.values import Value
+from tests.charts.values import Value
 
 DEFINITIONS: Mapping[str, Any] = {
     "port": {"type": "integer", "minimum": 1, "maximum": 65535},

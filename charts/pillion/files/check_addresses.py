@@ -1,4 +1,4 @@
-"""Whether addresses answer: ``python check.py http://HOST:PORT/PATH=200,307 tcp://HOST:PORT …``, for `helm test`.
+"""Whether addresses answer, for `helm test`: ``python check_addresses.py http://HOST:PORT/PATH=200,307 tcp://HOST:PORT``.
 
 Each is tried for a while, since what was just installed may still be starting. After ``=`` stand the statuses that are
 right; without any it is every one below 400.
