@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent.config.sections.kubernetes import Kubernetes
 from agent.config.settings import Settings
 from agent.inject import annotations, parts, resources
 from agent.inject import names as naming
@@ -65,7 +66,10 @@ def plan(
     }
     if problems:
         changes.pop("service.name")
-    effective, wrong = annotations.settled(read, Settings(injector=settings.injector), changes)
+    shared = Kubernetes(cluster=settings.kubernetes.cluster, namespaces=settings.kubernetes.namespaces)
+    effective, wrong = annotations.settled(
+        read, Settings(injector=settings.injector, kubernetes=shared), changes
+    )
     asked = effective.injector.resources
     found = Plan(
         effective, read.variables, read.own, naming.names(pod), ours, served.port, served.container,

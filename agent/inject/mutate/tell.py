@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.config import fields
+from agent.config.sections.kubernetes import Kubernetes
 from agent.config.sections.mesh import Tracing
 from agent.inject.mutate.volumes import CONFIG, CONSUL, OUTBOX, STATE
 from agent.inject.plan import Plan
@@ -50,7 +51,13 @@ def _defaults(plan: Plan) -> Iterator[tuple[str, str]]:
     if injector.tracing_sample != Tracing().sample and not plan.configured:
         yield variable("tracing.sample"), f"{injector.tracing_sample:.9f}".rstrip("0").rstrip(".") or "0"
     if injector.registry_mode != "agent" and not plan.configured:
-        yield "PILLION_REGISTRY_MODE", injector.registry_mode
+        yield variable("registry.mode"), injector.registry_mode
+    # What the injector knows of its cluster is the same for every pod in it.
+    kubernetes = plan.settings.kubernetes
+    if kubernetes.cluster != Kubernetes().cluster:
+        yield variable("kubernetes.cluster"), kubernetes.cluster
+    if kubernetes.namespaces:
+        yield variable("kubernetes.namespaces"), ",".join(kubernetes.namespaces)
 
 
 def _annotated(variables: Mapping[str, str]) -> dict[str, str]:

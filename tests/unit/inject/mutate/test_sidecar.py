@@ -2,8 +2,12 @@
 
 import pytest
 
+from agent.config.sections.kubernetes import Kubernetes
+from agent.config.settings import Settings
+from agent.inject.injection import inject
 from tests.pod_security import violations
 from tests.unit.inject.examples import outcome, pod, sidecar, told
+from tests.unit.inject.properties import OPTED_IN
 
 
 def test_it_is_a_native_sidecar_before_all_other_init_containers():
@@ -58,6 +62,14 @@ def test_what_the_injector_is_set_to_reaches_every_sidecar():
     assert found["PILLION_REGISTRY_MODE"] == "catalog"
     assert found["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://jaeger:4318"
     assert found["PILLION_TRACING_SAMPLE"] == "0.25"
+
+
+def test_what_the_injector_knows_of_its_cluster_reaches_every_sidecar():
+    cluster = Kubernetes(cluster="west", namespaces=("shop", "billing"))
+    found = inject(pod(), OPTED_IN, Settings(kubernetes=cluster)).pod["spec"]["initContainers"][0]
+    assert told(found)["PILLION_KUBERNETES_CLUSTER"] == "west"
+    assert told(found)["PILLION_KUBERNETES_NAMESPACES"] == "shop,billing"
+    assert not {"PILLION_KUBERNETES_CLUSTER", "PILLION_KUBERNETES_NAMESPACES"} & told(sidecar(pod())).keys()
 
 
 def test_a_file_of_settings_wins_over_the_injector_but_not_over_what_the_pod_must_be():
