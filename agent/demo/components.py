@@ -138,6 +138,13 @@ COMPONENTS = {
         Component("promtool", "promtool", "3.16.0", _of_prometheus("promtool")),
         Component("prometheus", "Prometheus", "3.16.0", _of_prometheus("prometheus")),
         Component(
+            "compose-v2",
+            "Compose 2",
+            "2.40.3",
+            GoProgram("github.com/docker/compose/v2/cmd"),
+            probe=("version",),
+        ),
+        Component(
             "alertmanager",
             "Alertmanager",
             "0.31.1",

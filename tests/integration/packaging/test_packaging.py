@@ -13,7 +13,7 @@ from tests.integration.packaging.builds import ROOT, Environment, environment, p
 SERVICES = ["inventory", "orders", "storefront"]
 IMAGE_ONLY = {"Dockerfile", "requirements.in"}
 """Beside the demo's services, but only for their container images."""
-MODULES = ["actionlint", "alertmanager", "consul", "helm", "jaeger", "prometheus"]
+MODULES = ["actionlint", "alertmanager", "compose-v2", "consul", "helm", "jaeger", "prometheus"]
 
 
 def complete(found: dict[str, object]) -> None:

@@ -59,6 +59,7 @@ def test_every_go_program_is_found_whose_version_is_that_of_its_module() -> None
         "helm.sh/helm/v3",
         "github.com/rhysd/actionlint",
         "github.com/prometheus/alertmanager",
+        "github.com/docker/compose/v2",
     }
     for name, version in here.items():
         assert any((name, f"v{version}") in pairwise(words) for words in modules), name
