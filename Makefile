@@ -23,6 +23,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 
 obtain: venv ## obtain the servers that the tests run (once, into ~/.cache/pillion)
 	$(BIN)/pillion demo --obtain tests
+	$(BIN)/python -m tests.kubernetes_schemas
 
 demo: venv ## start the whole system on this machine and walk through it, until Ctrl-C
 	$(BIN)/pillion demo
@@ -51,14 +52,16 @@ format: venv ## put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-docs: venv ## write the generated pages anew: settings, metrics, alert rules, dashboard
+docs: venv ## write the generated pages anew: settings, metrics, alert rules, dashboard, annotations
 	$(BIN)/python -m agent.config.docs docs/settings.md
 	$(BIN)/python -m agent.metrics.documents
+	$(BIN)/python -m agent.inject.docs docs/injection.md
 
 bench: venv ## measure what an agent costs beside one service: memory and idle CPU
 	$(BIN)/python -m tests.bench.footprint
 
-bench-inject: venv ## measure what one replica of the injector stands: time of a review, reviews a second, memory
+bench-inject: venv ## measure the injection: 1,000 Deployments offline; a replica's time of a review, rate, memory
+	$(BIN)/python -m tests.bench.inject
 	$(BIN)/python -m tests.bench.injector
 
 wheel: venv ## build dist/pillion-*.whl

@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+from rich.console import Console
 
 from agent.demo.components import cache
+from agent.demo.obtain import obtain
+from agent.demo.report import Report
 
 VERSIONS = {
     "1.29": "v1.29.6",
@@ -43,6 +46,8 @@ def validate(document: Mapping[str, Any], version: str = NEWEST) -> list[str]:
     Fields that it does not know are wrong. A ``List`` is checked item by item. null counts as left out, as it
     does for the API server. A custom resource is wrong, for its schema is not Kubernetes' own.
     """
+    if not isinstance(document, Mapping):
+        return [": is no mapping"]
     if document.get("kind") == "List":
         items = document.get("items") or []
         return [f"items.{n}.{line}" for n, item in enumerate(items) for line in validate(item, version)]
@@ -97,7 +102,8 @@ def _obtain(version: str, path: Path) -> None:
             "GOWORK": "off",
             "GOTOOLCHAIN": "local",
         }
-        argv = ["go", "mod", "download", "-json", f"k8s.io/kubernetes@{version}"]
+        go = obtain("go", Report(Console(stderr=True)))
+        argv = [str(go), "mod", "download", "-json", f"k8s.io/kubernetes@{version}"]
         said = subprocess.run(argv, check=False, capture_output=True, text=True, cwd=folder, env=environ)
         if said.returncode != 0:
             raise RuntimeError(f"{' '.join(argv)} failed: {said.stdout[-500:]}{said.stderr[-500:]}")

@@ -79,7 +79,7 @@ def ports(pod: Mapping[str, Any], also: Iterable[int]) -> Ports:
     """
     every = (*parts.containers(pod), *parts.init_containers(pod))
     named = [port.get("containerPort") for one in every for port in parts.ports(one)]
-    taken = {port for port in named if isinstance(port, int)} | set(also)
+    taken = {port for port in named if type(port) is int} | set(also)
     usual = Ports()
     chosen: dict[str, int] = {}
     for field, wanted in vars(usual).items():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.config.settings import Settings
-from agent.inject import annotations, parts
+from agent.inject import annotations, parts, resources
 from agent.inject import names as naming
 from agent.inject.options import PREFIX, Own
 from agent.inject.serving import Serving
@@ -33,6 +33,8 @@ class Plan:
     """The container that serves, else the first."""
     configured: bool
     """Whether a ConfigMap holds settings that only the sidecar sees."""
+    resources: Mapping[str, Mapping[str, str]]
+    """The sidecar's requests and limits."""
 
     @property
     def carries(self) -> bool:
@@ -64,11 +66,12 @@ def plan(
     if problems:
         changes.pop("service.name")
     effective, wrong = annotations.settled(read, Settings(injector=settings.injector), changes)
+    asked = effective.injector.resources
     found = Plan(
         effective, read.variables, read.own, naming.names(pod), ours, served.port, served.container,
-        bool(read.own.config),
+        bool(read.own.config), resources.fitted(asked, read.names),
     )  # fmt: skip
-    return found, [*problems, *wrong, *_free_ports(effective), *_resources(effective, read)]
+    return found, [*problems, *wrong, *_free_ports(effective), *resources.problems(asked, read.names)]
 
 
 def _name(pod: Mapping[str, Any], read: annotations.Read) -> tuple[str, list[Problem]]:
@@ -102,34 +105,3 @@ def _free_ports(settings: Settings) -> list[Problem]:
         for name, one in settings.upstreams.items()
         if one.port == 0
     ]
-
-
-_UNITS = {
-    "": 1.0, "m": 0.001, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
-}  # fmt: skip
-
-
-def amount(quantity: str) -> float:
-    """A quantity, whose form was checked, as a number of cores or bytes."""
-    number = quantity.rstrip("mkMGTi")
-    return float(number) * _UNITS[quantity.removeprefix(number)]
-
-
-def _resources(settings: Settings, read: annotations.Read) -> list[Problem]:
-    found = []
-    resources = settings.injector.resources
-    for kind, request, limit in (
-        ("cpu", resources.cpu_request, resources.cpu_limit),
-        ("memory", resources.memory_request, resources.memory_limit),
-    ):
-        both = {f"{kind}-request", f"{kind}-limit"} <= read.names
-        if both and request and limit and amount(request) > amount(limit):
-            found.append(
-                Problem(
-                    f"{PREFIX}{kind}-request",
-                    f"is {request}, more than {PREFIX}{kind}-limit",
-                    f"at most {limit}",
-                )
-            )
-    return found

@@ -61,5 +61,5 @@ def _tcp(pod: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
     for container in parts.containers(pod):
         for port in parts.ports(container):
             number, called = port.get("containerPort"), port.get("name") or ""
-            if port.get("protocol") in {None, "TCP"} and isinstance(number, int) and 0 < number < 65536:
+            if type(number) is int and 0 < number < 65536 and port.get("protocol") in (None, "TCP"):
                 yield container["name"], called if isinstance(called, str) else "", number

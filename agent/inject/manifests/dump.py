@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from agent.inject.manifests.load import WORDS
+from agent.inject.manifests.load import means_itself
 
 _TAG = "tag:yaml.org,2002:"
 _OURS = (
@@ -28,10 +28,13 @@ _OTHER = frozenset({"<<", "="})
 _BLOCK = re.compile(r"[^\s\x00-\x1f][^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]*", re.DOTALL)
 _TRAILING = re.compile(r"[ \t]+(\n|$)|\n\n$")
 
+_NOT_PRINTABLE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+"""What JSON may hold as it is, but YAML not."""
+
 
 def is_ambiguous(value: str) -> bool:
     """Whether some reader takes the text for something else when it has no quotes."""
-    return value in WORDS or value in _OTHER or bool(_NUMBERS.fullmatch(value))
+    return value in _OTHER or bool(_NUMBERS.fullmatch(value)) or not means_itself(value)
 
 
 @lru_cache(8192)
@@ -76,4 +79,5 @@ def as_yaml(value: Any) -> str:
 
 def as_json(value: Any) -> str:
     """The same as JSON, indented as kubectl does."""
-    return json.dumps(value, indent=4, ensure_ascii=False) + "\n"
+    written = json.dumps(value, indent=4, ensure_ascii=False)
+    return _NOT_PRINTABLE.sub(lambda one: f"\\u{ord(one[0]):04x}", written) + "\n"

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent.inject.manifests.load import InvalidError
+
 TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "Pod": (),
     "Deployment": ("spec", "template"),
@@ -82,14 +84,17 @@ def has_templates(api_version: str, kind: str) -> bool:
 
 
 def resources(document: dict[str, Any], place: tuple[str | int, ...] = ()) -> Iterator[Resource]:
-    """The resource that a document is, or those in it when it is a ``List``, also one of Lists."""
+    """The resource that a document is, or those in it when it is a ``List``, also one of Lists. Raises InvalidError."""
     items = document.get("items")
     if document.get("kind") != LIST or len(place) > 2 * DEEPEST:
         yield Resource(document, place)
-    elif isinstance(items, list):
-        for index, item in enumerate(items):
-            if isinstance(item, dict):
-                yield from resources(item, (*place, "items", index))
+        return
+    if not isinstance(items, list | None):
+        raise InvalidError("is a List whose items are no list")
+    for index, item in enumerate(items or []):
+        if not isinstance(item, dict):
+            raise InvalidError(f"is a List whose item {index} is no mapping")
+        yield from resources(item, (*place, "items", index))
 
 
 def template(value: object, way: tuple[str, ...]) -> dict[str, Any] | None:

@@ -54,7 +54,7 @@ _Loader: Any = type("_Loader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),),
 
 
 def compose(text: str) -> yaml.Node | None:
-    """The nodes of a text with one document; None when it is empty. Raises InvalidError."""
+    """The nodes of a text with one document; None when it is empty or null. Raises InvalidError."""
     try:
         node: yaml.Node | None = yaml.compose(text, _Loader)
     except yaml.MarkedYAMLError as error:
@@ -63,7 +63,12 @@ def compose(text: str) -> yaml.Node | None:
         raise InvalidError(_TOO_DEEP) from None
     except (yaml.YAMLError, ValueError):
         raise InvalidError("holds characters that YAML does not allow") from None
-    return node
+    return None if node is not None and is_null(node) else node
+
+
+def is_null(node: yaml.Node) -> bool:
+    """Whether a node means null, as that of a document with nothing in it does."""
+    return isinstance(node, yaml.ScalarNode) and node.tag == _PLAIN and WORDS.get(node.value, "") is None
 
 
 def from_json(written: str) -> dict[str, Any] | None:
@@ -203,7 +208,7 @@ def plain(written: str) -> str | int | float | bool | None:
         return written
     if _NOT_JSON.fullmatch(written):
         raise InvalidError(_INFINITE)
-    short = written.replace("_", "")
+    short = written if written[0] == "." else written.replace("_", "")
     if _INTEGER.fullmatch(short) and len(short) < 80:
         number = _whole(short)
         if -(2**63) <= number < 2**64:
@@ -212,6 +217,14 @@ def plain(written: str) -> str | int | float | bool | None:
         value = float(short)
         return value if math.isfinite(value) else written
     return written
+
+
+def means_itself(written: str) -> bool:
+    """Whether a scalar without quotes is the text that it looks like."""
+    try:
+        return plain(written) == written
+    except InvalidError:
+        return False
 
 
 def _whole(short: str) -> int:

@@ -19,7 +19,7 @@ def hooked(
         return container, []
     theirs = parts.variable(container, NAME)
     folder = plan.names.folder
-    if theirs is not None and "valueFrom" in theirs:
+    if theirs is not None and theirs.get("valueFrom") is not None:
         return container, [_left_alone(container["name"], folder)]
     env, warnings = listed(container, "env", added), []
     if theirs is not None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from agent.inject.mutate import tell
 from agent.inject.mutate.volumes import CONFIG, CONSUL, OUTBOX, STATE
-from agent.inject.plan import Plan, amount
+from agent.inject.plan import Plan
 
 USER = 65532
 """The image's own user and group; not root."""
@@ -28,7 +28,7 @@ def container(plan: Plan) -> dict[str, Any]:
         ],
         **_probes(plan),
         "lifecycle": {"preStop": {"exec": {"command": ["pillion", "drain", "--begin"]}}},
-        "resources": _resources(plan),
+        "resources": plan.resources,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,
@@ -55,22 +55,6 @@ def _probes(plan: Plan) -> dict[str, Any]:
         },
         "readinessProbe": {"httpGet": {"path": "/envoyz", "port": port}, "periodSeconds": 5},
     }
-
-
-def _resources(plan: Plan) -> dict[str, Any]:
-    given = plan.settings.injector.resources
-    found: dict[str, dict[str, str]] = {}
-    for kind, request, limit in (
-        ("cpu", given.cpu_request, given.cpu_limit),
-        ("memory", given.memory_request, given.memory_limit),
-    ):
-        if request:
-            # A limit below the usual request was meant: nobody can ask for more than the limit.
-            lower = limit if limit and amount(limit) < amount(request) else request
-            found.setdefault("requests", {})[kind] = lower
-        if limit:
-            found.setdefault("limits", {})[kind] = limit
-    return found
 
 
 def _mounts(plan: Plan) -> list[dict[str, Any]]:
