@@ -167,13 +167,13 @@ async def main(seconds: float) -> bool:
             await flat_out(connections, body, 1)
             used = cpu(pid)
             times = sorted(await steady(connections, body, seconds))
-            used = (cpu(pid) - used) / seconds * 100
+            used = (cpu(pid) - used) / len(times) * 1000
             most = await flat_out(connections, body, seconds)
             p99, resident = times[int(len(times) * 0.99)], memory(pid)
     sys.stdout.write(
         f"a review of {len(body)} bytes over {CONNECTIONS} connections, {seconds:g} s each\n"
         f"  at {RATE}/s: p50 {statistics.median(times):.1f} ms, p99 {p99:.1f} ms (at most {P99:g}), "
-        f"longest {times[-1]:.1f} ms, {used:.0f} % of a core\n"
+        f"longest {times[-1]:.1f} ms, {used:.2f} ms of CPU each\n"
         f"  flat out: {most:.0f} reviews/s (at least {RATE})\n"
         f"  memory: {resident:.1f} MB (at most {RESIDENT:g})\n"
     )
