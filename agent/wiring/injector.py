@@ -72,7 +72,9 @@ async def injector(
             module = importlib.import_module("agent.wiring.sweep")
             name = settings.kubernetes.pod or environ.get("POD_NAME") or host
             own = module.Own(name, access.own_namespace(folder))
-            sweep = await stack.enter_async_context(module.sweep(settings, client, own, board, made.sweeps))
+            sweep = await stack.enter_async_context(
+                module.sweep(settings, client, own, board, Sweeps(made.collectors))
+            )
         yield made.story(sweep)
 
 
@@ -83,10 +85,9 @@ class Injector:
         self._settings = settings
         self._client = client
         self._board = board
-        self._collectors = CollectorRegistry()
-        ProcessCollector(registry=self._collectors)
-        self._metrics = Metrics(self._collectors)
-        self.sweeps = Sweeps(self._collectors)
+        self.collectors = CollectorRegistry()
+        ProcessCollector(registry=self.collectors)
+        self._metrics = Metrics(self.collectors)
         self._metrics.ready.set_function(lambda: float(self._ready()[0]))
         self._cells = Cells()
         self._tls = Tls()
@@ -107,7 +108,7 @@ class Injector:
         health, metrics = self._settings.admin.health, self._settings.admin.metrics
         return Plain(
             self._ready,
-            self._collectors,
+            self.collectors,
             health=Address.parse(health) if health else None,
             metrics=Address.parse(metrics) if metrics else None,
         )

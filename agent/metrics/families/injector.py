@@ -73,7 +73,7 @@ LOOKED = Metric(
     "When the sweep last looked without a failure, in seconds since unix epoch.",
     Unit.SECONDS,
     where=Where.INJECTOR,
-    meaning="0 in a replica that does not lead, or never looked.",
+    meaning="0 in a replica that does not lead, or never looked. Only with `registry_mode: catalog`.",
 )
 
 ALL = (REVIEWS, DURATION, EXPIRES, READY, ISSUED, REPAIRS, FAILURES, SWEPT, LOOKED)
