@@ -89,8 +89,8 @@ async def agents(helm: Helm, tmp_path: Path) -> AsyncIterator[tuple[Agents, Proc
 
 
 LEFT = 90.0
-"""Seconds until a node that left is out of the catalogue. At once, but what a client still sends of its services while it
-leaves puts them back, until the leader's next look at all members: one a minute."""
+"""Seconds until a node that left is out of the catalogue. At once, but what a client still sends of its services while
+it leaves puts them back, until the leader's next look at all members: one a minute."""
 
 
 async def test_a_sidecar_registers_at_its_nodes_client_and_is_gone_when_that_ends_in_order(
