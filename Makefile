@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs bench bench-inject bench-kubernetes wheel image lock clean clean-cache
+.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs bench bench-inject bench-offline bench-kubernetes wheel image lock clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 
 obtain: venv ## obtain the servers that the tests run (once, into ~/.cache/pillion)
 	$(BIN)/pillion demo --obtain tests
+	$(BIN)/python -m tests.kubernetes_schemas
 
 demo: venv ## start the whole system on this machine and walk through it, until Ctrl-C
 	$(BIN)/pillion demo
@@ -56,10 +57,11 @@ format: venv ## put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-docs: venv ## write the generated pages anew: settings, metrics, alert rules, dashboard, the charts' tables and copies
+docs: venv ## write the generated pages anew: settings, metrics, alert rules, dashboard, annotations, the charts' tables and copies
 	$(BIN)/python -m agent.config.docs docs/settings.md
 	$(BIN)/python -m agent.metrics.documents
 	$(BIN)/python -m tests.charts.generated
+	$(BIN)/python -m agent.inject.docs docs/injection.md
 
 bench: venv ## measure what an agent costs beside one service: memory and idle CPU
 	$(BIN)/python -m tests.bench.footprint
@@ -71,6 +73,9 @@ bench-kubernetes: venv ## measure on a real Kubernetes what a sidecar adds to a 
 	$(BIN)/python -m tests.compose.standins
 	$(PYTEST) tests/kubernetes/test_start.py tests/kubernetes/test_rolling.py
 	@sed -n '/^## /,$$p' build/kubernetes-report.md
+
+bench-offline: venv ## measure how long the offline injection of 1,000 Deployments takes
+	$(BIN)/python -m tests.bench.inject
 
 wheel: venv ## build dist/pillion-*.whl
 	$(BIN)/python -m build --wheel

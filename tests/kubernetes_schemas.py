@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+from rich.console import Console
 
 from agent.demo.components import cache
+from agent.demo.obtain import obtain
+from agent.demo.report import Report
 
 VERSIONS = {
     "1.29": "v1.29.6",
@@ -99,7 +102,8 @@ def _obtain(version: str, path: Path) -> None:
             "GOWORK": "off",
             "GOTOOLCHAIN": "local",
         }
-        argv = ["go", "mod", "download", "-json", f"k8s.io/kubernetes@{version}"]
+        go = obtain("go", Report(Console(stderr=True)))
+        argv = [str(go), "mod", "download", "-json", f"k8s.io/kubernetes@{version}"]
         said = subprocess.run(argv, check=False, capture_output=True, text=True, cwd=folder, env=environ)
         if said.returncode != 0:
             raise RuntimeError(f"{' '.join(argv)} failed: {said.stdout[-500:]}{said.stderr[-500:]}")

@@ -13,10 +13,10 @@ from agent.cli.errors import FAILED
 from agent.config import sources
 from agent.config.disk import LocalDisk
 from agent.config.place import Place
+from agent.config.settings import Settings
 from agent.doctor import report
 from agent.doctor.examine import examine
 from agent.doctor.finding import Finding, Level, ok, problem, warning
-from agent.doctor.kubectl import Kubectl
 from agent.runtime.errors import Misconfigured
 from agent.wiring import doctor
 
@@ -31,7 +31,9 @@ COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
     help="File of settings. Default: PILLION_CONFIG, else ./pillion.yaml where it exists.",
 )
 @click.option(
-    "--kubernetes", is_flag=True, help="Look at a cluster of Kubernetes instead of this machine, by kubectl."
+    "--kubernetes",
+    is_flag=True,
+    help="Look at a cluster of Kubernetes instead of this machine: by kubectl, in a pod by its service account.",
 )
 @click.option(
     "--context",
@@ -51,13 +53,17 @@ def command(config: Path | None, kubernetes: bool, context: str, as_json: bool) 
     """
     if context and not kubernetes:
         raise click.UsageError("--context is of --kubernetes")
-    findings = asyncio.run(_cluster(context)) if kubernetes else _machine(config)
+    if kubernetes:
+        settings = sources.load({}, os.environ, config, LocalDisk()).settings
+        findings = asyncio.run(_cluster(context, settings))
+    else:
+        findings = _machine(config)
     show(findings, as_json)
     return 0 if report.is_well(findings) else FAILED
 
 
-async def _cluster(context: str) -> Sequence[Finding]:
-    async with doctor.cluster(Kubectl(context)) as checks:
+async def _cluster(context: str, settings: Settings) -> Sequence[Finding]:
+    async with doctor.api(context, settings, os.environ) as api, doctor.cluster(api) as checks:
         return await examine(checks)
 
 

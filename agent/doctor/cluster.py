@@ -88,8 +88,10 @@ class Cluster:
         findings = []
         for one in webhooks.ours(await self._documents.all(CONFIGURATIONS)):
             for place in webhooks.services([one])[:1]:
-                path = f"/api/v1/namespaces/{place.namespace}/secrets/{objects.name(one)}-ca"
-                findings.append(authority.matching(one, await self._documents.one(path)))
+                path = f"/api/v1/namespaces/{place.namespace}/secrets/{objects.name(one)}"
+                made = await self._documents.one(f"{path}-ca")
+                given = None if made else await self._documents.one(f"{path}-tls")
+                findings += [authority.matching(one, made or given), authority.serving(given, self._now())]
         return findings
 
     async def _answers(self) -> Iterable[Finding]:
@@ -118,12 +120,22 @@ class Cluster:
     async def _consul(self) -> Iterable[Finding]:
         told = await self._told()
         daemons = await self._documents.all("/apis/apps/v1/daemonsets")
-        findings = [*registry.mode(told), *registry.agents(told, daemons)]
+        lease = await self._lease() if told.mode == "catalog" else None
+        sweep = registry.sweep(told, lease, self._now())
+        findings = [*registry.mode(told), *registry.agents(told, daemons), *sweep]
         place = told.service
         if place is None:
             return [*findings, *registry.servers(told, None, ())]
         found = registry.servers(told, await self._service(place), await self._slices(place))
         return [*findings, *found]
+
+    async def _lease(self) -> Object | None:
+        """The Lease by which one of the injectors leads; it is called like the webhook configuration."""
+        for one in webhooks.ours(await self._documents.all(CONFIGURATIONS)):
+            for place in webhooks.services([one])[:1]:
+                path = f"/apis/coordination.k8s.io/v1/namespaces/{place.namespace}/leases/{objects.name(one)}"
+                return await self._documents.one(path)
+        return None
 
     async def _pods(self) -> list[Pod]:
         return [Pod(one) for one in await self._documents.all("/api/v1/pods")]

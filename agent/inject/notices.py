@@ -27,6 +27,8 @@ def notices(pod: Mapping[str, Any], plan: Plan, said: frozenset[str]) -> Iterato
         yield (
             f"terminationGracePeriodSeconds is {grace}: below {SHORTEST} requests in flight may be cut at the end"
         )
+    if pod["spec"].get("resources"):
+        yield "the pod's own resources (spec.resources) hold for the sidecar too: they must leave room for it"
     box = plan.settings.outbox
     if plan.own.outbox_database_secret and not (box.tables or box.changes or plan.own.config):
         yield f"{PREFIX}outbox-database-secret is there, but {PREFIX}outbox-config names no tables: nothing is relayed"

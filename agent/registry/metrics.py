@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry
 
 from agent.metrics import make
+from agent.metrics.families import injector
 from agent.metrics.families import registry as declared
 
 
@@ -16,6 +17,14 @@ class Reads:
         self.instances = make.gauge(declared.INSTANCES, registry)
         self.stale = make.gauge(declared.STALE, registry)
         self.left_out = make.gauge(declared.LEFT_OUT, registry)
+
+
+class Sweeps:
+    """What the injector counts of the sweep."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.removed = make.counter(injector.SWEPT, registry)
+        self.looked = make.gauge(injector.LOOKED, registry)
 
 
 class Metrics(Reads):

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
 
 from agent.registry import remains, virtual
 from agent.registry.client import Client
+from agent.registry.metrics import Sweeps
 from agent.registry.remains import Remains
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
@@ -53,15 +56,20 @@ class Sweep:
         cluster: str,
         own: str,
         health: Health,
+        metrics: Sweeps,
         interval: float = 20.0,
+        wall: Callable[[], float] = time.time,
     ) -> None:
-        """``cluster`` as ``kubernetes.cluster``; ``own`` is this pod's uid, empty outside; ``interval`` in seconds."""
+        """``cluster`` as ``kubernetes.cluster``; ``own`` is this pod's uid, empty where it is not
+        known; ``interval`` in seconds; ``wall`` is the clock of the metric."""
         self._client = client
         self._pods = pods
         self._leads = leads
         self._cluster = cluster
         self._own = own
         self._health = health
+        self._metrics = metrics
+        self._wall = wall
         self._interval = interval
         self._before = Remains()
         self._backoff = Backoff(min(1.0, interval), interval)
@@ -83,6 +91,7 @@ class Sweep:
         """One look; the seconds until the next."""
         if not self._leads.value:
             self._before = Remains()
+            self._metrics.looked.set(0)
             self._health.ok("another one leads")
             return self._interval
         try:
@@ -92,6 +101,7 @@ class Sweep:
             log.warning("sweep.failed", error=str(error))
             self._health.degraded(f"what dead pods left in Consul is not removed: {error}")
             return self._backoff.next(error.delay if isinstance(error, Transient) else None)
+        self._metrics.looked.set(self._wall())
         self._backoff.reset()
         return self._interval
 
@@ -120,12 +130,14 @@ class Sweep:
             if not self._leads.value:
                 return
             await self._client.strike(place.node, place.instance)
+            self._metrics.removed.labels("instance").inc()
             log.info("sweep.removed", node=place.node, instance=_shown(place.instance))
             await asyncio.sleep(PAUSE)
         for node in sorted(due.empty)[:MOST]:
             # A pod may have come to the node meanwhile; one that comes in this very moment registers again.
             if self._leads.value and not await self._client.on_node(node):
                 await self._client.strike(node)
+                self._metrics.removed.labels("node").inc()
                 log.info("sweep.node_removed", node=node)
                 await asyncio.sleep(PAUSE)
 

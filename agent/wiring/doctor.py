@@ -1,23 +1,27 @@
 """What `pillion doctor` looks at: this machine as an agent would find it, or a cluster of Kubernetes."""
 
 import asyncio
+import importlib
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.demo import components
 from agent.doctor.api import Api
-from agent.doctor.cluster import Cluster
 from agent.doctor.documents import Documents
 from agent.doctor.finding import Check, Finding, ok, problem, warning
+from agent.doctor.kubectl import Kubectl
+from agent.inject.cluster import access, errors
+from agent.inject.cluster.client import Client
 from agent.model.address import Address
 from agent.proxy import command as envoy
 from agent.registry import client
-from agent.runtime.errors import Misconfigured, Permanent, PillionError
+from agent.runtime.errors import Misconfigured, Permanent, PillionError, Problem
 from agent.runtime.ports import is_free
 
 TESTED = (1, 40)
@@ -33,12 +37,44 @@ def machine(settings: Settings, place: Place) -> tuple[Check, ...]:
     )
 
 
+class Inside:
+    """The API server as a pod reaches it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def get(self, path: str) -> Any:
+        """See ``agent.doctor.api.Api``."""
+        try:
+            return await self._client.ask(path)
+        except errors.Absent:
+            return None
+
+
+@asynccontextmanager
+async def api(context: str, settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[Api]:
+    """The way to the API server: in a pod by its service account, elsewhere and with a ``context`` by kubectl.
+
+    Raises Misconfigured where there is neither.
+    """
+    if context or not environ.get("KUBERNETES_SERVICE_HOST"):
+        yield Kubectl(context)
+        return
+    async with Client(access.in_cluster(environ, Path(settings.webhook.account_dir))) as client:
+        yield Inside(client)
+
+
 @asynccontextmanager
 async def cluster(api: Api) -> AsyncIterator[tuple[Check, ...]]:
     """The checks of a cluster; what they ask for is remembered within the block."""
+    try:
+        module = importlib.import_module("agent.doctor.cluster")
+    except ImportError as error:
+        wrong = f"needs a library that is not installed ({error.name})"
+        raise Misconfigured([Problem("--kubernetes", wrong, "pip install 'pillion[kubernetes]'")]) from error
     documents = Documents(api)
     try:
-        yield Cluster(documents).checks()
+        yield module.Cluster(documents).checks()
     finally:
         await documents.close()
 

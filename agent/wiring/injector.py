@@ -29,6 +29,7 @@ from agent.inject.server import Leaving, Server
 from agent.inject.version import Version, lower
 from agent.inject.webhook import Webhook
 from agent.model.address import Address
+from agent.registry.metrics import Sweeps
 from agent.runtime.component import Component
 from agent.runtime.health import Board, State
 from agent.runtime.latest import Latest
@@ -64,12 +65,17 @@ async def injector(
     folder = Path(settings.webhook.account_dir)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Client(access.in_cluster(environ, folder)))
+        made = Injector(settings, client, board)
         sweep: tuple[Component, ...] = ()
-        if settings.registry.mode == "catalog":
+        # What sidecars are told decides; an injector that is told so itself sweeps too.
+        if "catalog" in {settings.injector.registry_mode, settings.registry.mode}:
             module = importlib.import_module("agent.wiring.sweep")
-            own = settings.webhook.namespace or access.own_namespace(folder)
-            sweep = await stack.enter_async_context(module.sweep(settings, client, own, host, board))
-        yield Injector(settings, client, board).story(sweep)
+            name = settings.kubernetes.pod or environ.get("POD_NAME") or host
+            own = module.Own(name, access.own_namespace(folder))
+            sweep = await stack.enter_async_context(
+                module.sweep(settings, client, own, board, Sweeps(made.collectors))
+            )
+        yield made.story(sweep)
 
 
 class Injector:
@@ -79,9 +85,9 @@ class Injector:
         self._settings = settings
         self._client = client
         self._board = board
-        self._collectors = CollectorRegistry()
-        ProcessCollector(registry=self._collectors)
-        self._metrics = Metrics(self._collectors)
+        self.collectors = CollectorRegistry()
+        ProcessCollector(registry=self.collectors)
+        self._metrics = Metrics(self.collectors)
         self._metrics.ready.set_function(lambda: float(self._ready()[0]))
         self._cells = Cells()
         self._tls = Tls()
@@ -102,7 +108,7 @@ class Injector:
         health, metrics = self._settings.admin.health, self._settings.admin.metrics
         return Plain(
             self._ready,
-            self._collectors,
+            self.collectors,
             health=Address.parse(health) if health else None,
             metrics=Address.parse(metrics) if metrics else None,
         )

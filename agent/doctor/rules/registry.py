@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from agent.doctor.finding import Finding, absent, ok, problem, warning
@@ -11,6 +12,8 @@ from agent.doctor.rules.objects import Object
 
 HTTP = frozenset({8500, 8501})
 """Ports of Consul's HTTP interface."""
+STANDS = 60.0
+"""Seconds without a renewal after which nobody leads; clocks may differ by some of them."""
 _SERVICE = re.compile(r"([a-z0-9-]{1,63})\.([a-z0-9-]{1,63})(?:\.svc(?:\.[a-z0-9.-]+)?)?\.?")
 
 
@@ -73,6 +76,26 @@ def agents(told: Told, daemons: Sequence[Object]) -> list[Finding]:
         todo = f"kubectl -n {namespace} get pods -o wide: sidecars on these nodes can't register until it is back."
         return [problem("consul.agents", subject, f"{there} of {wanted} are ready ({names})", todo)]
     return [ok("consul.agents", subject, f"{there} of {wanted} are ready ({names})")]
+
+
+def sweep(told: Told, lease: Object | None, now: float) -> list[Finding]:
+    """``consul.sweep``: whether an injector leads, which removes what dead pods left; ``now`` since the epoch."""
+    subject = "the sweep of what dead pods leave in Consul"
+    if told.mode != "catalog":
+        return [absent("consul.sweep", subject, "Consul's agents do that")]
+    todo = (
+        "See the injector's pods and their logs (leader, sweep): until one leads, dead pods stay registered."
+    )
+    if lease is None:
+        return [problem("consul.sweep", subject, "no injector ever led", todo)]
+    try:
+        renewed = datetime.fromisoformat(objects.text(lease, "spec", "renewTime")).timestamp()
+    except (ValueError, OverflowError):
+        renewed = 0.0
+    holder = objects.text(lease, "spec", "holderIdentity")
+    if not holder or now - renewed > STANDS:
+        return [problem("consul.sweep", subject, "no injector leads now", todo)]
+    return [ok("consul.sweep", subject, f"{holder} leads")]
 
 
 def servers(told: Told, service: Object | None, slices: Sequence[Object]) -> list[Finding]:

@@ -77,4 +77,7 @@ def _all(files: Sequence[File], change: Change) -> Done:
 def _between(before: str, after: str) -> str:
     """What makes one stream of two."""
     end = "" if not before or before.endswith("\n") else "\n"
+    if after.lstrip().startswith("%"):
+        # A directive stands before the line --- of its document, and behind the end of the one before.
+        return f"{end}...\n"
     return end if after.startswith("---") else f"{end}---\n"

@@ -59,4 +59,21 @@ FAILURES = Metric(
     where=Where.INJECTOR,
 )
 
-ALL = (REVIEWS, DURATION, EXPIRES, READY, ISSUED, REPAIRS, FAILURES)
+SWEPT = Metric(
+    "pillion_sweep_removed_total",
+    Kind.COUNTER,
+    "What dead pods had left in Consul and the sweep removed.",
+    labels={"what": one_of("instance", "node")},
+    where=Where.INJECTOR,
+    meaning="Only with `registry_mode: catalog`. An orderly stop leaves nothing, so these are kills and lost nodes.",
+)
+LOOKED = Metric(
+    "pillion_sweep_last_look_seconds",
+    Kind.GAUGE,
+    "When the sweep last looked without a failure, in seconds since unix epoch.",
+    Unit.SECONDS,
+    where=Where.INJECTOR,
+    meaning="0 in a replica that does not lead, or never looked. Only with `registry_mode: catalog`.",
+)
+
+ALL = (REVIEWS, DURATION, EXPIRES, READY, ISSUED, REPAIRS, FAILURES, SWEPT, LOOKED)

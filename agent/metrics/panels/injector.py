@@ -60,6 +60,18 @@ INJECTOR = Part(
             "In the last hour.",
         ),
         Panel(
+            "Removed from Consul",
+            (
+                Target(
+                    ask.gathered(
+                        "sum", "job, service, what", ask.increase(injector.SWEPT, *SELECTED, over="1h")
+                    ),
+                    "{{what}}",
+                ),
+            ),
+            "What dead pods had left, in the last hour; in catalog mode.",
+        ),
+        Panel(
             "Failures of the API server",
             (
                 Target(

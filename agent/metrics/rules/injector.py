@@ -83,4 +83,18 @@ ALL = (
         ),
         why="Each replica writes it once at a start, and at a rotation.",
     ),
+    Rule(
+        "PillionSweepStands",
+        values=(f"time() - {ask.gathered('max', SERVICE, ask.select(injector.LOOKED))}",),
+        holds="> 300",
+        wait="2m",
+        severity=Severity.WARNING,
+        summary=f"Nobody removes from Consul what dead pods of {on(SERVICE)} left",
+        description=(
+            "No replica has looked for it in five minutes. Instances whose pods were killed stay listed as passing; "
+            "callers try them and go on to others."
+        ),
+        do="Read the log of the replicas: `sweep.failed` and `leader.changed` say what the others answered.",
+        why="A look comes every 20 seconds; a change of the leader takes less than a minute.",
+    ),
 )

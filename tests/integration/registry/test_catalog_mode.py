@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from agent.config.settings import Settings
 from agent.demo import backing
 from agent.model.registration import ServiceHealth
 from agent.registry import client
+from agent.registry.metrics import Sweeps
 from agent.registry.sweep import Sweep
 from agent.runtime.errors import Transient
 from agent.runtime.health import Board
@@ -84,6 +86,7 @@ class Sweeping:
         self.pods = pods
         self.leads = Latest(True)
         self.board = Board(lambda: 0.0)
+        self.metrics = Sweeps(CollectorRegistry())
         self.sweep = Sweep(
             consul,
             pods,
@@ -91,8 +94,15 @@ class Sweeping:
             cluster=cluster,
             own=pods.own,
             health=self.board.of("sweep"),
+            metrics=self.metrics,
             interval=0.2,
         )
+
+    @property
+    def removed(self) -> tuple[float, float]:
+        """Instances and nodes."""
+        count = self.metrics.removed
+        return count.labels("instance")._value.get(), count.labels("node")._value.get()
 
     @property
     def detail(self) -> str:
@@ -248,12 +258,13 @@ async def test_after_sigkill_the_instance_stays_without_a_sweep_and_goes_with_on
     await asyncio.sleep(3)  # three times what a TTL would have been
     assert view.statuses() == ["passing"]
     pods = Pods(settings)
-    async with sweeping(settings, pods):
+    async with sweeping(settings, pods) as made:
         await looks(pods, 3)
         assert view.statuses() == ["passing"], "its pod lives"
         pods.uids.discard(settings.kubernetes.pod_uid)
         await until(lambda: view.entries() == [])
         await until(lambda: nodes(shared_consul.url, settings.kubernetes.cluster) == [])
+        await until(lambda: made.removed == (1, 1))
 
 
 async def test_the_living_and_other_clusters_and_nodes_of_consuls_own_are_left_alone(

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from agent.config.settings import Settings
 from agent.registry import client, login
+from agent.registry.metrics import Sweeps
 from agent.registry.sweep import Sweep
 from agent.runtime.errors import Permanent, Transient
 from agent.runtime.health import Board
@@ -215,7 +217,15 @@ async def test_the_sweep_needs_no_more_than_an_agents_rights(guarded: AclConsul,
 
         async with client.connect(made.registry) as consul:
             health, cluster = Board(lambda: 0.0).of("sweep"), made.kubernetes.cluster
-            sweep = Sweep(consul, Nobody(), Latest(True), cluster=cluster, own="me", health=health)
+            sweep = Sweep(
+                consul,
+                Nobody(),
+                Latest(True),
+                cluster=cluster,
+                own="me",
+                health=health,
+                metrics=Sweeps(CollectorRegistry()),
+            )
             for _ in range(4):
                 await sweep.turn()
         assert guarded.status(made.service.name) == []

@@ -11,8 +11,8 @@ IMAGE = "registry.example.com/pillion:0.2.0"
 
 
 @cache
-def authority(subject: str = "one", days: int = 365) -> str:
-    """A CA certificate as Kubernetes holds it: base64 of PEM. Its key is thrown away."""
+def authority(subject: str = "one", days: int = 365, ca: bool = True) -> str:
+    """A certificate that signed itself, as Kubernetes holds it: base64 of PEM. Its key is thrown away."""
     with TemporaryDirectory() as folder:
         made = Path(folder) / "ca.pem"
         argv = [
@@ -26,7 +26,7 @@ def authority(subject: str = "one", days: int = 365) -> str:
             "-nodes",
         ]
         argv += ["-keyout", str(Path(folder) / "key.pem"), "-out", str(made), "-days", str(days)]
-        argv += ["-subj", f"/CN={subject}", "-addext", "basicConstraints=critical,CA:TRUE"]
+        argv += ["-subj", f"/CN={subject}", "-addext", f"basicConstraints=critical,CA:{str(ca).upper()}"]
         subprocess.run(argv, check=True, capture_output=True)
         return base64.b64encode(made.read_bytes()).decode()
 

@@ -110,9 +110,9 @@ async def test_a_cluster_in_order_has_nothing_wrong_and_is_asked_for_each_thing_
     assert {id_ for id_, level in found.items() if level in {Level.WARNING, Level.PROBLEM}} == set()
     assert set(found) == {
         "kubernetes.version", "kubernetes.nodes", "webhook.present", "webhook.failure-policy", "webhook.ca",
-        "webhook.ca-secret", "webhook.service", "injection.namespaces", "injection.missing", "sidecars.native",
-        "sidecars.ready", "sidecars.version", "jobs.end", "services.bypass", "consul.mode", "consul.agents",
-        "consul.service",
+        "webhook.ca-secret", "webhook.certificate", "webhook.service", "injection.namespaces",
+        "injection.missing", "sidecars.native", "sidecars.ready", "sidecars.version", "jobs.end",
+        "services.bypass", "consul.mode", "consul.agents", "consul.sweep", "consul.service",
     }  # fmt: skip
     assert len(world.asked) == len(set(world.asked))
 

@@ -3,6 +3,7 @@
 import base64
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from agent.doctor.rules.pods import Pod
 from agent.doctor.rules.registry import Told
 from tests.unit.doctor import objects as made
 
-NOW = time.time()
+NOW = time.time() + 3600.0
 DAY = 86400.0
 
 
@@ -91,22 +92,23 @@ def test_somebody_must_answer_behind_the_webhooks_service(
 
 
 @pytest.mark.parametrize(
-    ("bundle", "at", "level", "words"),
+    ("bundle", "days", "level", "words"),
     [
-        (None, NOW, Level.PROBLEM, "there is none"),
-        ("", NOW, Level.PROBLEM, "there is none"),
-        ("bm90aGluZw==", NOW, Level.PROBLEM, "holds no CA"),
-        ("***", NOW, Level.PROBLEM, "holds no CA"),
-        (made.authority(), NOW, Level.OK, "valid for"),
-        (made.authority(), NOW + 400 * DAY, Level.PROBLEM, "valid now"),
-        (made.authority(), NOW - 2 * DAY, Level.PROBLEM, "valid now"),
-        (made.authority(), NOW + 361 * DAY, Level.WARNING, "was not replaced"),
+        (None, 0, Level.PROBLEM, "there is none"),
+        ("", 0, Level.PROBLEM, "there is none"),
+        ("bm90aGluZw==", 0, Level.PROBLEM, "holds no cert"),
+        ("***", 0, Level.PROBLEM, "holds no cert"),
+        ("one", 0, Level.OK, "valid for"),
+        ("one", 400, Level.PROBLEM, "valid now"),
+        ("one", -2, Level.PROBLEM, "valid now"),
+        ("one", 361, Level.WARNING, "was not replaced"),
     ],
 )
 def test_the_ca_of_the_webhook_must_be_there_and_valid(
-    bundle: str | None, at: float, level: Level, words: str
+    bundle: str | None, days: int, level: Level, words: str
 ) -> None:
-    found = only(authority.bundle(made.configuration(bundle), at))
+    text = made.authority("one") if bundle == "one" else bundle
+    found = only(authority.bundle(made.configuration(text), NOW + days * DAY))
     assert (found.level, words in found.found) == (level, True)
 
 
@@ -119,22 +121,57 @@ def test_of_an_old_ca_and_its_successor_one_that_is_valid_is_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "level"),
+    ("keys", "level"),
     [
         (None, Level.NOT_APPLICABLE),
-        ({"ca.crt": made.authority()}, Level.OK),
-        ({"ca.crt": made.authority("another")}, Level.PROBLEM),
-        ({"former": made.authority("another"), "ca.crt": made.authority()}, Level.OK),
-        ({"tls.key": "c2VjcmV0"}, Level.PROBLEM),
-        ({}, Level.PROBLEM),
+        (("one",), Level.OK),
+        (("another",), Level.PROBLEM),
+        (("another", "one"), Level.OK),
+        (("c2VjcmV0",), Level.PROBLEM),
+        ((), Level.PROBLEM),
     ],
 )
-def test_the_ca_of_the_webhook_must_be_the_one_that_signs(data: dict[str, str] | None, level: Level) -> None:
+def test_the_ca_of_the_webhook_must_be_the_one_that_signs(keys: tuple[str, ...] | None, level: Level) -> None:
+    data = {one: made.authority(one) if one in {"one", "another"} else one for one in keys or ()}
     metadata = {"name": "pillion-injector-ca", "namespace": "pillion"}
-    secret = None if data is None else {"metadata": metadata, "data": data}
-    found = authority.matching(made.configuration(made.authority()), secret)
+    secret = None if keys is None else {"metadata": metadata, "data": data}
+    found = authority.matching(made.configuration(made.authority("one")), secret)
     assert only([found]).level is level
     assert "c2VjcmV0" not in str(found)
+
+
+def test_a_certificate_that_signs_for_itself_is_taken_as_a_ca_like_the_api_server_does() -> None:
+    leaf = made.authority("leaf", ca=False)
+    assert only(authority.bundle(made.configuration(leaf), NOW)).level is Level.OK
+    secret = {"metadata": {"name": "x", "namespace": "pillion"}, "data": {"tls.crt": leaf, "ca.crt": leaf}}
+    assert only([authority.matching(made.configuration(leaf), secret)]).level is Level.OK
+
+
+@pytest.mark.parametrize(("days", "level"), [(0, Level.OK), (361, Level.WARNING), (400, Level.PROBLEM)])
+def test_a_certificate_that_somebody_else_puts_into_a_secret_must_be_valid(days: int, level: Level) -> None:
+    secret = {"data": {"tls.crt": made.authority("leaf", ca=False)}}
+    assert only([authority.serving(secret, NOW + days * DAY)]).level is level
+    assert only([authority.serving(None, NOW)]).level is Level.NOT_APPLICABLE
+    assert only([authority.serving({"data": {"tls.crt": "c2VjcmV0"}}, NOW)]).level is Level.PROBLEM
+
+
+@pytest.mark.parametrize(
+    ("spec", "level"),
+    [
+        (None, Level.PROBLEM),
+        ({"holderIdentity": "i-1", "renewTime": "now"}, Level.OK),
+        ({"holderIdentity": "", "renewTime": "now"}, Level.PROBLEM),
+        ({"holderIdentity": "i-1", "renewTime": "2026-01-01T00:00:00.000000Z"}, Level.PROBLEM),
+        ({"holderIdentity": "i-1", "renewTime": "?"}, Level.PROBLEM),
+        ({"holderIdentity": "i-1"}, Level.PROBLEM),
+    ],
+)
+def test_in_catalogue_mode_an_injector_must_lead(spec: dict[str, str] | None, level: Level) -> None:
+    if spec and spec.get("renewTime") == "now":
+        spec = {**spec, "renewTime": datetime.fromtimestamp(NOW - 5, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+    lease = None if spec is None else {"spec": spec}
+    assert only(registry.sweep(CATALOG, lease, NOW)).level is level
+    assert only(registry.sweep(AGENT, lease, NOW)).level is Level.NOT_APPLICABLE
 
 
 def test_namespaces_that_opted_in_are_named_and_words_that_say_nothing_too() -> None:
@@ -376,6 +413,8 @@ def test_no_shape_of_an_object_makes_a_rule_fail(every: list[dict[str, Any]]) ->
         webhooks.services([one])
         authority.bundle(one, NOW)
         authority.matching(one, one)
+        authority.serving(one, NOW)
+        registry.sweep(CATALOG, one, NOW)
         told(one)
         versions.cluster(one)
     versions.nodes(known)

@@ -1,5 +1,7 @@
 """Files of manifests as one stream."""
 
+import yaml
+
 from agent.config.settings import Settings
 from agent.inject.injection import Verdict
 from agent.inject.manifests.offline import File, injected, uninjected
@@ -71,6 +73,14 @@ def test_files_become_one_stream_whatever_their_ends():
         File("e", "# e"),
     ]
     assert injected(files, [], Settings()).text == "a: 1\n---\nb: 2\n---\nc: 3\n---\n# e"
+
+
+def test_a_file_that_begins_with_a_directive_stays_readable():
+    text = injected([File("a", "a: 1\n"), File("b", "%YAML 1.1\n---\nb: 2\n")], [], Settings()).text
+    assert list(yaml.safe_load_all(text)) == [{"a": 1}, {"b": 2}]
+    assert [entry.verdict for entry in injected([File("c", text)], [], Settings()).entries] == [
+        Verdict.SKIPPED
+    ] * 2
 
 
 def test_a_stream_that_is_too_long_is_refused():

@@ -1,0 +1,88 @@
+"""Pods that are not what Kubernetes would take."""
+
+import pytest
+
+from agent.inject.injection import Verdict
+from tests.unit.inject.examples import outcome, pod
+
+APP = {"name": "app"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"containers": None}, "spec.containers is missing or empty; allowed: a list of containers"),
+        ({"containers": {}}, "spec.containers is missing or empty"),
+        ({"containers": {"name": "app"}}, "spec.containers is a mapping; allowed: a list"),
+        ({"containers": ["app"]}, "spec.containers[0] is 'app'; allowed: a mapping"),
+        (
+            {"containers": [{"image": "x"}]},
+            "spec.containers[0].name is empty; allowed: a text that is not empty",
+        ),
+        (
+            {"containers": [APP, APP]},
+            "spec.containers[1].name is 'app' again; allowed: a name for each container",
+        ),
+        ({"initContainers": [APP]}, "spec.initContainers[0].name is 'app' again"),
+        ({"volumes": [{}]}, "spec.volumes[0].name is empty"),
+        (
+            {"containers": [{**APP, "env": [{"name": "A", "value": 1}]}]},
+            "env[0].value is 1; allowed: a text; write it in",
+        ),
+        (
+            {"containers": [{**APP, "env": {"A": "1"}}]},
+            "spec.containers[0].env is a mapping; allowed: a list",
+        ),
+        ({"containers": [{**APP, "ports": [80]}]}, "spec.containers[0].ports[0] is 80; allowed: a mapping"),
+        ({"containers": [{**APP, "volumeMounts": [{}]}]}, "volumeMounts[0].mountPath is empty"),
+        (
+            {"containers": [{**APP, "lifecycle": []}]},
+            "spec.containers[0].lifecycle is a list; allowed: a mapping",
+        ),
+        (
+            {"containers": [{**APP, "lifecycle": {"preStop": "x"}}]},
+            "lifecycle.preStop is 'x'; allowed: a mapping",
+        ),
+        ({"containers": [{**APP, "livenessProbe": 1}]}, "spec.containers[0].livenessProbe is 1"),
+        (
+            {"terminationGracePeriodSeconds": "30"},
+            "spec.terminationGracePeriodSeconds is '30'; allowed: a whole number",
+        ),
+        (
+            {"containers": [{"name": f"c{n}"} for n in range(1001)]},
+            "spec.containers has 1001 entries; allowed: at most",
+        ),
+    ],
+)
+def test_each_place_is_named_with_what_is_allowed(spec, said):
+    found = outcome(pod(spec=spec))
+    assert found.verdict is Verdict.REFUSED
+    assert said in "\n".join(map(str, found.problems))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ([], "metadata is a list; allowed: a mapping"),
+        ({"labels": []}, "metadata.labels is a list"),
+        ({"labels": {"a": 1}}, "a is 1; allowed: a text; write it in quotes"),
+        (
+            {"annotations": {"pillion.dev/port": 8000}},
+            "pillion.dev/port is 8000; allowed: a text; write it in quotes",
+        ),
+    ],
+)
+def test_labels_and_our_annotations_are_texts(metadata, said):
+    found = outcome({**pod(), "metadata": metadata})
+    assert said in "\n".join(map(str, found.problems))
+
+
+def test_annotations_of_others_are_their_matter():
+    one = pod()
+    one["metadata"]["annotations"] = {"other.example/x": 1}
+    assert outcome(one).verdict is Verdict.INJECTED
+
+
+@pytest.mark.parametrize("thing", [None, [], "pod", 1])
+def test_what_is_no_pod_is_refused(thing):
+    assert outcome(thing).verdict is Verdict.REFUSED
