@@ -7,6 +7,6 @@ All of that is pure: pods come in as plain data, nothing is read and nobody is a
 
 Around it is the webhook: ``server`` listens, ``reviews`` reads and writes what the API server asks and gets,
 ``webhook`` stands between them and the injection, ``namespaces`` knows the defaults; ``certificates`` and ``cluster``
-are folders of their own, ``version`` refuses old clusters, ``leader`` and ``pods`` are for what only one replica may do.
-``rights`` is all that the injector may do in a cluster, as data.
+are folders of their own, ``version`` refuses old clusters, ``leader`` and ``pods`` are for what only one replica may
+do. ``rights`` is all that the injector may do in a cluster, as data.
 """
