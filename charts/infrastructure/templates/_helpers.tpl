@@ -82,3 +82,45 @@ secret:
 emptyDir: {}
 {{- end }}
 {{- end }}
+
+{{/*
+A Job that looks whether the volume of backups can be written. With most storage classes a claim waits for its first pod, and `helm install --wait`
+for the claim; the first backup may be hours away. Its name changes with what it is, as a Job can't be changed. Wants {root, part, image, user, group}.
+*/}}
+{{- define "infrastructure.volume" -}}
+{{- $labels := include "infrastructure.labels" (dict "root" .root "part" .part) -}}
+{{- $spec := include "infrastructure.volumePod" . -}}
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ include "infrastructure.name" .root }}-{{ .part }}s-{{ sha256sum $spec | trunc 8 }}
+  labels: {{- $labels | nindent 4 }}
+spec:
+  backoffLimit: 4
+  activeDeadlineSeconds: 600
+  template:
+    metadata:
+      labels: {{- include "infrastructure.podLabels" (dict "root" .root "part" .part) | nindent 8 }}
+    spec:
+      {{- $spec | nindent 6 }}
+{{- end }}
+
+{{- define "infrastructure.volumePod" -}}
+restartPolicy: Never
+automountServiceAccountToken: false
+{{ include "common.scheduling" (dict "root" .root "values" dict) }}
+{{ include "common.user" (dict "user" .user "group" .group) }}
+containers:
+  - name: volume
+    {{- include "common.pull" (dict "image" .image "root" .root "tag" "") | nindent 4 }}
+    command: [sh, -c, 'test -w /backups || { echo "user {{ .user }} may not write to the volume of backups" >&2; exit 1; }']
+    resources:
+      requests: {cpu: 10m, memory: 16Mi}
+      limits: {memory: 64Mi}
+    {{- include "common.confined" . | nindent 4 }}
+    volumeMounts:
+      - {name: backups, mountPath: /backups}
+volumes:
+  - name: backups
+    persistentVolumeClaim: {claimName: {{ include "infrastructure.name" .root }}-{{ .part }}s}
+{{- end }}

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import ssl
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -105,3 +106,15 @@ def test_a_password_needs_no_escape_and_a_key_is_what_consul_takes() -> None:
     for _ in range(50):
         assert re.fullmatch(r"[A-Za-z0-9]{32}", make_secrets.password())
     assert len(base64.b64decode(make_secrets.key(), validate=True)) == 32
+
+
+def test_a_cluster_whose_ca_lacks_an_extension_is_trusted_as_kubernetes_own_clients_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = ssl.create_default_context()
+    made.verify_flags |= ssl.VERIFY_X509_STRICT  # the default of Python 3.13
+    monkeypatch.setattr(ssl, "create_default_context", lambda **_: made)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    make_secrets.cluster()
+    assert not made.verify_flags & ssl.VERIFY_X509_STRICT

@@ -184,3 +184,15 @@ def test_the_page_lists_every_right_with_its_reason() -> None:
         ]
         assert right.why in row
         assert right.named in row
+
+
+def test_a_ca_without_the_extension_for_key_usage_is_trusted_as_kubernetes_own_clients_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = ssl.create_default_context()
+    made.verify_flags |= ssl.VERIFY_X509_STRICT  # the default of Python 3.13
+    monkeypatch.setattr(ssl, "create_default_context", lambda **_: made)
+    found = access.Access("https://a", ca_file=str(tmp_path))
+    context = found.tls()
+    assert isinstance(context, ssl.SSLContext)
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
