@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs bench bench-inject bench-offline bench-kubernetes wheel image lock clean clean-cache
+.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs bench bench-inject bench-kubernetes wheel image lock clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,16 +66,14 @@ docs: venv ## write the generated pages anew: settings, metrics, alert rules, da
 bench: venv ## measure what an agent costs beside one service: memory and idle CPU
 	$(BIN)/python -m tests.bench.footprint
 
-bench-inject: venv ## measure what one replica of the injector stands: time of a review, reviews a second, memory
+bench-inject: venv ## measure the injection: 1,000 Deployments offline; a replica's time of a review, rate, memory
+	$(BIN)/python -m tests.bench.inject
 	$(BIN)/python -m tests.bench.injector
 
 bench-kubernetes: venv ## measure on a real Kubernetes what a sidecar adds to a pod's start, and what a rolling update loses
 	$(BIN)/python -m tests.compose.standins
 	$(PYTEST) tests/kubernetes/test_start.py tests/kubernetes/test_rolling.py
 	@sed -n '/^## /,$$p' build/kubernetes-report.md
-
-bench-offline: venv ## measure how long the offline injection of 1,000 Deployments takes
-	$(BIN)/python -m tests.bench.inject
 
 wheel: venv ## build dist/pillion-*.whl
 	$(BIN)/python -m build --wheel

@@ -1,7 +1,8 @@
 """The difference of two documents as a JSON Patch (RFC 6902)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
+from itertools import takewhile
 from typing import Any
 
 
@@ -39,8 +40,13 @@ def _mappings(before: Mapping[str, Any], after: Mapping[str, Any], path: str) ->
 
 
 def _lists(before: Sequence[Any], after: Sequence[Any], path: str) -> Iterator[dict[str, Any]]:
+    same_begin = _identical(zip(before, after, strict=False))
+    rest = min(len(before), len(after)) - same_begin
+    same_end = min(rest, _identical(zip(reversed(before), reversed(after), strict=False)))
+    before = before[same_begin : len(before) - same_end]
+    after = after[same_begin : len(after) - same_end]
     matcher = SequenceMatcher(None, _keys(before), _keys(after), autojunk=False)
-    shift = 0
+    shift = same_begin
     for what, start, end, first, last in matcher.get_opcodes():
         here = start + shift
         if what == "equal":
@@ -52,6 +58,11 @@ def _lists(before: Sequence[Any], after: Sequence[Any], path: str) -> Iterator[d
         for offset, value in enumerate(after[first:last]):
             yield {"op": "add", "path": f"{path}/{here + offset}", "value": value}
         shift += (last - first) - (end - start)
+
+
+def _identical(pairs: Iterable[tuple[Any, Any]]) -> int:
+    """How many pairs from the first on are one and the same object: what the injection only took over."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs))
 
 
 def _keys(items: Sequence[Any]) -> list[str]:

@@ -36,14 +36,14 @@ CERTIFICATES = (
     ),
     Right(
         SECRETS,
-        ("get", "list", "watch", "update"),
+        ("list", "watch", "update"),
         "All replicas sign with the CA in this Secret and replace it at half its life.",
         named="webhook.secret",
         own=True,
     ),
     Right(
         CONFIGURATIONS,
-        ("get", "list", "watch", "patch"),
+        ("list", "watch", "patch"),
         "The CA is written into the injector's own webhook configuration, and again when somebody takes it out.",
         named="webhook.configuration",
     ),

@@ -8,7 +8,7 @@ import structlog
 from agent.inject.cluster.client import Client
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
-from agent.runtime.errors import Permanent, Transient
+from agent.runtime.errors import Permanent, PillionError
 from agent.runtime.health import Health
 from agent.runtime.latest import Latest
 
@@ -37,10 +37,12 @@ class Version:
             try:
                 said = str((await self._client.ask("/version")).get("gitVersion", ""))
                 break
-            except Transient as error:
+            except (
+                PillionError
+            ) as error:  # also a refusal: an API server that has just started knows no roles yet
                 self._health.degraded(str(error))
-                log.warning("cluster.away", error=str(error))
-                await asyncio.sleep(backoff.next(error.delay))
+                log.warning("cluster.unknown", error=str(error))
+                await asyncio.sleep(backoff.next(getattr(error, "delay", None)))
         check(said)
         log.info("cluster.known", version=said)
         self._known.set(said)

@@ -116,7 +116,8 @@ class ControlPlane:
             while True:
                 try:
                     await client.get(NAMESPACES, "default")
-                    break
+                    if await client._whole("GET", "/readyz") == b"ok":  # its own roles are there, too
+                        break
                 except PillionError as error:
                     if time.monotonic() > ends or self._processes[-1].poll() is not None:
                         raise AssertionError(

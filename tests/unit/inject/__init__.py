@@ -1,1 +1,1 @@
-"""Injection into Kubernetes pods."""
+"""Tests of inject."""

@@ -169,7 +169,7 @@ def test_rights_become_the_rules_of_two_roles() -> None:
     assert {
         "apiGroups": ["admissionregistration.k8s.io"],
         "resources": ["mutatingwebhookconfigurations"],
-        "verbs": ["get", "list", "watch", "patch"],
+        "verbs": ["list", "watch", "patch"],
         "resourceNames": ["c"],
     } in cluster
 
