@@ -37,7 +37,10 @@ resources:
   requests: {storage: {{ .storage.size }}}
 {{- end }}
 
-{{/* Who may reach a component's ports, where that is limited. Wants {root, part, ports}; `own` lists ports between pods of Consul. */}}
+{{/*
+Who may reach a component's ports, where that is limited. Wants {root, part, ports}; `own` lists ports between pods of Consul. With
+`anyone` true the ports are everybody's: what comes by a port of the node may come with the node's address.
+*/}}
 {{- define "infrastructure.policy" -}}
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -51,9 +54,11 @@ spec:
   ingress:
     - ports:
         {{- range .ports }}
-        - {port: {{ . }}}
+        - {{ kindIs "map" . | ternary . (dict "port" .) | toJson }}
         {{- end }}
+      {{- if not .anyone }}
       from: {{- .root.Values.networkPolicy.from | default (list (dict "namespaceSelector" dict)) | toYaml | nindent 8 }}
+      {{- end }}
     {{- with .own }}
     - ports: {{- toYaml . | nindent 8 }}
       from:

@@ -164,6 +164,23 @@ def test_a_part_that_is_switched_off_leaves_nothing(helm: Helm) -> None:
     assert helm.render("infrastructure", {part: {"enabled": False} for part in parts}) == []
 
 
+def test_policies_leave_open_the_ports_of_each_service_and_nothing_else(helm: Helm) -> None:
+    sources = [{"podSelector": {"matchLabels": {"a": "b"}}}]
+    values = merged(FULL, {"networkPolicy": {"enabled": True, "from": sources}})
+    policies = {
+        one["metadata"]["name"]: one["spec"]
+        for one in helm.render("infrastructure", values)
+        if one["kind"] == "NetworkPolicy"
+    }
+    ports = {"consul-server": [8500, 8600, 8600], "jaeger": [4318, 16686], "nats": [4222], "postgres": [5432]}
+    for name, numbers in ports.items():
+        first = policies[f"infrastructure-{name}"]["ingress"][0]
+        assert [port["port"] for port in first["ports"]] == numbers
+        assert first["from"] == sources
+    # What comes by the node's port may come with the node's address, which no selector names.
+    assert policies["infrastructure-consul-client"]["ingress"][0] == {"ports": [{"port": 8500}]}
+
+
 def test_a_restore_never_starts_by_itself(helm: Helm) -> None:
     rendered = helm.render("infrastructure", FULL)
     for server in ("postgres", "consul"):
