@@ -32,6 +32,9 @@ class Pods(Protocol):
     async def living(self) -> frozenset[str]:
         """The uids of all pods in all namespaces that have not ended (phase neither Succeeded nor Failed).
 
+        A pod on a lost node stays in Kubernetes, told to end and never seen to: whether that is a life is the
+        implementer's to say.
+
         Asked of the API server itself, not of a cache that may be behind: an instance whose pod it lacks is
         removed. Raises Transient when that can't be known now, never returns a part.
         """

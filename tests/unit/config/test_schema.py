@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 
-from agent.config import fields, units, values
+from agent.config import document, fields, units, values
 from agent.config.problems import Report
 from agent.config.schema import schema
 from agent.config.shapes import Number
@@ -62,14 +62,15 @@ def test_loader_and_schema_refuse_the_same_documents(content):
 
 @settings(suppress_health_check=[HealthCheck.too_slow], max_examples=100, deadline=None)
 @given(DOCUMENTS)
+@example({"registry": {"address": "0E0"}})  # a number to YAML 1.2, which the dump does not know
 def test_reading_by_sections_and_reading_the_whole_find_the_same_problems(content):
     """The loader walks sections to keep origins; the shape of everything read at once is the same rule."""
-    report = Report()
-    from_document(yaml.safe_dump(content), "p.yaml", report)
-    whole = Report()
-    values.read(fields.shape(), yaml.safe_load(yaml.safe_dump(content)), "", whole)
+    report, text = Report(), yaml.safe_dump(content)
+    from_document(text, "p.yaml", report)
     strip = lambda problems: sorted(problem.key for problem in problems)  # noqa: E731
     if not any(problem.key == "p.yaml" for problem in report.problems):
+        whole = Report()
+        values.read(fields.shape(), document.parse(text), "", whole)
         assert strip(report.problems) == strip(whole.problems)
 
 
