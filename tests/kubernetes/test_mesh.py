@@ -126,7 +126,9 @@ def test_a_job_completes_because_its_sidecar_ends_with_it(world: World) -> None:
 def _called(world: World, url: str, headers: dict[str, str]) -> Any:
     """Status, headers and body of what a pod in the mesh gets from a URL."""
     name = f"call-{uuid.uuid4().hex[:6]}"
-    body = pods.spec(world.images.full("pillion"), ["python", "-c", GET, url, json.dumps(headers), str(FLUSH)])
+    body = pods.spec(
+        world.images.full("pillion"), ["python", "-c", GET, url, json.dumps(headers), str(FLUSH)]
+    )
     world.kube.apply(pods.pod(pods.metadata(name, SHOP, labels=CALLER), body))
     try:
         until(f"{name} ends", lambda: _ended(world, name), 90)
