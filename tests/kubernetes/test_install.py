@@ -27,7 +27,8 @@ def test_every_pod_of_the_charts_is_ready_and_none_had_to_start_again(world: Wor
             states = [*status.get("initContainerStatuses", ()), *status["containerStatuses"]]
             restarts = sum(one["restartCount"] for one in states)
             world.record.row([name, ", ".join(one["name"] for one in states), restarts])
-            if not ready(pod) or (restarts and namespace == SHOP):
+            well = ready(pod) or status["phase"] == "Succeeded"
+            if not well or (restarts and namespace == SHOP):
                 wrong.append(f"{namespace}/{name}: {json.dumps(status['conditions'])[:400]}")
     assert wrong == []
 
@@ -54,7 +55,8 @@ def test_the_api_server_takes_every_manifest_of_the_charts(world: World) -> None
         said = world.kube(
             "apply", "--dry-run=server", "--namespace", namespace, "--filename=-", given=text, both=True
         )
-        lines = said.strip().splitlines()
+        # What helm made lacks the annotation by which `kubectl apply` knows what it wrote before.
+        lines = [line for line in said.strip().splitlines() if "last-applied-configuration" not in line]
         assert [line for line in lines if "(server dry run)" not in line] == []
         assert len(lines) == len([one for one in yaml.safe_load_all(text) if one])
         count += len(lines)

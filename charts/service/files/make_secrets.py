@@ -153,7 +153,7 @@ def _refusal(verb: str, place: tuple[str, str], status: int, answer: Any) -> str
 def cluster() -> Call:
     """The API of the cluster that this pod runs in, as the pod's service account."""
     context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-    # Python 3.13 asks of a CA what many clusters' own lack, such as the extension for key usage; clients in Go do not.
+    # Python 3.13 and later ask of a CA what many clusters' own lack, such as the extension for key usage.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], int(os.environ["KUBERNETES_SERVICE_PORT"])
 

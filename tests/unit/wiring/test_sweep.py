@@ -26,6 +26,6 @@ async def test_leader_and_sweep_are_there_in_catalogue_mode_only_and_stop_before
 ) -> None:
     async with injector(settings(tmp_path, mode), POD, "host", Board(lambda: 0.0)) as story:
         names = [part.name for part in story]
-    assert names[-1] == "leaving"
-    assert (names[-3:-1] == ["leader", "sweep"]) is sweeps
+    assert names[-2:] == ["settled", "leaving"]
+    assert (names[-4:-2] == ["leader", "sweep"]) is sweeps
     assert ("sweep" in names) is sweeps
