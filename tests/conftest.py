@@ -2,9 +2,11 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from agent.demo import backing
@@ -70,6 +72,17 @@ def shared_postgres(server_folder: Path) -> Iterator[backing.Postgres]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+async def own_database(shared_postgres: backing.Postgres) -> AsyncIterator[str]:
+    """The URL of an empty database in it that is gone afterwards: what is left there would keep a role that all share."""
+    name = f"own_{uuid.uuid4().hex[:12]}"
+    admin = await asyncpg.connect(shared_postgres.url)
+    await admin.execute(f"CREATE DATABASE {name}")
+    yield f"{shared_postgres.url.rpartition('/')[0]}/{name}"
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
 
 
 @pytest.fixture(scope="session")

@@ -14,18 +14,13 @@ from tests.waiting import until
 
 
 async def test_the_event_of_a_traced_request_carries_its_traceparent(
-    mesh: Mesh, shared_postgres: backing.Postgres, shared_nats: backing.Nats, shared_jaeger: backing.Jaeger
+    own_database: str, mesh: Mesh, shared_nats: backing.Nats, shared_jaeger: backing.Jaeger
 ) -> None:
-    database = f"story_{uuid.uuid4().hex[:8]}"
-    admin = await asyncpg.connect(shared_postgres.url)
-    await admin.execute(f"CREATE DATABASE {database}")
-    await admin.close()
-    url = f"postgresql://postgres@127.0.0.1:{shared_postgres.port}/{database}"
-    connection = await asyncpg.connect(url)
+    connection = await asyncpg.connect(own_database)
     await connection.execute("CREATE TABLE orders (id serial PRIMARY KEY, item text NOT NULL)")
 
     stream = f"s{uuid.uuid4().hex[:8]}"
-    (mesh.folder / "database").write_text(url)
+    (mesh.folder / "database").write_text(own_database)
     settings: dict[str, Any] = {
         "service": {"routes": []},
         "tracing": {"endpoint": shared_jaeger.endpoint, "sample": 1},
@@ -36,7 +31,7 @@ async def test_the_event_of_a_traced_request_carries_its_traceparent(
         },
     }
     (mesh.folder / "database").chmod(0o600)
-    environ = {"DATABASE_URL": url.replace("postgresql://", "postgresql+psycopg://")}
+    environ = {"DATABASE_URL": own_database.replace("postgresql://", "postgresql+psycopg://")}
     writer = mesh.service("orders", app="writer:app", settings=settings, environ=environ, label="writer")
     assert (await _pillion(writer, "outbox", "init"))[0] == 0
     assert (await _pillion(writer, "outbox", "init"))[0] == 0

@@ -42,16 +42,11 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(mesh: Mesh, shared_postgres: backing.Postgres, shared_nats: backing.Nats) -> Scene:
-    database = f"metrics_{uuid.uuid4().hex[:8]}"
-    admin = await asyncpg.connect(shared_postgres.url)
-    await admin.execute(f"CREATE DATABASE {database}")
-    await admin.close()
-    url = f"postgresql://postgres@127.0.0.1:{shared_postgres.port}/{database}"
-    service = await asyncpg.connect(url)
+async def scene(own_database: str, mesh: Mesh, shared_nats: backing.Nats) -> Scene:
+    service = await asyncpg.connect(own_database)
     await service.execute("CREATE TABLE orders (id serial PRIMARY KEY, item text NOT NULL)")
     file = mesh.folder / "database"
-    file.write_text(url)
+    file.write_text(own_database)
     file.chmod(0o600)
     stream = f"s{uuid.uuid4().hex[:8]}"
     outbox_settings = {
