@@ -76,7 +76,7 @@ def shared_postgres(server_folder: Path) -> Iterator[backing.Postgres]:
 
 @pytest.fixture
 async def own_database(shared_postgres: backing.Postgres) -> AsyncIterator[str]:
-    """The URL of an empty database in it that is gone afterwards: what is left there would keep a role that all share."""
+    """The URL of an empty database in it, gone afterwards: one that is left keeps a role that all share."""
     name = f"own_{uuid.uuid4().hex[:12]}"
     admin = await asyncpg.connect(shared_postgres.url)
     await admin.execute(f"CREATE DATABASE {name}")
