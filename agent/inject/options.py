@@ -45,6 +45,13 @@ class Own(Section, frozen=True):
             form="folders with : between them",
         ),
     ] = ""
+    proxy: Annotated[
+        bool,
+        about(
+            "Give the applications HTTP_PROXY and NO_PROXY, in both cases. `false` leaves them out, for containers "
+            "that take their own from envFrom; explicit ports of upstreams remain."
+        ),
+    ] = True
     config: Annotated[
         str,
         about(

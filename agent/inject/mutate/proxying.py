@@ -5,6 +5,7 @@ from typing import Any
 
 from agent.inject import parts
 from agent.inject.mutate.marker import Container, listed
+from agent.inject.options import PREFIX
 from agent.inject.plan import Plan
 from agent.model.direct import LOCAL, METADATA
 
@@ -27,7 +28,8 @@ def proxied(container: dict[str, Any], plan: Plan, added: Container) -> tuple[di
             added.env.append(name)
 
     pod_ip = _pod_ip(container)
-    give(pod_ip, valueFrom={"fieldRef": {"fieldPath": "status.podIP"}})
+    if plan.own.proxy:
+        give(pod_ip, valueFrom={"fieldRef": {"fieldPath": "status.podIP"}})
     for name, value in _pairs(plan, pod_ip):
         both = (name, name.lower())
         if theirs := [one for one in both if parts.variable(container, one) is not None]:
@@ -36,6 +38,10 @@ def proxied(container: dict[str, Any], plan: Plan, added: Container) -> tuple[di
             continue
         for one in both:
             give(one, value=value)
+    if (
+        replacing := [one for one in added.env if one.isupper() and one.endswith("_PROXY")]
+    ) and container.get("envFrom"):
+        warnings.append(_unseen(container["name"], replacing))
     if plan.carries:
         ports = sorted({*plan.upstreams.values(), plan.ports.outbound})
         give("PILLION_CARRY_PORTS", value=",".join(map(str, ports)))
@@ -54,6 +60,8 @@ def _pod_ip(container: dict[str, Any]) -> str:
 
 
 def _pairs(plan: Plan, pod_ip: str) -> Iterator[tuple[str, str]]:
+    if not plan.own.proxy:
+        return
     yield "HTTP_PROXY", f"http://{plan.settings.proxy.outbound}"
     yield "NO_PROXY", ",".join([*LOCAL, f"$({pod_ip})", *KUBERNETES, *METADATA])
 
@@ -64,4 +72,12 @@ def _kept(container: str, theirs: str, name: str) -> str:
     return (
         f"container {container} sets {theirs} itself, which is kept: it should name localhost, 127.0.0.1, the pod's "
         f"address and the API server, or requests to them go through the sidecar"
+    )
+
+
+def _unseen(container: str, names: list[str]) -> str:
+    """``env`` wins over ``envFrom``, and what a ConfigMap or a Secret holds is not seen from here."""
+    return (
+        f"container {container} takes variables from envFrom: where {' or '.join(names)} is among them, it is "
+        f'replaced by the sidecar\'s; {PREFIX}proxy: "false" leaves ours out'
     )

@@ -113,6 +113,7 @@ ANNOTATIONS = st.fixed_dictionaries(
         "pillion.dev/meta-team": st.sampled_from(["x", "$(HOST_IP)", "a\"b'c"]),
         "pillion.dev/carry": st.sampled_from(["true", "no"]),
         "pillion.dev/pythonpath": st.sampled_from(["", "/app:/lib", "$(HOME)"]),
+        "pillion.dev/proxy": st.sampled_from(["true", "false"]),
         "pillion.dev/config": st.just("settings"),
         "pillion.dev/outbox-database-secret": st.just("database"),
         "pillion.dev/outbox-config": st.just("changes: [{table: orders}]"),
