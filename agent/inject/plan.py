@@ -32,8 +32,6 @@ class Plan:
     """The service's; 0: outbound only."""
     application: str
     """The container that serves, else the first."""
-    configured: bool
-    """Whether a ConfigMap holds settings that only the sidecar sees."""
     resources: Mapping[str, Mapping[str, str]]
     """The sidecar's requests and limits."""
 
@@ -73,7 +71,7 @@ def plan(
     asked = effective.injector.resources
     found = Plan(
         effective, read.variables, read.own, naming.names(pod), ours, served.port, served.container,
-        bool(read.own.config), resources.fitted(asked, read.names),
+        resources.fitted(asked, read.names),
     )  # fmt: skip
     return found, [*problems, *wrong, *_free_ports(effective), *resources.problems(asked, read.names)]
 
