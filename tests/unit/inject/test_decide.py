@@ -86,3 +86,29 @@ def test_what_is_skipped_says_why(one, said):
 @pytest.mark.parametrize("name", ["kube-system", "kube-public", "kube-node-lease"])
 def test_the_clusters_own_namespaces_are_left_alone(name):
     assert outcome(pod(), Namespace(name, {"pillion.dev/inject": "enabled"})).verdict is Verdict.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"hostNetwork": True}, "(hostNetwork)"),
+        ({"os": {"name": "windows"}}, "Windows"),
+        ({"initContainers": [{"name": "linkerd-proxy", "restartPolicy": "Always"}]}, "another mesh"),
+    ],
+)
+def test_who_asks_in_vain_is_told_and_who_did_not_ask_itself_is_not(spec, said):
+    (sentence,) = outcome(pod(labels={"pillion.dev/inject": "true"}, spec=spec)).unmet
+    assert sentence.startswith("Pillion gives this pod no sidecar, though its label asks for one: it ")
+    assert said in sentence
+    assert outcome(pod(spec=spec)).unmet == ()
+
+
+def test_who_has_a_sidecar_or_gets_it_from_another_injector_is_told_nothing():
+    asks = {"pillion.dev/inject": "true"}
+    others = (
+        pod(labels=asks, annotations={"injected": "anything"}),
+        pod(labels=asks, spec={"initContainers": [{"name": "pillion", "restartPolicy": "Always"}]}),
+        pod(labels={**asks, "pillion.dev/revision": "canary"}),
+    )
+    for one in others:
+        assert (outcome(one).verdict, outcome(one).unmet) == (Verdict.SKIPPED, ())
