@@ -8,13 +8,10 @@ from agent.config.sections.kubernetes import Kubernetes
 from agent.config.settings import Settings
 from agent.inject import annotations, parts, resources
 from agent.inject import names as naming
-from agent.inject.options import PREFIX, Own
+from agent.inject.options import NAME_LABELS, PREFIX, Own
 from agent.inject.serving import Serving
 from agent.model.names import is_service
 from agent.runtime.errors import Problem
-
-NAME_LABELS = ("app.kubernetes.io/name", "app")
-"""Labels that name the service where no annotation does."""
 
 
 @dataclass(frozen=True)

@@ -71,10 +71,10 @@ def test_a_secret_in_a_manifest_is_refused_and_not_repeated(secret):
     assert "hunter2" not in found.reason
 
 
-@pytest.mark.parametrize("name", [one.name for one in options()])
-def test_any_annotation_may_sit_on_the_namespace_as_a_default(name):
+@pytest.mark.parametrize("name", [one.name for one in options() if one.name != "service"])
+def test_any_annotation_but_the_services_name_may_sit_on_the_namespace_as_a_default(name):
     text = {
-        "service": "stock", "port": "81", "versions": "v3", "routes": "/r", "health-path": "/h", "tags": "t",
+        "port": "81", "versions": "v3", "routes": "/r", "health-path": "/h", "tags": "t",
         "upstreams": "billing", "carry": "false", "cpu-request": "7m", "cpu-limit": "7", "memory-request": "7Mi",
         "memory-limit": "777Mi", "log-level": "debug", "image": "other:1", "outbox-database-secret": "s7",
         "outbox-config": "retention: 7d", "pythonpath": "/seven", "config": "c7",
