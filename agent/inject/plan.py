@@ -68,7 +68,7 @@ def plan(
     asked = effective.injector.resources
     found = Plan(
         effective, read.variables, read.own, naming.names(pod), ours, served.port, served.container,
-        resources.fitted(asked, read.names),
+        resources.fitted(asked, read.names, pod),
     )  # fmt: skip
     return found, [*problems, *wrong, *_free_ports(effective), *resources.problems(asked, read.names)]
 

@@ -88,6 +88,13 @@ CONTAINER_PARTS: dict[str, st.SearchStrategy[Any]] = {
     "lifecycle": some(LIFECYCLE),
     "livenessProbe": some(PROBE),
     "securityContext": some(st.just(STRICT)),
+    "resources": st.sampled_from(
+        [
+            {"limits": {"cpu": "1", "memory": "1Gi"}},
+            {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}},
+            {},
+        ]
+    ),
     "envFrom": some(st.just([{"configMapRef": {"name": "c"}}])),
 }
 CONTAINER = st.fixed_dictionaries({"name": NAMES, "image": st.just("app:1")}, optional=CONTAINER_PARTS)
@@ -154,6 +161,7 @@ SPEC = st.builds(
             ),
             "restartPolicy": st.sampled_from(["Always", "Never"]),
             "hostNetwork": st.just(False),
+            "resources": st.just({"limits": {"memory": "1Gi"}, "requests": {"memory": "1Gi"}}),
         },
     ),
 )
@@ -195,6 +203,9 @@ BROKEN = st.builds(
                 ["spec", "containers", key]
                 for key in ("name", "env", "ports", "volumeMounts", "lifecycle", "livenessProbe", "envFrom")
             ),
+            ["spec", "resources"],
+            ["spec", "containers", "resources"],
+            ["spec", "containers", "resources", "limits"],
             ["spec", "containers", "env", "value"],
             ["spec", "containers", "env", "valueFrom"],
             ["spec", "containers", "ports", "containerPort"],
