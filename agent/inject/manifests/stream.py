@@ -129,30 +129,50 @@ def _written(piece: Piece, document: Any) -> str:
     )
 
 
-def namespaces(streams: Sequence[tuple[str, str]]) -> tuple[dict[str, Namespace], list[Problem]]:
-    """The namespaces that manifests (name, text) describe, by name; other kinds are passed over."""
+def namespaces(
+    streams: Sequence[tuple[str, str]], *, also_unread: bool = True
+) -> tuple[dict[str, Namespace], list[Problem]]:
+    """The namespaces that manifests (name, text) describe, by name, also in Lists; other kinds are passed over.
+
+    ``also_unread``: whether a document that can't be read at all is a problem here; not where it is one elsewhere."""
     found: dict[str, Namespace] = {}
     problems: list[Problem] = []
     for name, stream in streams:
-        try:
-            for node in _nodes(stream):
-                one = load.data(node)
-                space = Namespace(*(_field(one, key) for key in ("name", "labels", "annotations")))
-                found[space.name] = space
-        except load.InvalidError as error:
-            problems.append(Problem(name, str(error), "manifests of namespaces"))
+        for number, piece in enumerate(split(stream), start=1):
+            try:
+                described = list(_described(piece))
+            except load.InvalidError as error:
+                if also_unread:
+                    problems.append(_no_namespace(name, number, error))
+                continue
+            for one in described:
+                try:
+                    space = Namespace(*(_field(one, key) for key in ("name", "labels", "annotations")))
+                    found[space.name] = space
+                except load.InvalidError as error:
+                    problems.append(_no_namespace(name, number, error))
     return found, problems
 
 
-def _nodes(stream: str) -> Iterator[yaml.Node]:
-    for piece in split(stream):
+def _no_namespace(name: str, number: int, error: load.InvalidError) -> Problem:
+    return Problem(f"{name}: document {number}", str(error), "manifests of namespaces")
+
+
+def _described(piece: Piece) -> Iterator[dict[str, Any]]:
+    """The Namespaces that a document is or, as a List, holds. Raises InvalidError."""
+    document = load.from_json(piece.body) if _is_json(piece) else None
+    if document is None:
         node = load.compose(piece.text)
-        if node is not None and load.text(load.entry(node, "kind")) == "Namespace":
-            yield node
+        if node is None or load.text(load.entry(node, "kind")) not in ("Namespace", kinds.LIST):
+            return
+        document = load.data(node)
+    for one in kinds.resources(document):
+        if one.kind == "Namespace" and not one.group:
+            yield one.value
 
 
-def _field(document: Any, key: str) -> Any:
-    metadata = document.get("metadata") if isinstance(document, dict) else None
+def _field(document: dict[str, Any], key: str) -> Any:
+    metadata = document.get("metadata")
     value = metadata.get(key) if isinstance(metadata, dict) else None
     if key == "name":
         if not isinstance(value, str) or not value:
