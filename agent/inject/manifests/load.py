@@ -119,6 +119,18 @@ def text(node: yaml.Node | None) -> str:
     return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
 
 
+def end(node: yaml.Node) -> int:
+    """The place in the text behind a document's last character that means something; what follows are comments.
+
+    The mark at the end of a collection without brackets stands behind the comments, that of its last value does not."""
+    last = node
+    for _ in range(2 * DEPTH):
+        if not isinstance(last, yaml.CollectionNode) or last.flow_style or not last.value:
+            break
+        last = last.value[-1][1] if isinstance(last, yaml.MappingNode) else last.value[-1]
+    return int(last.end_mark.index)
+
+
 def data(node: yaml.Node) -> Any:
     """The plain data of nodes: what JSON has, with aliases and merge keys resolved. Raises InvalidError."""
     return _Reading().value(node, 0)
