@@ -105,11 +105,38 @@ def _against(pod: Mapping[str, Any], name: str) -> Iterator[str]:
     yield from _other_mesh(pod)
 
 
+_OS = "kubernetes.io/os"
+
+
 def _is_windows(spec: Mapping[str, Any]) -> bool:
-    system, selector = spec.get("os"), spec.get("nodeSelector")
-    return (isinstance(system, dict) and system.get("name") == "windows") or (
-        isinstance(selector, dict) and selector.get("kubernetes.io/os") == "windows"
+    return (
+        _at(spec, "os").get("name") == "windows"
+        or _at(spec, "nodeSelector").get(_OS) == "windows"
+        or _only_on_windows(spec)
     )
+
+
+def _only_on_windows(spec: Mapping[str, Any]) -> bool:
+    """Whether all nodes that the pod requires by affinity are of Windows; a node needs to meet one term of several."""
+    required = _at(
+        _at(_at(spec, "affinity"), "nodeAffinity"), "requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    terms = required.get("nodeSelectorTerms")
+    return isinstance(terms, list) and bool(terms) and all(_names_windows(one) for one in terms)
+
+
+def _names_windows(term: object) -> bool:
+    expressions = term.get("matchExpressions") if isinstance(term, Mapping) else None
+    return isinstance(expressions, list) and any(
+        isinstance(one, Mapping)
+        and (one.get("key"), one.get("operator"), one.get("values")) == (_OS, "In", ["windows"])
+        for one in expressions
+    )
+
+
+def _at(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = holder.get(key)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _other_mesh(pod: Mapping[str, Any]) -> Iterator[str]:

@@ -196,7 +196,12 @@ BROKEN = st.builds(
             ["metadata", "labels"],
             ["metadata", "annotations"],
             ["spec"],
-            *([["spec", key] for key in ("containers", "initContainers", "volumes", "hostNetwork", "os")]),
+            *(
+                [
+                    ["spec", key]
+                    for key in ("containers", "initContainers", "volumes", "hostNetwork", "os", "affinity")
+                ]
+            ),
             ["spec", "terminationGracePeriodSeconds"],
             ["spec", "ephemeralContainers"],
             *(
