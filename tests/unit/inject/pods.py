@@ -126,6 +126,9 @@ ANNOTATIONS = st.fixed_dictionaries(
         "pillion.dev/outbox-config": st.just("changes: [{table: orders}]"),
         "pillion.dev/memory-limit": st.sampled_from(["64Mi", "1Gi"]),
         "kubectl.kubernetes.io/default-container": st.just("app"),
+        "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": st.sampled_from(
+            ["", ",", "data", "data,", "data, tmp", "pillion-state", "pillion-hook,pillion-state"]
+        ),
         "other.example/thing": st.text(max_size=5),
     },
 )
@@ -222,6 +225,7 @@ BROKEN = st.builds(
             ["metadata", "annotations", "pillion.dev/injected"],
             ["metadata", "annotations", "pillion.dev/port"],
             ["metadata", "annotations", "dapr.io/enabled"],
+            ["metadata", "annotations", "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"],
             ["metadata", "labels", "pillion.dev/inject"],
         ]
     ),
