@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.config import fields
-from agent.config.sections.kubernetes import Kubernetes
 from agent.config.sections.mesh import SAMPLE, Tracing
 from agent.inject.mutate.volumes import CONFIG, CONSUL, OUTBOX, STATE
 from agent.inject.plan import Plan
@@ -53,8 +52,7 @@ def _defaults(plan: Plan) -> Iterator[tuple[str, str]]:
     # What the injector knows of its cluster is the same for every pod in it, whatever a file says.
     yield variable("registry.mode"), injector.registry_mode
     kubernetes = plan.settings.kubernetes
-    if kubernetes.cluster != Kubernetes().cluster:
-        yield variable("kubernetes.cluster"), kubernetes.cluster
+    yield variable("kubernetes.cluster"), kubernetes.cluster
     if kubernetes.namespaces:
         yield variable("kubernetes.namespaces"), ",".join(kubernetes.namespaces)
 

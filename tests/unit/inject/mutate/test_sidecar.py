@@ -71,7 +71,9 @@ def test_what_the_injector_knows_of_its_cluster_reaches_every_sidecar():
     found = inject(pod(), OPTED_IN, Settings(kubernetes=cluster)).pod["spec"]["initContainers"][0]
     assert told(found)["PILLION_KUBERNETES_CLUSTER"] == "west"
     assert told(found)["PILLION_KUBERNETES_NAMESPACES"] == "shop,billing"
-    assert not {"PILLION_KUBERNETES_CLUSTER", "PILLION_KUBERNETES_NAMESPACES"} & told(sidecar(pod())).keys()
+    usual = told(sidecar(pod()))
+    assert usual["PILLION_KUBERNETES_CLUSTER"] == "kubernetes"
+    assert "PILLION_KUBERNETES_NAMESPACES" not in usual
 
 
 def test_a_file_of_settings_wins_over_the_injector_but_not_over_what_the_pod_must_be():
@@ -89,8 +91,11 @@ def test_a_file_of_settings_wins_over_the_injector_but_not_over_what_the_pod_mus
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("service: {zone: a}", ("catalog", 0.5)),
-        ("{registry: {mode: agent}, tracing: {sample: 1}}", ("catalog", 1.0)),
+        ("service: {zone: a}", ("catalog", 0.5, "kubernetes")),
+        (
+            "{registry: {mode: agent}, tracing: {sample: 1}, kubernetes: {cluster: other}}",
+            ("catalog", 1.0, "kubernetes"),
+        ),
     ],
 )
 def test_a_file_of_settings_chooses_its_share_of_traces_but_not_how_the_cluster_registers(
@@ -102,7 +107,7 @@ def test_a_file_of_settings_chooses_its_share_of_traces_but_not_how_the_cluster_
     environ = {**expanded(told(one), POD_IP="10.0.0.7", HOST_IP="10.0.0.1"), "PILLION_CONFIG": "pillion.yaml"}
     resolved = sources.load({}, environ, None, LocalDisk())
     found = resolved.settings
-    assert (found.registry.mode, found.tracing.sample) == expected
+    assert (found.registry.mode, found.tracing.sample, found.kubernetes.cluster) == expected
     assert resolved.warnings == ()
 
 
