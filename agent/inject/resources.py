@@ -14,7 +14,7 @@ KINDS = ("cpu", "memory")
 
 GUARANTEED_CPU = "500m"
 """CPU of a sidecar whose limit is to be its request, where no annotation says otherwise: with the little that is kept
-for it otherwise, while it borrows the rest, it would start for most of a minute."""
+for it otherwise, while it borrows the rest, it would take half a minute to start."""
 
 _FORM = re.compile(
     r"([0-9]{1,20}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,2}))?"
