@@ -5,7 +5,8 @@ import click
 from agent.cli import manifests
 from agent.cli.options import SettingsCommand, settings_options
 from agent.config import sources
-from agent.inject.manifests.offline import injected
+from agent.inject.manifests.offline import File, describes_none, injected
+from agent.runtime.errors import Misconfigured, Problem
 
 
 @click.command(cls=SettingsCommand)
@@ -30,5 +31,14 @@ def command(resolved: sources.Resolved, where: str, described: tuple[str, ...]) 
     pillion inject deployment.yaml | kubectl apply -f -
     helm template orders charts/orders | pillion inject --namespace-manifest namespace.yaml -
     """
-    spaces = [one for name in described for one in manifests.files(name)]
+    spaces = [one for name in described for one in _spaces(name)]
     return manifests.ended(injected(manifests.files(where), spaces, resolved.settings), "injected")
+
+
+def _spaces(name: str) -> list[File]:
+    found = manifests.files(name)
+    if describes_none(found):
+        raise Misconfigured(
+            [Problem(name, "holds no Namespace", "manifests of namespaces, for --namespace-manifest")]
+        )
+    return found

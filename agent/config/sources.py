@@ -21,7 +21,7 @@ FILE = Path("pillion.yaml")
 OTHERS = ("PILLION_CONFIG", "PILLION_CARRY", "PILLION_REQUIRE_ALL")
 """Variables of Pillion that are no settings; so are those that begin with one of ``OTHER_PREFIXES``."""
 
-OTHER_PREFIXES = ("PILLION_CARRY_", "PILLION_BIN_", "PILLION_UPSTREAM_")
+OTHER_PREFIXES = ("PILLION_CARRY_", "PILLION_BIN_", "PILLION_UPSTREAM_", "PILLION_DEFAULT_")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from agent.config import checks, document, fields, sources, texts, values
 from agent.config.origins import Given, Origin
 from agent.config.problems import Report, did_you_mean, masked
 from agent.config.settings import Settings
-from agent.inject.options import META, OTHERS, PREFIX, Own, meta, options, outbox
+from agent.inject.options import META, NAME_LABELS, OTHERS, PREFIX, Own, meta, options, outbox
 from agent.runtime.errors import Misconfigured, Problem
 
 
@@ -44,6 +44,7 @@ def read(own: Mapping[str, Any], defaults: Mapping[str, Any], namespace: str) ->
     say nothing."""
     there = _collected(own, defaults, namespace)
     report = Report()
+    _refuse_shared(there, report)
     given: dict[str, Given] = {}
     variables: dict[str, str] = {}
     for option in options():
@@ -59,8 +60,9 @@ def read(own: Mapping[str, Any], defaults: Mapping[str, Any], namespace: str) ->
     if mine.outbox_config:
         _read_outbox(there["outbox-config"], given, variables, report)
     return Read(
-        given, variables, mine, frozenset(there), tuple(_unknown(own, defaults)), tuple(report.problems)
-    )
+        given, variables, mine, frozenset(there), (*_unknown(own, defaults), *_shared(there)),
+        tuple(report.problems),
+    )  # fmt: skip
 
 
 def _collected(own: Mapping[str, Any], defaults: Mapping[str, Any], namespace: str) -> dict[str, _Text]:
@@ -70,6 +72,31 @@ def _collected(own: Mapping[str, Any], defaults: Mapping[str, Any], namespace: s
             if isinstance(key, str) and key.startswith(PREFIX) and key not in OTHERS:
                 found[key.removeprefix(PREFIX)] = _Text(text if isinstance(text, str) else str(text), source)
     return found
+
+
+def _refuse_shared(there: dict[str, _Text], report: Report) -> None:
+    """Take out of ``there`` what a namespace can't be the default of, and note it."""
+    one = there.get("service")
+    if one and one.source:
+        del there["service"]
+        report.of(one.source).refuse(
+            f"{PREFIX}service",
+            "would make all workloads of the namespace one service",
+            f"on a pod only; without it the labels {' and '.join(NAME_LABELS)} name the service",
+        )
+
+
+def _shared(there: Mapping[str, _Text]) -> Iterator[str]:
+    for name, effect in _SHARED.items():
+        if name in there and there[name].source:
+            yield f"{PREFIX}{name} is from the {there[name].source}: {effect}; say it on the pods"
+
+
+_SHARED = {
+    "port": "every pod there that says nothing else is registered at that port, whether it listens there or not",
+    "routes": "every service there that says nothing else gets these paths at the gateway",
+}
+"""What a namespace may give all its pods, but hardly means."""
 
 
 def _unknown(own: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[str]:

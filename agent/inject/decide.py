@@ -45,6 +45,8 @@ class Decision:
     """Why the pod is left alone; empty when it is to be injected."""
     asked: bool = False
     """The pod itself asks for it, not only its namespace."""
+    unmet: bool = False
+    """It is skipped though it asks itself, and gets no sidecar from elsewhere either."""
     problems: tuple[Problem, ...] = ()
     """Why it can't be said."""
 
@@ -63,8 +65,11 @@ def decide(pod: Mapping[str, Any], name: str, on: Mapping[str, str], revision: s
     if wish is None and on.get(INJECT) != "enabled":
         hint = _hint(pod)
         return Decision(skip=f"neither the namespace nor the pod asks for it{hint}")
-    against = next(_against(pod, name, on, revision), "")
-    return Decision(skip=against, asked=wish == "true")
+    asked = wish == "true"
+    if done := next(_elsewhere(pod, on, revision), ""):
+        return Decision(skip=done, asked=asked)
+    against = next(_against(pod, name), "")
+    return Decision(skip=against, asked=asked, unmet=asked and bool(against))
 
 
 _ALLOWED = '"true" or "false", as a label of the pod'
@@ -76,17 +81,21 @@ def _hint(pod: Mapping[str, Any]) -> str:
     return f" ({INJECT} is an annotation; only as a label it asks for injection)"
 
 
-def _against(pod: Mapping[str, Any], name: str, on: Mapping[str, str], revision: str) -> Iterator[str]:
-    if name in SYSTEM:
-        yield f"the namespace {name} belongs to the cluster"
+def _elsewhere(pod: Mapping[str, Any], on: Mapping[str, str], revision: str) -> Iterator[str]:
+    """Why a pod has its sidecar already, or gets it from another injector."""
     wanted = labels(pod).get(REVISION, on.get(REVISION, ""))
     if wanted != revision:
         yield f"{REVISION} asks for the injector {wanted[:63]!r}, this is {revision!r}"
     if MARKER in annotations(pod):
         yield "it is injected already"
-    spec = pod["spec"]
     if any(one["name"] == "pillion" and is_sidecar(one) for one in init_containers(pod)):
         yield "it has a sidecar pillion already"
+
+
+def _against(pod: Mapping[str, Any], name: str) -> Iterator[str]:
+    if name in SYSTEM:
+        yield f"the namespace {name} belongs to the cluster"
+    spec = pod["spec"]
     if spec.get("hostNetwork"):
         yield "it uses the network of its node (hostNetwork)"
     if "kubernetes.io/config.mirror" in annotations(pod):
@@ -96,11 +105,38 @@ def _against(pod: Mapping[str, Any], name: str, on: Mapping[str, str], revision:
     yield from _other_mesh(pod)
 
 
+_OS = "kubernetes.io/os"
+
+
 def _is_windows(spec: Mapping[str, Any]) -> bool:
-    system, selector = spec.get("os"), spec.get("nodeSelector")
-    return (isinstance(system, dict) and system.get("name") == "windows") or (
-        isinstance(selector, dict) and selector.get("kubernetes.io/os") == "windows"
+    return (
+        _at(spec, "os").get("name") == "windows"
+        or _at(spec, "nodeSelector").get(_OS) == "windows"
+        or _only_on_windows(spec)
     )
+
+
+def _only_on_windows(spec: Mapping[str, Any]) -> bool:
+    """Whether all nodes that the pod requires by affinity are of Windows; a node needs to meet one term of several."""
+    required = _at(
+        _at(_at(spec, "affinity"), "nodeAffinity"), "requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    terms = required.get("nodeSelectorTerms")
+    return isinstance(terms, list) and bool(terms) and all(_names_windows(one) for one in terms)
+
+
+def _names_windows(term: object) -> bool:
+    expressions = term.get("matchExpressions") if isinstance(term, Mapping) else None
+    return isinstance(expressions, list) and any(
+        isinstance(one, Mapping)
+        and (one.get("key"), one.get("operator"), one.get("values")) == (_OS, "In", ["windows"])
+        for one in expressions
+    )
+
+
+def _at(holder: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = holder.get(key)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _other_mesh(pod: Mapping[str, Any]) -> Iterator[str]:

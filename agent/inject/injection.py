@@ -52,6 +52,8 @@ class Outcome:
     """Sentences on what works otherwise than one may expect."""
     problems: tuple[Problem, ...] = ()
     """When refused: each names the annotation, what is wrong and what is allowed."""
+    unmet: tuple[str, ...] = ()
+    """When skipped: a sentence for whoever asked for the sidecar and sees no report with the reason."""
 
 
 def inject(pod: Mapping[str, Any], namespace: Namespace, settings: Settings) -> Outcome:
@@ -65,7 +67,8 @@ def inject(pod: Mapping[str, Any], namespace: Namespace, settings: Settings) -> 
     if decision.problems:
         return _refused(pod, decision.problems)
     if decision.skip:
-        return Outcome(Verdict.SKIPPED, decision.skip, pod)
+        unmet = (f"Pillion gives this pod no sidecar, though its label asks for one: {decision.skip}",)
+        return Outcome(Verdict.SKIPPED, decision.skip, pod, unmet=unmet if decision.unmet else ())
     return _asked(pod, namespace, settings, decision.asked)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agent.inject import names, parts
+from agent.inject import names, parts, resources
 from agent.inject.options import PREFIX
 from agent.inject.plan import Plan
 
@@ -27,13 +27,29 @@ def notices(pod: Mapping[str, Any], plan: Plan, said: frozenset[str]) -> Iterato
         yield (
             f"terminationGracePeriodSeconds is {grace}: below {SHORTEST} requests in flight may be cut at the end"
         )
-    if pod["spec"].get("resources"):
-        yield "the pod's own resources (spec.resources) hold for the sidecar too: they must leave room for it"
+    yield from _resources(pod, plan, said)
     box = plan.settings.outbox
     if plan.own.outbox_database_secret and not (box.tables or box.changes or plan.own.config):
         yield f"{PREFIX}outbox-database-secret is there, but {PREFIX}outbox-config names no tables: nothing is relayed"
     if not plan.port and "port" not in said:
         yield f"no container names an HTTP port: outbound only, not registered; {PREFIX}port says which it is"
+
+
+def _resources(pod: Mapping[str, Any], plan: Plan, said: frozenset[str]) -> Iterator[str]:
+    if pod["spec"].get("resources"):
+        yield "the pod's own resources (spec.resources) hold for the sidecar too: they must leave room for it"
+    for kind in resources.shared(pod):
+        for name in (f"{kind}-request", f"{kind}-limit"):
+            if name in said:
+                yield f"{PREFIX}{name} is left out, since spec.resources says what the whole pod has of {kind}"
+    if not resources.guaranteed(pod):
+        return
+    requests, limits = plan.resources.get("requests", {}), plan.resources.get("limits", {})
+    if requests == limits and set(resources.KINDS) == set(requests):
+        have = ", ".join(f"{kind} {limits[kind]}" for kind in resources.KINDS)
+        yield f"the pod is and stays of the class Guaranteed: the sidecar's limits are its requests ({have})"
+    else:
+        yield "the pod was of the class Guaranteed and is Burstable: the sidecar's limits are not its requests"
 
 
 def _probes(pod: Mapping[str, Any]) -> Iterator[str]:

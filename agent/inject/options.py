@@ -17,6 +17,9 @@ MARKER = f"{PREFIX}injected"
 OTHERS = frozenset({INJECT, REVISION, MARKER, f"{PREFIX}settings"})
 """Names below the prefix that are no options; ``settings`` holds the check sum that the chart of a service makes."""
 
+NAME_LABELS = ("app.kubernetes.io/name", "app")
+"""Labels that name the service where no annotation does."""
+
 META = "meta-"
 """Annotations that begin so are one option, a pair of Consul's meta each."""
 
@@ -45,6 +48,13 @@ class Own(Section, frozen=True):
             form="folders with : between them",
         ),
     ] = ""
+    proxy: Annotated[
+        bool,
+        about(
+            "Give the applications HTTP_PROXY and NO_PROXY, in both cases. `false` leaves them out, for containers "
+            "that take their own from envFrom; explicit ports of upstreams remain."
+        ),
+    ] = True
     config: Annotated[
         str,
         about(

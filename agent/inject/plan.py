@@ -8,13 +8,10 @@ from agent.config.sections.kubernetes import Kubernetes
 from agent.config.settings import Settings
 from agent.inject import annotations, parts, resources
 from agent.inject import names as naming
-from agent.inject.options import PREFIX, Own
+from agent.inject.options import NAME_LABELS, PREFIX, Own
 from agent.inject.serving import Serving
 from agent.model.names import is_service
 from agent.runtime.errors import Problem
-
-NAME_LABELS = ("app.kubernetes.io/name", "app")
-"""Labels that name the service where no annotation does."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,6 @@ class Plan:
     """The service's; 0: outbound only."""
     application: str
     """The container that serves, else the first."""
-    configured: bool
-    """Whether a ConfigMap holds settings that only the sidecar sees."""
     resources: Mapping[str, Mapping[str, str]]
     """The sidecar's requests and limits."""
 
@@ -73,7 +68,7 @@ def plan(
     asked = effective.injector.resources
     found = Plan(
         effective, read.variables, read.own, naming.names(pod), ours, served.port, served.container,
-        bool(read.own.config), resources.fitted(asked, read.names),
+        resources.fitted(asked, read.names, pod),
     )  # fmt: skip
     return found, [*problems, *wrong, *_free_ports(effective), *resources.problems(asked, read.names)]
 

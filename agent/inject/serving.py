@@ -9,6 +9,11 @@ from agent.inject import parts
 from agent.inject.options import PREFIX
 
 _HTTP = re.compile(r"(http|web|flask|gunicorn|wsgi)([0-9]*|-[a-z0-9-]*)|[a-z0-9-]*-http")
+_ASIDE = re.compile(
+    r"(.*-)?(metrics?|prometheus|exporter|stats|admin|management|mgmt|health|healthz|healthcheck|probes?|live|livez"
+    r"|liveness|ready|readyz|readiness|status|debug|pprof|profiling|profiler)(-.*)?"
+)
+"""Names of ports that speak HTTP beside what a container is for: a database has them too."""
 _OTHER = frozenset(
     {
         21, 22, 23, 25, 53, 110, 143, 389, 443, 465, 587, 636, 993, 995, 1433, 1521, 1883, 2181, 2379, 2380, 3306,
@@ -33,14 +38,15 @@ def serving(pod: Mapping[str, Any], annotated: int | None) -> Serving:
     """The HTTP port of ``pod``, whose form was checked.
 
     ``annotated`` is what the annotation says, None without one. Else: the port called ``http``; one whose name
-    begins with http or web; the only port without a name, unless it is known for something else.
+    begins with http or web and means the service, not its metrics, probes or the like; the only port without a name,
+    unless it is known for something else.
     """
     first = parts.containers(pod)[0]["name"]
     named = list(_tcp(pod))
     if annotated is not None:
         return Serving(annotated, next((where for where, _, port in named if port == annotated), first))
     exact = [one for one in named if one[1] == "http"]
-    likely = exact or [one for one in named if _HTTP.fullmatch(one[1])]
+    likely = exact or [one for one in named if _is_http(one[1])]
     if likely:
         where, _, port = likely[0]
         others = sorted({other for _, _, other in likely} - {port})
@@ -49,6 +55,10 @@ def serving(pod: Mapping[str, Any], annotated: int | None) -> Serving:
     if len({port for _, _, port in nameless}) == 1 and nameless[0][2] not in _OTHER:
         return Serving(nameless[0][2], nameless[0][0])
     return Serving(0, first)
+
+
+def _is_http(name: str) -> bool:
+    return bool(_HTTP.fullmatch(name)) and not _ASIDE.fullmatch(name)
 
 
 def _several(port: int, others: list[int]) -> str:

@@ -61,7 +61,7 @@ class Webhook:
                 operations = patch.between(pod, outcome.pod)
                 return reviews.patched(request.uid, operations, outcome.warnings)
             case Verdict.SKIPPED:
-                return reviews.unchanged(request.uid, outcome.warnings)
+                return reviews.unchanged(request.uid, (*outcome.unmet, *outcome.warnings))
         return reviews.refused(request.uid, reviews.told(outcome), 422, outcome.warnings)
 
     async def _outcome(self, pod: dict[str, Any], name: str) -> Outcome:

@@ -63,6 +63,10 @@ class Outbound(Section, frozen=True):
     ] = "allow_any"
 
 
+SAMPLE = "PILLION_DEFAULT_TRACING_SAMPLE"
+"""The share that the injector tells every sidecar, which yields to the sidecar's file of settings."""
+
+
 class Tracing(Section, frozen=True):
     """Spans of sampled requests."""
 
@@ -80,6 +84,7 @@ class Tracing(Section, frozen=True):
             "halves Envoy's throughput.",
             ge=0,
             le=1,
+            aliases=(SAMPLE,),
         ),
     ] = 0.1
     operation: Annotated[str, about("Name of the spans. Empty: the service's name.")] = ""

@@ -26,6 +26,8 @@ _STRING, _LIST, _MAPPING = f"{_TAG}str", f"{_TAG}seq", f"{_TAG}map"
 _PLAIN = "plain"
 """Instead of a tag: an untagged scalar without quotes, whose type its text says."""
 
+_MERGE = (_PLAIN, f"{_TAG}merge")
+
 WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
@@ -119,6 +121,18 @@ def text(node: yaml.Node | None) -> str:
     return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
 
 
+def end(node: yaml.Node) -> int:
+    """The place in the text behind a document's last character that means something; what follows are comments.
+
+    The mark at the end of a collection without brackets stands behind the comments, that of its last value does not."""
+    last = node
+    for _ in range(2 * DEPTH):
+        if not isinstance(last, yaml.CollectionNode) or last.flow_style or not last.value:
+            break
+        last = last.value[-1][1] if isinstance(last, yaml.MappingNode) else last.value[-1]
+    return int(last.end_mark.index)
+
+
 def data(node: yaml.Node) -> Any:
     """The plain data of nodes: what JSON has, with aliases and merge keys resolved. Raises InvalidError."""
     return _Reading().value(node, 0)
@@ -148,23 +162,25 @@ class _Reading:
 
     def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        merged: dict[str, Any] = {}
+        own: set[str] = set()
         for name, inner in node.value:
-            if name.tag == _PLAIN and name.value == "<<":
-                for key, value in self._merged(inner, depth):
-                    merged.setdefault(key, value)
+            if name.tag in _MERGE and name.value == "<<":
+                # Against YAML's own rule, sigs.k8s.io/yaml lets what stands later win: a merge over a key before it.
+                found.update(self._merged(inner, depth))
                 continue
             key = _key(name)
-            if key in found:
+            if key in own:
                 raise InvalidError(
                     f"has a key twice in one mapping, again at line {name.start_mark.line + 1}"
                 )
+            own.add(key)
             found[key] = self.value(inner, depth + 1)
-        return found if not merged else {**found, **{k: v for k, v in merged.items() if k not in found}}
+        return found
 
     def _merged(self, node: yaml.Node, depth: int) -> Iterator[tuple[str, Any]]:
+        """The pairs of one mapping or of several, of which the first wins: it comes last."""
         parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        for part in parts:
+        for part in reversed(parts):
             if not isinstance(part, yaml.MappingNode):
                 raise InvalidError(f"merges something that is no mapping at line {node.start_mark.line + 1}")
             yield from self.value(part, depth + 1).items()

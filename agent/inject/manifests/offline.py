@@ -41,9 +41,12 @@ def injected(files: Sequence[File], described: Sequence[File], settings: Setting
     only one that is described, else to ``default``.
     """
     spaces, problems = namespaces([(one.name, one.text) for one in described])
-    if problems:
+    # What can't be read at all among the manifests is refused when it comes to its turn.
+    among, wrong = namespaces(
+        [(one.name, one.text) for one in files if "Namespace" in one.text], also_unread=False
+    )
+    if problems := [*problems, *wrong]:
         return Done("", tuple(_refused(one) for one in problems))
-    among, _ = namespaces([(one.name, one.text) for one in files if "Namespace" in one.text])
     usual = next(iter(spaces)) if len(spaces) == 1 else DEFAULT
     known = {**among, **spaces}
 
@@ -51,6 +54,12 @@ def injected(files: Sequence[File], described: Sequence[File], settings: Setting
         return inject(pod, known.get(name or usual, Namespace(name or usual)), settings)
 
     return _all(files, change)
+
+
+def describes_none(files: Sequence[File]) -> bool:
+    """Whether there is no Namespace in files that should hold some; wrong ones count as there."""
+    spaces, problems = namespaces([(one.name, one.text) for one in files])
+    return not spaces and not problems
 
 
 def uninjected(files: Sequence[File]) -> Done:

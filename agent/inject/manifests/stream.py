@@ -1,5 +1,6 @@
 """All documents of a stream, with their pod templates changed; what became of each is reported."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,17 +65,19 @@ def _refused(place: str, wrong: str) -> Entry:
 
 def _document(piece: Piece, change: Change) -> tuple[str, list[Entry]]:
     document = load.from_json(piece.body) if _is_json(piece) else None
+    end = 0
     if document is None:
         node = load.compose(piece.text)
         if node is None:
             return piece.text, []
+        end = load.end(node)
         if (foreign := _foreign(node)) is not None:
             return piece.text, [foreign]
         document = load.data(node)
     if not isinstance(document, dict):
         raise load.InvalidError("is not a mapping")
     after, entries = _resources(document, change)
-    return (piece.text if after is None else _written(piece, after)), entries
+    return (piece.text if after is None else _written(piece, end, after)), entries
 
 
 def _is_json(piece: Piece) -> bool:
@@ -120,39 +123,74 @@ def _resource(resource: kinds.Resource, change: Change) -> tuple[Entry, Mapping[
     return entry, found.pod if found.verdict is Verdict.INJECTED else None
 
 
-def _written(piece: Piece, document: Any) -> str:
-    """The document anew, with the comments before and behind it."""
+def _written(piece: Piece, end: int, document: Any) -> str:
+    """The document anew, with the comments before and behind it, which begin at ``end`` or later."""
     marker = "---\n" if piece.body.startswith("---") else ""
     head = piece.head if not piece.head or piece.head.endswith("\n") else f"{piece.head}\n"
     return (
-        head + marker + (dump.as_json(document) if _is_json(piece) else dump.as_yaml(document)) + piece.tail
+        head
+        + marker
+        + (dump.as_json(document) if _is_json(piece) else dump.as_yaml(document))
+        + _comments(piece.tail, end - len(piece.head) - len(piece.body))
     )
 
 
-def namespaces(streams: Sequence[tuple[str, str]]) -> tuple[dict[str, Namespace], list[Problem]]:
-    """The namespaces that manifests (name, text) describe, by name; other kinds are passed over."""
+def _comments(tail: str, begin: int) -> str:
+    """What of a tail are comments: the lines behind ``begin``. A line before that looks like one is of a text.
+
+    They lose their indent, or they would be of a text once more where the new document ends in one."""
+    if begin > 0 and tail[:begin].strip():
+        tail = tail[begin:] if tail[begin - 1] in "\r\n" else tail[begin:].partition("\n")[2]
+    return _INDENT.sub("", tail)
+
+
+_INDENT = re.compile(r"(?:^|(?<=[\r\n]))[ \t]+(?=#)")
+
+
+def namespaces(
+    streams: Sequence[tuple[str, str]], *, also_unread: bool = True
+) -> tuple[dict[str, Namespace], list[Problem]]:
+    """The namespaces that manifests (name, text) describe, by name, also in Lists; other kinds are passed over.
+
+    ``also_unread``: whether a document that can't be read at all is a problem here; not where it is one elsewhere."""
     found: dict[str, Namespace] = {}
     problems: list[Problem] = []
     for name, stream in streams:
-        try:
-            for node in _nodes(stream):
-                one = load.data(node)
-                space = Namespace(*(_field(one, key) for key in ("name", "labels", "annotations")))
-                found[space.name] = space
-        except load.InvalidError as error:
-            problems.append(Problem(name, str(error), "manifests of namespaces"))
+        for number, piece in enumerate(split(stream), start=1):
+            try:
+                described = list(_described(piece))
+            except load.InvalidError as error:
+                if also_unread:
+                    problems.append(_no_namespace(name, number, error))
+                continue
+            for one in described:
+                try:
+                    space = Namespace(*(_field(one, key) for key in ("name", "labels", "annotations")))
+                    found[space.name] = space
+                except load.InvalidError as error:
+                    problems.append(_no_namespace(name, number, error))
     return found, problems
 
 
-def _nodes(stream: str) -> Iterator[yaml.Node]:
-    for piece in split(stream):
+def _no_namespace(name: str, number: int, error: load.InvalidError) -> Problem:
+    return Problem(f"{name}: document {number}", str(error), "manifests of namespaces")
+
+
+def _described(piece: Piece) -> Iterator[dict[str, Any]]:
+    """The Namespaces that a document is or, as a List, holds. Raises InvalidError."""
+    document = load.from_json(piece.body) if _is_json(piece) else None
+    if document is None:
         node = load.compose(piece.text)
-        if node is not None and load.text(load.entry(node, "kind")) == "Namespace":
-            yield node
+        if node is None or load.text(load.entry(node, "kind")) not in ("Namespace", kinds.LIST):
+            return
+        document = load.data(node)
+    for one in kinds.resources(document):
+        if one.kind == "Namespace" and not one.group:
+            yield one.value
 
 
-def _field(document: Any, key: str) -> Any:
-    metadata = document.get("metadata") if isinstance(document, dict) else None
+def _field(document: dict[str, Any], key: str) -> Any:
+    metadata = document.get("metadata")
     value = metadata.get(key) if isinstance(metadata, dict) else None
     if key == "name":
         if not isinstance(value, str) or not value:

@@ -36,9 +36,12 @@ class Added:
     sidecar: str = ""
     volumes: list[str] = field(default_factory=list)
     default_container: bool = False
+    evictable: list[str] = field(default_factory=list)
+    """Names of volumes that were added to the cluster autoscaler's annotation."""
     containers: dict[str, Container] = field(default_factory=dict)
     made: list[str] = field(default_factory=list)
-    """Keys of the pod that were not there: ``metadata``, ``annotations``, ``volumes``, ``initContainers``."""
+    """Keys of the pod that were not there: ``metadata``, ``annotations``, ``volumes``, ``initContainers``,
+    and the annotation just named."""
     nulls: list[str] = field(default_factory=list)
 
 
@@ -98,7 +101,7 @@ def read(annotations: Mapping[str, Any]) -> Added | None:
 def _is_sound(added: Added) -> bool:
     parts: list[Added | Container] = [added, *added.containers.values()]
     lists = [one for part in parts for one in (part.made, part.nulls)]
-    lists += [added.volumes, *(one.env for one in added.containers.values())]
+    lists += [added.volumes, added.evictable, *(one.env for one in added.containers.values())]
     texts = [added.sidecar, *(one.mount for one in added.containers.values())]
     paths = [one.pythonpath for one in added.containers.values()]
     return (

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.config import fields
-from agent.config.sections.kubernetes import Kubernetes
-from agent.config.sections.mesh import Tracing
+from agent.config.sections.mesh import SAMPLE, Tracing
 from agent.inject.mutate.volumes import CONFIG, CONSUL, OUTBOX, STATE
 from agent.inject.plan import Plan
 
@@ -41,21 +40,19 @@ def variable(key: str) -> str:
 
 
 def _defaults(plan: Plan) -> Iterator[tuple[str, str]]:
-    """What the injector tells every sidecar, by variables that yield to a file of settings where there are such."""
+    """What the injector tells every sidecar: what is a choice by variables that yield to a file of settings."""
     injector = plan.settings.injector
     yield "CONSUL_HTTP_ADDR", injector.consul_address
     if injector.consul_token_secret:
         yield "CONSUL_HTTP_TOKEN_FILE", f"{CONSUL}/token"
     if injector.tracing_endpoint:
         yield "OTEL_EXPORTER_OTLP_ENDPOINT", injector.tracing_endpoint
-    if injector.tracing_sample != Tracing().sample and not plan.configured:
-        yield variable("tracing.sample"), f"{injector.tracing_sample:.9f}".rstrip("0").rstrip(".") or "0"
-    if injector.registry_mode != "agent" and not plan.configured:
-        yield variable("registry.mode"), injector.registry_mode
-    # What the injector knows of its cluster is the same for every pod in it.
+    if injector.tracing_sample != Tracing().sample:
+        yield SAMPLE, f"{injector.tracing_sample:.9f}".rstrip("0").rstrip(".") or "0"
+    # What the injector knows of its cluster is the same for every pod in it, whatever a file says.
+    yield variable("registry.mode"), injector.registry_mode
     kubernetes = plan.settings.kubernetes
-    if kubernetes.cluster != Kubernetes().cluster:
-        yield variable("kubernetes.cluster"), kubernetes.cluster
+    yield variable("kubernetes.cluster"), kubernetes.cluster
     if kubernetes.namespaces:
         yield variable("kubernetes.namespaces"), ",".join(kubernetes.namespaces)
 

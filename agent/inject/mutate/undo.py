@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from agent.inject.mutate import evict
 from agent.inject.mutate.hook import NAME
 from agent.inject.mutate.marker import Added, Container, emptied
 from agent.inject.mutate.shown import DEFAULT
@@ -26,7 +27,8 @@ def undone(pod: Mapping[str, Any], added: Added) -> dict[str, Any]:
 def _metadata(pod: dict[str, Any], added: Added) -> dict[str, Any]:
     ours = {MARKER, DEFAULT} if added.default_container else {MARKER}
     metadata = dict(pod["metadata"])
-    metadata["annotations"] = {k: v for k, v in metadata["annotations"].items() if k not in ours}
+    annotations = {k: v for k, v in metadata["annotations"].items() if k not in ours}
+    metadata["annotations"] = evict.kept(annotations, added)
     emptied(metadata, "annotations", added)
     changed = {**pod, "metadata": metadata}
     emptied(changed, "metadata", added)

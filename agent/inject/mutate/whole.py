@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.inject import parts
-from agent.inject.mutate import hook, marker, proxying, shown, sidecar, sleep, volumes
+from agent.inject.mutate import evict, hook, marker, proxying, shown, sidecar, sleep, volumes
 from agent.inject.options import MARKER
 from agent.inject.plan import Plan
 
@@ -29,11 +29,14 @@ def mutated(pod: Mapping[str, Any], plan: Plan, said: frozenset[str]) -> tuple[d
     ours = volumes.volumes(plan)
     spec["volumes"] = [*marker.listed(spec, "volumes", added), *ours]
     added.volumes = [one["name"] for one in ours]
-    return _marked({**pod, "spec": spec}, plan, added), warnings
+    return _marked({**pod, "spec": spec}, plan, ours, added), warnings
 
 
-def _marked(pod: dict[str, Any], plan: Plan, added: marker.Added) -> dict[str, Any]:
+def _marked(
+    pod: dict[str, Any], plan: Plan, ours: list[dict[str, Any]], added: marker.Added
+) -> dict[str, Any]:
     metadata = marker.mapped(pod, "metadata", added)
     annotations = shown.shown(marker.mapped(metadata, "annotations", added), plan, added)
+    annotations = evict.evictable(annotations, ours, added)
     annotations = {**annotations, MARKER: marker.written(added)}
     return {**pod, "metadata": {**metadata, "annotations": annotations}}

@@ -84,6 +84,20 @@ def test_a_namespace_opts_in_and_a_setting_has_a_flag(run, tmp_path):
     assert run(inject.command, "-", input=plain).stdout == plain
 
 
+def test_manifests_of_namespaces_without_any_are_refused(run, tmp_path):
+    (tmp_path / "n.yaml").write_text(FOREIGN)
+    result = run(inject.command, "-", "--namespace-manifest", "n.yaml", input=POD % "")
+    assert isinstance(result.exception, Misconfigured)
+    assert "n.yaml holds no Namespace" in str(result.exception)
+
+
+def test_a_folder_of_which_one_file_describes_a_namespace_will_do(run, tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "a.yaml").write_text(FOREIGN)
+    (tmp_path / "m" / "b.yaml").write_text("kind: Namespace\nmetadata: {name: shop}\n")
+    assert run(inject.command, "-", "--namespace-manifest", "m", input=POD % "").return_value == 0
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [("missing.yaml", "can't be read"), ("latin.yaml", "is not UTF-8"), ("empty", "holds no manifest")],

@@ -88,6 +88,13 @@ CONTAINER_PARTS: dict[str, st.SearchStrategy[Any]] = {
     "lifecycle": some(LIFECYCLE),
     "livenessProbe": some(PROBE),
     "securityContext": some(st.just(STRICT)),
+    "resources": st.sampled_from(
+        [
+            {"limits": {"cpu": "1", "memory": "1Gi"}},
+            {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}},
+            {},
+        ]
+    ),
     "envFrom": some(st.just([{"configMapRef": {"name": "c"}}])),
 }
 CONTAINER = st.fixed_dictionaries({"name": NAMES, "image": st.just("app:1")}, optional=CONTAINER_PARTS)
@@ -113,11 +120,15 @@ ANNOTATIONS = st.fixed_dictionaries(
         "pillion.dev/meta-team": st.sampled_from(["x", "$(HOST_IP)", "a\"b'c"]),
         "pillion.dev/carry": st.sampled_from(["true", "no"]),
         "pillion.dev/pythonpath": st.sampled_from(["", "/app:/lib", "$(HOME)"]),
+        "pillion.dev/proxy": st.sampled_from(["true", "false"]),
         "pillion.dev/config": st.just("settings"),
         "pillion.dev/outbox-database-secret": st.just("database"),
         "pillion.dev/outbox-config": st.just("changes: [{table: orders}]"),
         "pillion.dev/memory-limit": st.sampled_from(["64Mi", "1Gi"]),
         "kubectl.kubernetes.io/default-container": st.just("app"),
+        "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": st.sampled_from(
+            ["", ",", "data", "data,", "data, tmp", "pillion-state", "pillion-hook,pillion-state"]
+        ),
         "other.example/thing": st.text(max_size=5),
     },
 )
@@ -153,6 +164,7 @@ SPEC = st.builds(
             ),
             "restartPolicy": st.sampled_from(["Always", "Never"]),
             "hostNetwork": st.just(False),
+            "resources": st.just({"limits": {"memory": "1Gi"}, "requests": {"memory": "1Gi"}}),
         },
     ),
 )
@@ -187,13 +199,21 @@ BROKEN = st.builds(
             ["metadata", "labels"],
             ["metadata", "annotations"],
             ["spec"],
-            *([["spec", key] for key in ("containers", "initContainers", "volumes", "hostNetwork", "os")]),
+            *(
+                [
+                    ["spec", key]
+                    for key in ("containers", "initContainers", "volumes", "hostNetwork", "os", "affinity")
+                ]
+            ),
             ["spec", "terminationGracePeriodSeconds"],
             ["spec", "ephemeralContainers"],
             *(
                 ["spec", "containers", key]
                 for key in ("name", "env", "ports", "volumeMounts", "lifecycle", "livenessProbe", "envFrom")
             ),
+            ["spec", "resources"],
+            ["spec", "containers", "resources"],
+            ["spec", "containers", "resources", "limits"],
             ["spec", "containers", "env", "value"],
             ["spec", "containers", "env", "valueFrom"],
             ["spec", "containers", "ports", "containerPort"],
@@ -205,6 +225,7 @@ BROKEN = st.builds(
             ["metadata", "annotations", "pillion.dev/injected"],
             ["metadata", "annotations", "pillion.dev/port"],
             ["metadata", "annotations", "dapr.io/enabled"],
+            ["metadata", "annotations", "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"],
             ["metadata", "labels", "pillion.dev/inject"],
         ]
     ),

@@ -6,6 +6,7 @@ from typing import Any
 from agent.config.settings import Settings
 from agent.inject import options
 from agent.inject.injection import Namespace, Outcome, Verdict, inject, uninject
+from agent.inject.mutate.evict import KEY as EVICT
 from agent.inject.mutate.shown import DEFAULT
 from agent.inject.patch import between, same
 from tests.pod_security import violations
@@ -67,9 +68,22 @@ def check_applications(before: Mapping[str, Any], after: Mapping[str, Any]) -> N
     there, now = metadata.pop("annotations", None) or {}, dict(after["metadata"])
     annotations = dict(now.pop("annotations"))
     assert metadata == now
+    check_evictable(there, annotations, changed["volumes"][len(volumes) :])
     added = annotations.keys() - there.keys()
     assert added <= {options.MARKER, DEFAULT}
     assert {k: v for k, v in annotations.items() if k not in added} == there
+
+
+def check_evictable(
+    there: Mapping[str, Any], annotations: dict[str, Any], ours: list[dict[str, Any]]
+) -> None:
+    """The cluster autoscaler's annotation names all of our volumes on the disk behind what it had; it is then put back
+    in ``annotations`` as it was."""
+    said, theirs = annotations.pop(EVICT), there.get(EVICT)
+    if theirs is not None:
+        annotations[EVICT] = theirs
+        assert said.startswith(theirs)
+    assert {one["name"] for one in ours if "emptyDir" in one} <= set(said.split(","))
 
 
 def check_application(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:

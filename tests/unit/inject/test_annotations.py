@@ -41,6 +41,7 @@ from tests.unit.inject.examples import expanded, outcome, pod, sidecar, told
         ("image", "a b", "pillion.dev/image is 'a b'; allowed: an image such as"),
         ("cpu-limit", "2 cores", "pillion.dev/cpu-limit is '2 cores'; allowed: a quantity of CPU"),
         ("memory-request", "1GiB", "pillion.dev/memory-request is '1GiB'; allowed: a quantity of memory"),
+        ("proxy", "off?", "pillion.dev/proxy is 'off?'; allowed: true or false"),
         ("config", "A", "pillion.dev/config is 'A'; allowed: the name of an object"),
         ("outbox-database-secret", "../x", "pillion.dev/outbox-database-secret is '../x'"),
         ("outbox-config", "[", "pillion.dev/outbox-config is not YAML"),
@@ -70,13 +71,14 @@ def test_a_secret_in_a_manifest_is_refused_and_not_repeated(secret):
     assert "hunter2" not in found.reason
 
 
-@pytest.mark.parametrize("name", [one.name for one in options()])
-def test_any_annotation_may_sit_on_the_namespace_as_a_default(name):
+@pytest.mark.parametrize("name", [one.name for one in options() if one.name != "service"])
+def test_any_annotation_but_the_services_name_may_sit_on_the_namespace_as_a_default(name):
     text = {
-        "service": "stock", "port": "81", "versions": "v3", "routes": "/r", "health-path": "/h", "tags": "t",
+        "port": "81", "versions": "v3", "routes": "/r", "health-path": "/h", "tags": "t",
         "upstreams": "billing", "carry": "false", "cpu-request": "7m", "cpu-limit": "7", "memory-request": "7Mi",
         "memory-limit": "777Mi", "log-level": "debug", "image": "other:1", "outbox-database-secret": "s7",
         "outbox-config": "retention: 7d", "pythonpath": "/seven", "config": "c7",
+        "proxy": "false",
     }.get(name, "v")  # fmt: skip
     key = f"pillion.dev/{name.replace('*', 'k')}"
     opted = {"pillion.dev/inject": "enabled"}

@@ -83,6 +83,67 @@ def test_what_is_skipped_says_why(one, said):
     assert said in found.reason
 
 
+def required(*terms) -> dict[str, object]:
+    nodes = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": list(terms)}}
+    return {"affinity": {"nodeAffinity": nodes}}
+
+
+WINDOWS = {"key": "kubernetes.io/os", "operator": "In", "values": ["windows"]}
+LINUX = {**WINDOWS, "values": ["linux"]}
+ZONE = {"key": "topology.kubernetes.io/zone", "operator": "Exists"}
+
+
+def test_a_pod_that_requires_nodes_of_windows_is_skipped():
+    for terms in ([[WINDOWS]], [[ZONE, WINDOWS]], [[WINDOWS], [WINDOWS, ZONE]]):
+        found = outcome(pod(spec=required(*({"matchExpressions": one} for one in terms))))
+        assert (found.verdict, found.reason) == (Verdict.SKIPPED, "it is a Windows pod")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        required({"matchExpressions": [WINDOWS]}, {"matchExpressions": [LINUX]}),
+        required({"matchExpressions": [LINUX]}),
+        required({"matchExpressions": [{**WINDOWS, "operator": "NotIn"}]}),
+        required({"matchExpressions": [{**WINDOWS, "values": ["windows", "linux"]}]}),
+        required({"matchFields": [WINDOWS]}, {}),
+        required(),
+        required(None, 7),
+        required({"matchExpressions": {"a": 1}}),
+        {"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1}]}}},
+        {"affinity": [], "nodeSelector": 7, "os": None},
+    ],
+)
+def test_a_pod_that_may_go_to_other_nodes_is_injected(spec):
+    assert outcome(pod(spec=spec)).verdict is Verdict.INJECTED
+
+
 @pytest.mark.parametrize("name", ["kube-system", "kube-public", "kube-node-lease"])
 def test_the_clusters_own_namespaces_are_left_alone(name):
     assert outcome(pod(), Namespace(name, {"pillion.dev/inject": "enabled"})).verdict is Verdict.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"hostNetwork": True}, "(hostNetwork)"),
+        ({"os": {"name": "windows"}}, "Windows"),
+        ({"initContainers": [{"name": "linkerd-proxy", "restartPolicy": "Always"}]}, "another mesh"),
+    ],
+)
+def test_who_asks_in_vain_is_told_and_who_did_not_ask_itself_is_not(spec, said):
+    (sentence,) = outcome(pod(labels={"pillion.dev/inject": "true"}, spec=spec)).unmet
+    assert sentence.startswith("Pillion gives this pod no sidecar, though its label asks for one: it ")
+    assert said in sentence
+    assert outcome(pod(spec=spec)).unmet == ()
+
+
+def test_who_has_a_sidecar_or_gets_it_from_another_injector_is_told_nothing():
+    asks = {"pillion.dev/inject": "true"}
+    others = (
+        pod(labels=asks, annotations={"injected": "anything"}),
+        pod(labels=asks, spec={"initContainers": [{"name": "pillion", "restartPolicy": "Always"}]}),
+        pod(labels={**asks, "pillion.dev/revision": "canary"}),
+    )
+    for one in others:
+        assert (outcome(one).verdict, outcome(one).unmet) == (Verdict.SKIPPED, ())

@@ -89,11 +89,27 @@ def test_a_marker_that_is_not_ours_is_refused_when_it_is_to_be_taken_out(marker)
     assert uninject(pod).verdict is Verdict.REFUSED
 
 
-def test_a_namespace_may_give_the_service_its_name_but_the_pod_wins():
-    space = Namespace("shop", {"pillion.dev/inject": "enabled"}, {"pillion.dev/service": "fallback"})
-    assert variables(inject(POD, space, SETTINGS).pod)["PILLION_SERVICE_NAME"] == "fallback"
+def test_a_namespace_can_not_name_the_service_of_its_pods_unless_the_pod_does_so_itself():
+    space = Namespace("shop", {"pillion.dev/inject": "enabled"}, {"pillion.dev/service": "Every one"})
+    outcome = inject(POD, space, SETTINGS)
+    assert outcome.verdict is Verdict.REFUSED
+    assert outcome.reason == (
+        "pillion.dev/service would make all workloads of the namespace one service (from namespace shop); allowed: "
+        "on a pod only; without it the labels app.kubernetes.io/name and app name the service"
+    )
     own = {**POD, "metadata": {**POD["metadata"], "annotations": {"pillion.dev/service": "own"}}}
     assert variables(inject(own, space, SETTINGS).pod)["PILLION_SERVICE_NAME"] == "own"
+
+
+@pytest.mark.parametrize(("name", "value"), [("port", "8000"), ("routes", "/a")])
+def test_what_a_namespace_hardly_means_for_all_its_pods_is_warned_of(name, value):
+    key = f"pillion.dev/{name}"
+    space = Namespace("shop", {"pillion.dev/inject": "enabled"}, {key: value})
+    assert any(
+        one.startswith(f"{key} is from the namespace shop: ") for one in inject(POD, space, SETTINGS).warnings
+    )
+    own = {**POD, "metadata": {**POD["metadata"], "annotations": {key: value}}}
+    assert not any(one.startswith(key) for one in inject(own, space, SETTINGS).warnings)
 
 
 def variables(pod):

@@ -52,5 +52,20 @@ def test_resources_of_the_whole_pod_must_leave_room():
     assert "must leave room" in said(one)
 
 
+def test_an_annotation_that_the_whole_pods_resources_leave_no_room_for_is_named():
+    one = pod(annotations={**QUIET, "memory-limit": "1Gi"}, spec={"resources": {"limits": {"memory": "1Gi"}}})
+    assert "pillion.dev/memory-limit is left out, since spec.resources says" in said(one)
+
+
+def test_whether_a_guaranteed_pod_stays_so_is_said():
+    one = {"limits": {"cpu": "1", "memory": "1Gi"}}
+    assert (
+        "stays of the class Guaranteed: the sidecar's limits are its requests (cpu 500m, memory 512Mi)"
+        in said(pod(annotations=QUIET, resources=one))
+    )
+    both = {**QUIET, "cpu-request": "100m", "cpu-limit": "1"}
+    assert "was of the class Guaranteed and is Burstable" in said(pod(annotations=both, resources=one))
+
+
 def test_the_sidecars_image_is_this_versions():
     assert Injector().image == f"pillion:{metadata.version('pillion')}"

@@ -93,6 +93,14 @@ async def test_a_skipped_pod_is_allowed_without_a_patch() -> None:
     assert response == {"uid": response["uid"], "allowed": True}
 
 
+async def test_a_skipped_pod_that_asked_gets_the_reason_as_a_warning() -> None:
+    def skip(pod: Any, _: Namespace) -> Outcome:
+        return Outcome(Verdict.SKIPPED, "it is a Windows pod", pod, ("a warning",), unmet=("a reason",))
+
+    response = await answered(review(), skip)
+    assert response == {"uid": response["uid"], "allowed": True, "warnings": ["a reason", "a warning"]}
+
+
 async def test_a_refusal_names_each_annotation_and_what_is_allowed() -> None:
     problems = (
         Problem("pillion.dev/port", "is 'http'", "a number from 1 to 65535"),

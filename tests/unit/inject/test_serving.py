@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.inject.injection import Verdict
 from tests.unit.inject.examples import outcome, pod, sidecar, told
 
 
@@ -27,6 +28,25 @@ def port(number: int, name: str | None = None, **more: str) -> dict[str, object]
 def test_the_port_that_is_called_http_else_the_only_one_without_a_name(ports, expected):
     one = pod(labels={"pillion.dev/inject": "true"}, ports=ports)
     assert told(sidecar(one)).get("PILLION_SERVICE_PORT") == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "http-metrics", "metrics", "metrics-http", "http-admin", "admin-http", "http-health", "http-healthz",
+        "web-probe", "http-debug", "http-db-metrics", "http-prom-stats",
+    ],
+)  # fmt: skip
+def test_a_port_for_metrics_and_the_like_makes_no_service_of_a_database(name):
+    database = pod(ports=[port(5432, "postgres"), port(9187, name)])
+    assert outcome(database).verdict is Verdict.SKIPPED
+    beside = pod(ports=[port(9187, name), port(8000)])
+    assert told(sidecar(beside))["PILLION_SERVICE_PORT"] == "8000"
+
+
+@pytest.mark.parametrize("name", ["http-api", "web", "http2", "http-profile", "gunicorn-1"])
+def test_other_names_of_http_still_count(name):
+    assert told(sidecar(pod(ports=[port(5432, "sql"), port(81, name)])))["PILLION_SERVICE_PORT"] == "81"
 
 
 def test_of_several_http_ports_the_first_is_taken_and_the_others_are_named():

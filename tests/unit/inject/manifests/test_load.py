@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 
 from agent.inject.manifests import load
+from agent.inject.patch import same
 
 SCALARS = json.loads((Path(__file__).parent / "scalars.json").read_text())
 """What sigs.k8s.io/yaml 1.6.0, which kubectl reads with, makes of ``k: SCALAR``."""
+
+MERGES = json.loads((Path(__file__).parent / "merges.json").read_text())
+"""What it makes of whole documents with merge keys, where the order of the keys counts."""
 
 
 def read(text: str):
@@ -38,8 +42,14 @@ def test_keys_are_texts_as_json_has_them():
     assert read("{1: a, yes: b, 1.5: c, '~': d}") == {"1": "a", "true": "b", "1.5": "c", "~": "d"}
 
 
-def test_own_keys_win_over_merged_ones_and_the_first_merged_wins():
-    assert read("{b: &b {x: 1}, a: {<<: [*b, {x: 2, z: 3}], z: 4}}")["a"] == {"z": 4, "x": 1}
+@pytest.mark.parametrize("written", MERGES)
+def test_a_merge_means_what_it_means_to_kubernetes_also_behind_a_key_that_it_overrides(written):
+    expected = MERGES[written]
+    if expected == "(refused)":
+        with pytest.raises(load.InvalidError):
+            read(written)
+        return
+    assert same(read(written), expected)
 
 
 @pytest.mark.parametrize(

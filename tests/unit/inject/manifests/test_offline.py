@@ -64,6 +64,50 @@ def test_manifests_of_namespaces_that_are_invalid_are_refused():
     assert "n " in str(done.entries[0].problems[0])
 
 
+SPACES = """\
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}
+- apiVersion: v1
+  kind: Namespace
+  metadata: {name: shop, labels: {pillion.dev/inject: enabled}}
+"""
+
+
+def test_a_namespace_in_a_list_counts_wherever_the_list_is():
+    one = File("a", POD % ("a", "namespace: shop, "))
+    assert injected([one], [File("n", SPACES)], Settings()).entries[0].verdict is Verdict.INJECTED
+    among = injected([File("b", SPACES), one], [], Settings())
+    assert among.entries[-1].verdict is Verdict.INJECTED
+    in_json = '{"kind": "List",\n\t"items": [{"kind": "Namespace", "metadata": {"name": "shop", "labels":\n\t{%s}}}]}'
+    found = File("n", in_json % '"pillion.dev/inject": "enabled"')
+    assert injected([one], [found], Settings()).entries[0].verdict is Verdict.INJECTED
+
+
+def test_a_namespace_among_the_manifests_that_is_wrong_is_refused_and_named():
+    wrong = (
+        "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {pillion.dev/inject: true}}\n"
+    )
+    done = injected([File("a", POD % ("a", "") + wrong)], [], Settings())
+    (entry,) = done.entries
+    assert entry.verdict is Verdict.REFUSED
+    assert str(entry.problems[0]).startswith(
+        "a: document 2 has a Namespace whose metadata.labels is no mapping"
+    )
+
+
+def test_another_groups_namespace_is_none():
+    other = SPACE.replace("v1", "cloud.example/v1", 1) % ("default", "debug")
+    done = injected([File("a", other + "---\n" + POD % ("a", ""))], [], Settings())
+    assert [entry.verdict for entry in done.entries] == [Verdict.SKIPPED] * 2
+
+
+def test_what_can_not_be_read_among_the_manifests_is_told_once():
+    done = injected([File("a", "kind: Namespace\nmetadata: [")], [], Settings())
+    assert [entry.verdict for entry in done.entries] == [Verdict.REFUSED]
+
+
 def test_files_become_one_stream_whatever_their_ends():
     files = [
         File("a", "a: 1"),

@@ -74,3 +74,35 @@ def test_every_ordinary_container_gets_them_and_no_init_container():
     spec = outcome(one).pod["spec"]
     assert all("HTTP_PROXY" in told(container) for container in spec["containers"])
     assert spec["initContainers"][1:] == extra["initContainers"]
+
+
+FROM = [{"configMapRef": {"name": "corporate"}}]
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ([], "HTTP_PROXY or NO_PROXY is"),
+        ([{"name": "http_proxy", "value": "http://corporate:3128"}], "where NO_PROXY is"),
+    ],
+)
+def test_a_proxy_from_a_config_map_would_be_replaced_which_is_said(env, said):
+    (warning,) = [one for one in outcome(pod(env=env, envFrom=FROM)).warnings if "takes variables" in one]
+    assert said in warning
+    assert 'pillion.dev/proxy: "false"' in warning
+
+
+def test_without_envfrom_or_with_both_of_their_own_nothing_is_replaced():
+    own = [{"name": "HTTP_PROXY", "value": "http://corporate:3128"}, {"name": "no_proxy", "value": "a"}]
+    for one in (pod(), pod(env=own, envFrom=FROM)):
+        assert not any("envFrom: where" in said for said in outcome(one).warnings)
+
+
+def test_the_variables_of_the_proxy_can_be_left_out_and_explicit_ports_remain():
+    annotations = {"proxy": "false", "upstreams": "{stock: {port: 9001}}"}
+    one = pod(annotations=annotations, envFrom=FROM)
+    found = told(application(one))
+    assert found["PILLION_UPSTREAM_STOCK"] == "http://127.0.0.1:9001"
+    assert found["PILLION_CARRY_PORTS"] == "9001,15001"
+    assert not {name.upper() for name in found} & {"HTTP_PROXY", "NO_PROXY", "POD_IP"}
+    assert not any("HTTP_PROXY" in said for said in outcome(one).warnings)

@@ -2,11 +2,13 @@
 
 import pytest
 
+from agent.config import sources
+from agent.config.disk import LocalDisk
 from agent.config.sections.kubernetes import Kubernetes
 from agent.config.settings import Settings
 from agent.inject.injection import inject
 from tests.pod_security import violations
-from tests.unit.inject.examples import outcome, pod, sidecar, told
+from tests.unit.inject.examples import expanded, outcome, pod, sidecar, told
 from tests.unit.inject.properties import OPTED_IN
 
 
@@ -61,7 +63,7 @@ def test_what_the_injector_is_set_to_reaches_every_sidecar():
     assert found["CONSUL_HTTP_TOKEN_FILE"] == "/etc/pillion/consul/token"
     assert found["PILLION_REGISTRY_MODE"] == "catalog"
     assert found["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://jaeger:4318"
-    assert found["PILLION_TRACING_SAMPLE"] == "0.25"
+    assert found["PILLION_DEFAULT_TRACING_SAMPLE"] == "0.25"
 
 
 def test_what_the_injector_knows_of_its_cluster_reaches_every_sidecar():
@@ -69,7 +71,9 @@ def test_what_the_injector_knows_of_its_cluster_reaches_every_sidecar():
     found = inject(pod(), OPTED_IN, Settings(kubernetes=cluster)).pod["spec"]["initContainers"][0]
     assert told(found)["PILLION_KUBERNETES_CLUSTER"] == "west"
     assert told(found)["PILLION_KUBERNETES_NAMESPACES"] == "shop,billing"
-    assert not {"PILLION_KUBERNETES_CLUSTER", "PILLION_KUBERNETES_NAMESPACES"} & told(sidecar(pod())).keys()
+    usual = told(sidecar(pod()))
+    assert usual["PILLION_KUBERNETES_CLUSTER"] == "kubernetes"
+    assert "PILLION_KUBERNETES_NAMESPACES" not in usual
 
 
 def test_a_file_of_settings_wins_over_the_injector_but_not_over_what_the_pod_must_be():
@@ -80,8 +84,31 @@ def test_a_file_of_settings_wins_over_the_injector_but_not_over_what_the_pod_mus
     assert {"name": "pillion-config", "mountPath": "/etc/pillion/config", "readOnly": True} in container[
         "volumeMounts"
     ]
-    assert not {"PILLION_TRACING_SAMPLE", "PILLION_REGISTRY_MODE", "PILLION_REGISTRY_ADDRESS"} & found.keys()
+    assert not {"PILLION_TRACING_SAMPLE", "PILLION_REGISTRY_ADDRESS"} & found.keys()
     assert found["PILLION_PROXY_INBOUND"] == "0.0.0.0:15006"
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("service: {zone: a}", ("catalog", 0.5, "kubernetes")),
+        (
+            "{registry: {mode: agent}, tracing: {sample: 1}, kubernetes: {cluster: other}}",
+            ("catalog", 1.0, "kubernetes"),
+        ),
+    ],
+)
+def test_a_file_of_settings_chooses_its_share_of_traces_but_not_how_the_cluster_registers(
+    tmp_path, monkeypatch, written, expected
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pillion.yaml").write_text(written)
+    one = sidecar(pod(annotations={"config": "c"}), tracing_sample=0.5, registry_mode="catalog")
+    environ = {**expanded(told(one), POD_IP="10.0.0.7", HOST_IP="10.0.0.1"), "PILLION_CONFIG": "pillion.yaml"}
+    resolved = sources.load({}, environ, None, LocalDisk())
+    found = resolved.settings
+    assert (found.registry.mode, found.tracing.sample, found.kubernetes.cluster) == expected
+    assert resolved.warnings == ()
 
 
 @pytest.mark.parametrize(
