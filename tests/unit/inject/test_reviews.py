@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import gc
 import json
 from typing import Any
 
@@ -175,6 +176,43 @@ async def test_a_pod_that_is_none_is_refused(thing: object) -> None:
     response = await answered(review(object=thing))
     assert (response["allowed"], response["status"]["code"]) == (False, 400)
     assert "no object" in response["status"]["message"]
+
+
+@pytest.mark.parametrize(
+    "spec", [{"x": [{}] * 20_001}, {"x": [1] * 100_002}, {"x": "," * 100_002}, {"x": [[]] * 20_001}]
+)
+async def test_a_body_that_would_be_many_times_its_size_as_objects_is_refused_unread(spec: Any) -> None:
+    def never(_pod: Any, _namespace: Namespace) -> Outcome:
+        raise AssertionError("it was made into objects")
+
+    response = await answered(review(object={**POD, "spec": spec}), never)
+    assert (response["allowed"], response["status"]["code"]) == (False, 422)
+    assert "allowed: at most 20000 mappings and lists and 100000 values" in response["status"]["message"]
+
+
+async def test_while_a_namespace_is_asked_for_the_pod_is_held_only_as_it_came() -> None:
+    class Watching(Known):
+        def __init__(self, known: Namespace) -> None:
+            super().__init__(known)
+            self.held: list[bool] = []
+
+        async def of(self, name: str, *, fresh: bool = False) -> Namespace:
+            found = [one for one in gc.get_objects() if type(one) is dict and "held-as-an-object" in one]
+            self.held.append(any(isinstance(one["held-as-an-object"], list) for one in found))
+            return await super().of(name, fresh=fresh)
+
+    namespaces = Watching(Namespace("shop", {}, {}))
+    body = json.dumps(review(object={**POD, "held-as-an-object": [[]]})).encode()
+    webhook = Webhook(injected, namespaces, Metrics(CollectorRegistry()))  # type: ignore[arg-type]
+    assert (await webhook.answer(reviews.read(body)))["response"]["allowed"] is True
+    assert namespaces.held == [False, False]
+
+
+@pytest.mark.parametrize("text", [b'{"x": 1e999}', b'{"x": "\xff"}'])
+async def test_a_pod_that_can_not_be_read_is_refused_by_its_uid(text: bytes) -> None:
+    body = json.dumps(review(object="HERE")).encode().replace(b'"HERE"', text)
+    webhook = Webhook(injected, Known(ON), Metrics(CollectorRegistry()))  # type: ignore[arg-type]
+    assert (await webhook.answer(reviews.read(body)))["response"]["status"]["code"] == 400
 
 
 WRONG = [
