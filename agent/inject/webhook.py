@@ -1,7 +1,7 @@
 """From an admission review to its answer."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -10,8 +10,9 @@ from agent.inject import patch, reviews
 from agent.inject.injection import Namespace, Outcome, Verdict
 from agent.inject.metrics import Metrics
 from agent.inject.namespaces import Namespaces
+from agent.inject.options import INJECT, REVISION
 from agent.inject.reviews import PodError, Request
-from agent.runtime.errors import PillionError
+from agent.runtime.errors import PillionError, Transient
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +23,11 @@ Inject = Callable[[Mapping[str, Any], Namespace], Outcome]
 class Webhook:
     """Answers reviews; has no effect beside its answer, so a dry run is a review like others."""
 
-    def __init__(self, inject: Inject, namespaces: Namespaces, metrics: Metrics) -> None:
+    def __init__(
+        self, inject: Inject, namespaces: Namespaces, metrics: Metrics, *, revision: str = ""
+    ) -> None:
+        """``revision`` as ``injector.revision``."""
+        self._revision = revision
         self._inject = inject
         self._namespaces = namespaces
         self._metrics = metrics
@@ -53,13 +58,25 @@ class Webhook:
 
         While a namespace is asked for, the pod is held only as it came.
         """
-        namespace = await self._namespaces.of(request.namespace)
-        judged = self._judged(request, namespace)
-        if judged.verdict in {Verdict.SKIPPED, Verdict.REFUSED}:
-            now = await self._namespaces.of(request.namespace, fresh=True)
-            judged = judged if now == namespace else self._judged(request, now)
+        known = self._namespaces.known(request.namespace)
+        judged = self._judged(request, known or await self._namespaces.now(request.namespace))
+        if known and judged.verdict in {Verdict.SKIPPED, Verdict.REFUSED}:
+            judged = await self._again(request, known, judged)
         self._note(request, judged)
         return judged.answer
+
+    async def _again(self, request: Request, known: Namespace, judged: "_Judged") -> "_Judged":
+        """What is found with the namespace as it is now; ``judged`` where nobody says and it would be no other.
+
+        Raises Transient where a namespace that asks for injection since a moment could make another of it.
+        """
+        try:
+            now = await self._namespaces.now(request.namespace)
+        except Transient:
+            if self._judged(request, _asking(known, self._revision)) == judged:
+                return judged
+            raise
+        return judged if now == known else self._judged(request, now)
 
     def _judged(self, request: Request, namespace: Namespace) -> "_Judged":
         try:
@@ -94,6 +111,12 @@ class _Judged:
     reason: str
     name: str
     answer: dict[str, Any]
+
+
+def _asking(namespace: Namespace, revision: str) -> Namespace:
+    """The namespace as it is where it asks for this injector."""
+    labels = {key: text for key, text in namespace.labels.items() if key != REVISION} | {INJECT: "enabled"}
+    return replace(namespace, labels=labels | ({REVISION: revision} if revision else {}))
 
 
 def _answer(uid: str, pod: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:

@@ -18,8 +18,8 @@ BURST = 24
 
 
 @asynccontextmanager
-async def injecting(folder: Path) -> AsyncIterator[tuple[Injector, Callable[[], Caller]]]:
-    """A ready injector, and callers of it."""
+async def injecting(folder: Path) -> AsyncIterator[tuple[ApiServer, Injector, Callable[[], Caller]]]:
+    """A cluster, a ready injector, and callers of it."""
     async with ApiServer(folder / "cluster").running() as cluster:
         cluster.put(CONFIGURATION, configuration())
         cluster.namespace("shop", pillion_dev__inject="enabled")
@@ -28,7 +28,7 @@ async def injecting(folder: Path) -> AsyncIterator[tuple[Injector, Callable[[], 
         try:
             await injector.ready()
             bundle = cluster.objects[CONFIGURATION]["webhooks"][0]["clientConfig"]["caBundle"]
-            yield injector, lambda: Caller(injector, trusting(bundle), NAME)
+            yield cluster, injector, lambda: Caller(injector, trusting(bundle), NAME)
         finally:
             await injector.stop()
 
@@ -37,7 +37,7 @@ async def test_a_burst_of_the_largest_bodies_delays_no_ordinary_review_and_is_no
     tmp_path: Path,
 ) -> None:
     async with (
-        injecting(tmp_path) as (injector, open_caller),
+        injecting(tmp_path) as (_, injector, open_caller),
         open_caller() as ordinary,
         open_caller() as pressing,
     ):
@@ -64,7 +64,7 @@ async def test_a_small_pod_with_one_variable_many_times_is_answered_at_once(
     env = [{"name": "PYTHONPATH", "value": "/x"}, *[{"name": "A", "value": "x"}] * 999]
     one = pod()
     one["spec"]["containers"] = [{"name": f"c{n}", "image": "x", "env": env} for n in range(containers)]
-    async with injecting(tmp_path) as (_, open_caller), open_caller() as api:
+    async with injecting(tmp_path) as (_, _, open_caller), open_caller() as api:
         began = time.monotonic()
         response = await api.ask(review(object=one))
         assert time.monotonic() - began < 2
