@@ -3,7 +3,7 @@
 What was checked here needs no checking later: the other modules take the types for granted.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agent.config.problems import shown
@@ -12,6 +12,9 @@ from agent.runtime.errors import Problem
 
 MOST = 1000
 """Entries of a list beyond which a pod is refused: Kubernetes takes 1.5 MB for a whole object."""
+
+ALL = 5000
+"""Entries of all these lists of a pod together."""
 
 _LISTS = {"env": "name", "ports": "", "volumeMounts": "mountPath", "envFrom": ""}
 """Lists of a container, each with the text that an entry must have."""
@@ -25,7 +28,22 @@ def problems(pod: object) -> list[Problem]:
     spec = pod.get("spec")
     if not isinstance(spec, dict):
         return [*found, _wrong("spec", spec, "a mapping")]
+    if (entries := _entries(spec)) > ALL:
+        return [*found, Problem("spec", f"has {entries} entries in its lists", f"at most {ALL} in all")]
     return [*found, *_spec(spec)]
+
+
+def _entries(spec: Mapping[str, Any]) -> int:
+    """How much there is to look at, so that no pod takes long."""
+    outer = [one for key in ("containers", "initContainers", "volumes") for one in _listed(spec.get(key))]
+    inner = [
+        key for one in outer if isinstance(one, Mapping) for key in _LISTS for _ in _listed(one.get(key))
+    ]
+    return len(outer) + len(inner)
+
+
+def _listed(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
 
 
 def _metadata(metadata: object) -> Iterator[Problem]:

@@ -16,6 +16,8 @@ LONGEST = 256
 """Characters of a warning: more than 4096 in all, or 120 each on old clients, are cut off by those who show them."""
 MOST = 16
 """Warnings in one answer."""
+NESTED, VALUES = 20_000, 100_000
+"""Mappings and lists, and commas, in a pod as JSON: 3 MiB of the smallest of them would take 100 MB as objects."""
 
 
 class UnanswerableError(ValueError):
@@ -37,7 +39,8 @@ class Request(msgspec.Struct):
     sub_resource: str = msgspec.field(name="subResource", default="")
     namespace: str = ""
     name: str = ""
-    object: Any = None
+    object: msgspec.Raw = msgspec.Raw(b"null")
+    """What is created, as it came; see ``pod``."""
     dry_run: bool | None = msgspec.field(name="dryRun", default=None)
 
     @property
@@ -61,7 +64,7 @@ class _Review(msgspec.Struct):
     request: Request | None = None
 
 
-def read(body: bytes) -> Request:
+def read(body: bytes | bytearray) -> Request:
     """The request in a review; raises UnanswerableError."""
     try:
         review = msgspec.json.decode(body, type=_Review)
@@ -82,6 +85,32 @@ def read(body: bytes) -> Request:
     if not review.request.uid:
         raise UnanswerableError("the AdmissionReview's request has no uid, by which it could be answered")
     return review.request
+
+
+class PodError(ValueError):
+    """What a review holds can't be taken for a pod; the message is a sentence that quotes nothing."""
+
+    def __init__(self, code: int, message: str) -> None:
+        """``code`` as ``refused`` takes it."""
+        super().__init__(message)
+        self.code = code
+
+
+def pod(request: Request) -> dict[str, Any]:
+    """The pod in a review, made anew at each call: as objects it takes many times its size. Raises PodError."""
+    raw = memoryview(request.object).tobytes()
+    if raw.count(b"{") + raw.count(b"[") > NESTED or raw.count(b",") > VALUES:
+        wanted = f"at most {NESTED} mappings and lists and {VALUES} values; put data into a ConfigMap"
+        raise PodError(422, f"it holds more than any pod needs; allowed: {wanted}")
+    try:
+        found = msgspec.json.decode(raw)
+    except RecursionError:
+        raise PodError(400, "it is nested too deeply") from None
+    except (UnicodeDecodeError, msgspec.DecodeError):
+        raise PodError(400, "it is not JSON") from None
+    if not isinstance(found, dict):
+        raise PodError(400, "the review holds no object")
+    return found
 
 
 def unchanged(uid: str, warnings: Sequence[str] = ()) -> dict[str, Any]:
@@ -118,11 +147,9 @@ def told(outcome: Outcome) -> str:
     return f"Pillion can't inject this pod: {problems or outcome.reason or 'it is not allowed'}"
 
 
-def counted(outcome: Outcome) -> str:
-    """The word for the metric."""
-    return {Verdict.INJECTED: "injected", Verdict.SKIPPED: "skipped", Verdict.REFUSED: "refused"}[
-        outcome.verdict
-    ]
+def counted(verdict: Verdict | None) -> str:
+    """The word for the metric; None: there was no pod to judge."""
+    return verdict.value if verdict else "malformed"
 
 
 def _review(response: dict[str, Any], warnings: Sequence[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from agent.inject import reviews
 from agent.inject.certificates.tls import Tls
 from agent.inject.metrics import Metrics
 from agent.inject.reviews import Request
+from agent.inject.turns import BusyError, Turns
 from agent.model.address import Address
 from agent.runtime.component import Ready
 from agent.runtime.errors import Permanent
@@ -18,8 +19,9 @@ from agent.runtime.latest import Latest
 
 LARGEST = 3 * 1024 * 1024
 """Bytes of a review: as many as the API server takes from its own clients."""
-SLOWEST = 30.0
-"""Seconds that a body may take: longer than the API server waits for any webhook."""
+TOO_LARGE = f"the body has more than {LARGEST} bytes"
+SLOWEST = 10.0
+"""Seconds that a body may take: the API server sends its own in one go, and by default waits no longer."""
 GOODBYE = 5.0
 """Seconds that reviews under way have when the server stops."""
 
@@ -49,10 +51,11 @@ class Server:
         self._serving = serving
         self._leaving = leaving
         self._metrics = metrics
+        self._turns = Turns()
 
     async def run(self, ready: Ready) -> None:
         """Serve until cancelled; raises Permanent for an address that can't be had."""
-        app = web.Application(client_max_size=LARGEST)
+        app = web.Application()
         app.router.add_post("/mutate", self.mutate)
         app.on_response_prepare.append(self._prepare)
         # The API server keeps connections open: each new one costs a handshake.
@@ -72,17 +75,26 @@ class Server:
         with self._metrics.duration.time():
             if request.content_type != "application/json":
                 return self._malformed(415, "the content type is not application/json")
+            if (request.content_length or 0) > LARGEST:
+                return self._malformed(413, TOO_LARGE)
             try:
-                async with asyncio.timeout(SLOWEST):
-                    body = await request.read()
-                asked = reviews.read(body)
-            except reviews.UnanswerableError as error:
-                return self._malformed(400, str(error))
-            except TimeoutError:
-                return self._malformed(408, f"the body did not come within {SLOWEST:g} s")
-            except web.HTTPRequestEntityTooLarge:
-                return self._malformed(413, f"the body has more than {LARGEST} bytes")
-            answer = msgspec.json.encode(await self._answer(asked))
+                async with self._turns.of(request.content_length):
+                    return await self._answered(request)
+            except BusyError as error:
+                self._metrics.reviews.labels("busy").inc()
+                return web.Response(status=503, text=f"{error}\n")
+
+    async def _answered(self, request: web.Request) -> web.Response:
+        try:
+            async with asyncio.timeout(SLOWEST):
+                asked = reviews.read(await _body(request))
+        except reviews.UnanswerableError as error:
+            return self._malformed(400, str(error))
+        except TimeoutError:
+            return self._malformed(408, f"the body did not come within {SLOWEST:g} s")
+        except _TooLargeError:
+            return self._malformed(413, TOO_LARGE)
+        answer = msgspec.json.encode(await self._answer(asked))
         return web.Response(body=answer, content_type="application/json")
 
     def _malformed(self, status: int, text: str) -> web.Response:
@@ -105,6 +117,20 @@ class Server:
             reason = error.strerror or str(error)
             text = f"listening on {self._listen} (webhook.listen) failed: {reason}; free it or set webhook.listen"
             raise Permanent(text) from error
+
+
+class _TooLargeError(Exception):
+    """The body has more bytes than are taken."""
+
+
+async def _body(request: web.Request) -> bytearray:
+    """The whole body. Not ``request.read()``: that keeps it as long as the connection has no other request."""
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > LARGEST:
+            raise _TooLargeError
+    return body
 
 
 class Leaving:

@@ -167,6 +167,7 @@ class Injector:
             self._inject,
             Namespaces(self._client, self._cells.namespaces),
             self._metrics,
+            revision=self._settings.injector.revision,
         )
         listen = Address.parse(self._settings.webhook.listen)
         return Server(

@@ -6,11 +6,11 @@ REVIEWS = Metric(
     "pillion_injector_reviews_total",
     Kind.COUNTER,
     "Admission reviews, by what became of them.",
-    labels={"result": one_of("injected", "skipped", "refused", "other", "malformed", "failed")},
+    labels={"result": one_of("injected", "skipped", "refused", "other", "malformed", "busy", "failed")},
     where=Where.INJECTOR,
     meaning=(
         "`refused`: an annotation or the pod is wrong, and its author was told; `failed`: the fault is here or in the "
-        "cluster; `other`: no pod that is created."
+        "cluster; `other`: no pod that is created; `busy`: too many large ones at once, which were turned away."
     ),
 )
 DURATION = Metric(

@@ -183,7 +183,7 @@ def test_with_cert_manager_its_ca_comes_into_the_configuration_and_its_secret_in
 ) -> None:
     rendered = helm.render("pillion", {"injector": {"certificate": {"source": "cert-manager"}}})
     configuration = one(rendered, "MutatingWebhookConfiguration")
-    certificate = one(rendered, "Certificate")
+    certificate = one(rendered, "Certificate", "pillion-injector")
     named = f"somewhere/{certificate['metadata']['name']}"
     assert configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"] == named
     service = configuration["webhooks"][0]["clientConfig"]["service"]
@@ -192,6 +192,34 @@ def test_with_cert_manager_its_ca_comes_into_the_configuration_and_its_secret_in
     assert {one["secret"]["secretName"] for one in volumes if "secret" in one} == {
         certificate["spec"]["secretName"]
     }
+
+
+def test_with_cert_manager_what_is_trusted_stays_when_the_certificate_is_renewed(helm: Helm) -> None:
+    """A certificate that is its own issuer is trusted before the pods have it, and theirs no longer."""
+    rendered = helm.render("pillion", {"injector": {"certificate": {"source": "cert-manager"}}})
+    leaf = one(rendered, "Certificate", "pillion-injector")["spec"]
+    issuer = one(rendered, "Issuer", leaf["issuerRef"]["name"])["spec"]
+    assert "selfSigned" not in issuer
+    (ca,) = [
+        found["spec"]
+        for found in rendered
+        if found["kind"] == "Certificate" and found["spec"]["secretName"] == issuer["ca"]["secretName"]
+    ]
+    assert ca["isCA"] is True
+    assert not leaf.get("isCA")
+    assert ca["secretName"] != leaf["secretName"]
+    assert one(rendered, "Issuer", ca["issuerRef"]["name"])["spec"] == {"selfSigned": {}}
+    # Its name and its key stay, so what the former one signed is good by the next one too.
+    assert ca["privateKey"]["rotationPolicy"] == "Never"
+    assert ca["commonName"]
+    assert int(ca["duration"].removesuffix("h")) - int(ca["renewBefore"].removesuffix("h")) >= 5 * 8760
+
+
+def test_with_an_issuer_of_ones_own_the_chart_makes_none(helm: Helm) -> None:
+    certificate = {"source": "cert-manager", "issuer": {"name": "company", "kind": "ClusterIssuer"}}
+    rendered = helm.render("pillion", {"injector": {"certificate": certificate}})
+    assert one(rendered, "Certificate")["spec"]["issuerRef"] == {"name": "company", "kind": "ClusterIssuer"}
+    assert not [found for found in rendered if found["kind"] == "Issuer"]
 
 
 def test_a_certificate_of_ones_own_needs_its_ca(helm: Helm) -> None:

@@ -32,6 +32,8 @@ class ApiServer:
         self.token = TOKEN
         self.broken: dict[str, int] = {}
         """Statuses to answer instead, by the beginning of a path."""
+        self.silent = ""
+        """Never answer paths that begin so."""
         self.gone = False
         """Answer the next watch with 410 in its stream."""
         self._number = 10
@@ -108,6 +110,8 @@ class ApiServer:
         self.calls.append((request.method, path))
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             return _status(401, "Unauthorized")
+        if self.silent and path.startswith(self.silent):
+            await asyncio.Event().wait()
         for beginning, status in self.broken.items():
             if path.startswith(beginning):
                 return _status(status, "Forbidden" if status == 403 else "InternalError")

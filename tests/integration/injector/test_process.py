@@ -17,6 +17,7 @@ from agent.inject.certificates import making
 from agent.inject.certificates.making import Pair
 from tests.integration.injector.cluster import MWC, ApiServer
 from tests.integration.injector.process import POD, Caller, Injector, review, trusting
+from tests.unit.inject.keys import rsa_pair
 from tests.waiting import until
 
 CONFIGURATION = f"/apis/admissionregistration.k8s.io/v1/{MWC}/pillion-injector"
@@ -368,7 +369,15 @@ async def test_certificates_from_files_are_exchanged_without_a_restart(
         assert (await kept.ask())["allowed"] is True
     async with Caller(injector, trusting(mounted.ca.certificate), NAME) as fresh:
         assert (await fresh.ask())["allowed"] is True
+    # Another kind of key as well, though OpenSSL would keep both.
+    other = rsa_pair(datetime.now(UTC))
+    mounted.put(other)
+    await until(lambda: _presents(injector, other.certificate))
     assert not [path for _, path in cluster.calls if "secrets" in path or MWC in path]
+
+
+async def _presents(injector: Injector, certificate: bytes) -> bool:
+    return await asyncio.to_thread(_presented, injector) == certificate
 
 
 async def _changed(injector: Injector, before: bytes) -> bool:

@@ -1,5 +1,6 @@
 """Years of a CA's and certificates' lives, with a clock of their own."""
 
+import contextlib
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from agent.inject.metrics import Metrics
 from agent.runtime.errors import Transient
 from agent.runtime.health import Board
 from agent.runtime.latest import Latest
+from tests.unit.inject.keys import rsa_pair
 from tests.unit.inject.objects import Objects
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -439,6 +441,37 @@ def test_a_bad_pair_of_files_leaves_the_last_good_one(folder: Folder, bad: Pair)
     folder.put(pair())
     folder.files.turn()
     assert folder.word() == ""
+
+
+def presented(server: ssl.SSLContext, version: ssl.TLSVersion, name: str | None) -> bytes:
+    """The certificate that a client meets, as PEM."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    client.minimum_version = client.maximum_version = version
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = client.wrap_bio(down, up, server_hostname=name), server.wrap_bio(up, down, server_side=True)
+    for _ in range(4):
+        for end in ends:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    return ssl.DER_cert_to_PEM_cert(ends[0].getpeercert(binary_form=True) or b"").encode()
+
+
+@pytest.mark.parametrize("name", ["a.b.svc", None])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_the_newest_certificate_is_served_whatever_the_kinds_of_keys(
+    version: ssl.TLSVersion, name: str | None
+) -> None:
+    """OpenSSL keeps a certificate for each kind of key, and would go on with the former of the other kind."""
+    tls = Tls()
+    for one in (pair(), rsa_pair(NOW), pair(), pair(), rsa_pair(NOW)):
+        tls.load(one)
+        assert presented(tls.context, version, name) == one.certificate
+
+
+def test_before_there_is_a_certificate_a_client_is_told_so_by_tls() -> None:
+    with pytest.raises(ssl.SSLError):
+        presented(Tls().context, ssl.TLSVersion.TLSv1_3, None)
 
 
 def test_a_pair_that_can_not_be_loaded_does_not_spoil_the_context() -> None:

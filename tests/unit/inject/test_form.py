@@ -60,6 +60,13 @@ def test_each_place_is_named_with_what_is_allowed(spec, said):
     assert said in "\n".join(map(str, found.problems))
 
 
+def test_all_lists_together_have_a_bound_too():
+    env = [{"name": f"V{n}", "value": "x"} for n in range(900)]
+    found = outcome(pod(spec={"containers": [{"name": f"c{n}", "env": env} for n in range(6)]}))
+    assert found.verdict is Verdict.REFUSED
+    assert "spec has 5406 entries in its lists; allowed: at most 5000 in all" in found.reason
+
+
 @pytest.mark.parametrize(
     ("metadata", "said"),
     [

@@ -1,5 +1,7 @@
 """The difference of two documents."""
 
+import time
+
 from hypothesis import given, settings
 
 from agent.inject.patch import between, same
@@ -48,3 +50,34 @@ def test_a_pods_patch_never_repeats_what_is_there():
     patch = between(one, outcome(one).pod)
     assert "secret-of-theirs" not in str(patch)
     assert all(each["op"] == "add" for each in patch)
+
+
+def test_variables_of_one_name_cost_no_more_than_others():
+    """A small pod that is made for it is not to hold up all others: the comparison was quadratic once."""
+    env = [{"name": "PYTHONPATH", "value": "/theirs"}, *({"name": "A", "value": "x"} for _ in range(20_000))]
+    changed = [{"name": "PYTHONPATH", "value": "/ours:/theirs"}, *map(dict, env[1:]), {"name": "PILLION"}]
+    began = time.process_time()
+    found = between(env, changed)
+    assert time.process_time() - began < 2
+    assert found == [
+        {"op": "replace", "path": "/0/value", "value": "/ours:/theirs"},
+        {"op": "add", "path": "/20001", "value": {"name": "PILLION"}},
+    ]
+
+
+def test_what_stands_between_others_is_taken_out_where_it_stands():
+    before = [{"name": name} for name in "abcde"]
+    after = [{"name": name} for name in "bdx"]
+    assert between(before, after) == [
+        {"op": "remove", "path": "/0"},
+        {"op": "remove", "path": "/1"},
+        {"op": "add", "path": "/2", "value": {"name": "x"}},
+        {"op": "remove", "path": "/3"},
+    ]
+
+
+def test_a_list_whose_items_changed_places_is_replaced():
+    after = [{"name": "b"}, {"name": "a"}, {"name": "c"}]
+    assert between({"x": [{"name": "a"}, {"name": "b"}]}, {"x": after}) == [
+        {"op": "replace", "path": "/x", "value": after}
+    ]

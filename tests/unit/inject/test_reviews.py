@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import gc
 import json
 from typing import Any
 
@@ -44,16 +45,20 @@ class Known:
     """Namespaces: what is known, what the API server says when asked, or its failure."""
 
     def __init__(
-        self, known: Namespace, fresh: Namespace | None = None, error: Exception | None = None
+        self, known: Namespace | None, fresh: Namespace | None = None, error: Exception | None = None
     ) -> None:
-        self.known, self.fresh, self.error = known, fresh or known, error
-        self.asked: list[bool] = []
+        self.seen, self.fresh, self.error = known, fresh or known, error
+        self.asked = 0
 
-    async def of(self, name: str, *, fresh: bool = False) -> Namespace:
-        self.asked.append(fresh)
+    def known(self, _name: str) -> Namespace | None:
+        return self.seen
+
+    async def now(self, _name: str) -> Namespace:
+        self.asked += 1
         if self.error:
             raise self.error
-        return self.fresh if fresh else self.known
+        assert self.fresh is not None
+        return self.fresh
 
 
 def injected(pod: Any, namespace: Namespace) -> Outcome:
@@ -131,23 +136,55 @@ async def test_a_namespace_that_was_changed_just_now_is_asked_for_again() -> Non
     namespaces = Known(Namespace("shop", {}, {}), fresh=ON)
     response = await answered(review(), namespaces=namespaces)
     assert "patch" in response
-    assert namespaces.asked == [False, True]
+    assert namespaces.asked == 1
 
 
 async def test_an_injected_pod_costs_no_question() -> None:
     namespaces = Known(ON)
     await answered(review(), namespaces=namespaces)
-    assert namespaces.asked == [False]
+    assert namespaces.asked == 0
 
 
-async def test_a_namespace_that_can_not_be_read_holds_the_pod_back() -> None:
+@pytest.mark.parametrize("known", [None, Namespace("shop", {}, {})])
+async def test_a_namespace_that_can_not_be_read_holds_the_pod_back(known: Namespace | None) -> None:
+    """It may ask for the sidecar since a moment, so that a pod without one would be outside the mesh unseen."""
     registry = CollectorRegistry()
-    namespaces = Known(ON, error=Transient("GET /api/v1/namespaces/shop failed with 500"))
+    namespaces = Known(known, error=Transient("GET /api/v1/namespaces/shop failed with 500"))
     response = await answered(review(), namespaces=namespaces, registry=registry)
     assert response["allowed"] is False
     assert response["status"]["code"] == 503
     assert "failed with 500" in response["status"]["message"]
     assert registry.get_sample_value("pillion_injector_reviews_total", {"result": "failed"}) == 1
+
+
+@pytest.mark.parametrize("labels", [{}, {"pillion.dev/inject": "enabled"}, {"pillion.dev/revision": "other"}])
+async def test_what_no_namespace_could_change_is_answered_while_the_api_server_is_away(
+    labels: dict[str, str],
+) -> None:
+    def never(pod: Any, _namespace: Namespace) -> Outcome:
+        return Outcome(Verdict.SKIPPED, "it uses the network of its node (hostNetwork)", pod)
+
+    namespaces = Known(Namespace("shop", labels, {}), error=Transient("the API server is away"))
+    response = await answered(review(), never, namespaces)
+    assert response == {"uid": response["uid"], "allowed": True}
+
+
+async def test_a_namespace_that_asked_for_another_injector_may_ask_for_this_one_since_a_moment() -> None:
+    def mine(pod: Any, namespace: Namespace) -> Outcome:
+        wanted = namespace.labels.get("pillion.dev/revision", "")
+        return Outcome(Verdict.INJECTED if wanted == "canary" else Verdict.SKIPPED, wanted, pod)
+
+    other = Namespace("shop", {"pillion.dev/inject": "enabled", "pillion.dev/revision": "old"})
+    namespaces = Known(other, error=Transient("the API server is away"))
+    webhook = Webhook(mine, namespaces, Metrics(CollectorRegistry()), revision="canary")  # type: ignore[arg-type]
+    response = (await webhook.answer(reviews.read(json.dumps(review()).encode())))["response"]
+    assert response["status"]["code"] == 503
+
+
+async def test_a_namespace_that_was_asked_for_is_not_asked_for_again() -> None:
+    namespaces = Known(None, fresh=Namespace("shop", {}, {}))
+    await answered(review(), namespaces=namespaces)
+    assert namespaces.asked == 1
 
 
 async def test_a_defect_of_the_injection_refuses_and_is_said_to_be_one() -> None:
@@ -183,6 +220,44 @@ async def test_a_pod_that_is_none_is_refused(thing: object) -> None:
     response = await answered(review(object=thing))
     assert (response["allowed"], response["status"]["code"]) == (False, 400)
     assert "no object" in response["status"]["message"]
+
+
+@pytest.mark.parametrize(
+    "spec", [{"x": [{}] * 20_001}, {"x": [1] * 100_002}, {"x": "," * 100_002}, {"x": [[]] * 20_001}]
+)
+async def test_a_body_that_would_be_many_times_its_size_as_objects_is_refused_unread(spec: Any) -> None:
+    def never(_pod: Any, _namespace: Namespace) -> Outcome:
+        raise AssertionError("it was made into objects")
+
+    response = await answered(review(object={**POD, "spec": spec}), never)
+    assert (response["allowed"], response["status"]["code"]) == (False, 422)
+    assert "allowed: at most 20000 mappings and lists and 100000 values" in response["status"]["message"]
+
+
+@pytest.mark.parametrize("known", [None, Namespace("shop", {}, {})])
+async def test_while_a_namespace_is_asked_for_the_pod_is_held_only_as_it_came(
+    known: Namespace | None,
+) -> None:
+    class Watching(Known):
+        held: bool | None = None
+
+        async def now(self, name: str) -> Namespace:
+            found = [one for one in gc.get_objects() if type(one) is dict and "held-as-an-object" in one]
+            self.held = any(isinstance(one["held-as-an-object"], list) for one in found)
+            return await super().now(name)
+
+    namespaces = Watching(known, fresh=Namespace("shop", {}, {}))
+    body = json.dumps(review(object={**POD, "held-as-an-object": [[]]})).encode()
+    webhook = Webhook(injected, namespaces, Metrics(CollectorRegistry()))  # type: ignore[arg-type]
+    assert (await webhook.answer(reviews.read(body)))["response"]["allowed"] is True
+    assert namespaces.held is False
+
+
+@pytest.mark.parametrize("text", [b'{"x": 1e999}', b'{"x": "\xff"}'])
+async def test_a_pod_that_can_not_be_read_is_refused_by_its_uid(text: bytes) -> None:
+    body = json.dumps(review(object="HERE")).encode().replace(b'"HERE"', text)
+    webhook = Webhook(injected, Known(ON), Metrics(CollectorRegistry()))  # type: ignore[arg-type]
+    assert (await webhook.answer(reviews.read(body)))["response"]["status"]["code"] == 400
 
 
 WRONG = [
