@@ -11,14 +11,38 @@ export CONSUL_HTTP_ADDR="${CONSUL_HTTP_ADDR:-http://consul:8500}"
 export CONSUL_HTTP_TOKEN_FILE="${CONSUL_HTTP_TOKEN_FILE-/run/secrets/pillion/consul-token}"
 
 one() {
+    clean
+    prune
     file="consul-$(date -u +%Y%m%dT%H%M%SZ).snap"
-    consul snapshot save "$folder/.$file" >/dev/null
-    consul snapshot inspect "$folder/.$file" >/dev/null
-    mv "$folder/.$file" "$folder/$file"
+    partial="$folder/.$file"
+    consul snapshot save "$partial" >/dev/null &
+    child=$!
+    wait "$child"
+    child=''
+    consul snapshot inspect "$partial" >/dev/null
+    mv "$partial" "$folder/$file"
     echo "backup: $file, $(stat -c %s "$folder/$file") bytes"
-    list | sort -r | tail -n "+$((BACKUP_KEEP + 1))" | while read -r old; do
+    prune
+}
+
+# Remove what those left that were killed, and leave nothing oneself: half ones would fill the volume, and then none succeeds. All that make one
+# share the lock, so who can have it alone knows that nobody is writing.
+clean() {
+    exec 9>"$folder/.lock"
+    ! flock -n 9 || rm -f "$folder"/.consul-*.snap
+    flock -s 9 || true
+    partial='' child=''
+    # In the background and waited for: a shell takes no signal before what it runs in the foreground has ended.
+    trap '[ -z "$child" ] || kill "$child" 2>/dev/null || true; [ -z "$partial" ] || rm -f "$partial"' EXIT
+    trap 'exit 143' TERM INT HUP
+}
+
+# All but the newest go; the newest stays whatever number was given.
+prune() {
+    keep=$((BACKUP_KEEP > 1 ? BACKUP_KEEP : 1))
+    list | sort -r | tail -n "+$((keep + 1))" | while read -r old; do
         rm -f "$folder/$old"
-        echo "backup: removed $old, $BACKUP_KEEP newer ones are kept"
+        echo "backup: removed $old, $keep newer ones are kept"
     done
 }
 
@@ -37,7 +61,6 @@ due_in() {
 
 for_ever() {
     trap 'exit 0' TERM INT
-    rm -f "$folder"/.consul-*.snap
     while :; do
         left=$(due_in)
         # A process of its own: a shell takes no error for the end where it is asked how something ended.

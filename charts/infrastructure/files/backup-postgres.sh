@@ -10,17 +10,41 @@ folder=${BACKUPS:-/backups}
 database=${DATABASE:-shop}
 
 one() {
+    clean
+    prune
     file="$database-$(date -u +%Y%m%dT%H%M%SZ).dump"
+    partial="$folder/.$file"
     # Under another name until it is whole and was read once: a file called .dump can be restored.
     PGPASSFILE=${PGPASSFILE:-/run/secrets/pillion/pgpass} pg_dump --host "${POSTGRES_HOST:-postgres}" --username backup --no-password \
-        --format custom --file "$folder/.$file" "$database"
-    pg_restore --list "$folder/.$file" >/dev/null
-    sync "$folder/.$file"
-    mv "$folder/.$file" "$folder/$file"
+        --format custom --file "$partial" "$database" &
+    child=$!
+    wait "$child"
+    child=''
+    pg_restore --list "$partial" >/dev/null
+    sync "$partial"
+    mv "$partial" "$folder/$file"
     echo "backup: $file, $(stat -c %s "$folder/$file") bytes"
-    list | sort -r | tail -n "+$((BACKUP_KEEP + 1))" | while read -r old; do
+    prune
+}
+
+# Remove what those left that were killed, and leave nothing oneself: half ones would fill the volume, and then none succeeds. All that make one
+# share the lock, so who can have it alone knows that nobody is writing.
+clean() {
+    exec 9>"$folder/.lock"
+    ! flock -n 9 || rm -f "$folder"/."$database"-*.dump
+    flock -s 9 || true
+    partial='' child=''
+    # In the background and waited for: a shell takes no signal before what it runs in the foreground has ended.
+    trap '[ -z "$child" ] || kill "$child" 2>/dev/null || true; [ -z "$partial" ] || rm -f "$partial"' EXIT
+    trap 'exit 143' TERM INT HUP
+}
+
+# All but the newest go; the newest stays whatever number was given.
+prune() {
+    keep=$((BACKUP_KEEP > 1 ? BACKUP_KEEP : 1))
+    list | sort -r | tail -n "+$((keep + 1))" | while read -r old; do
         rm -f "$folder/$old"
-        echo "backup: removed $old, $BACKUP_KEEP newer ones are kept"
+        echo "backup: removed $old, $keep newer ones are kept"
     done
 }
 
@@ -39,7 +63,6 @@ due_in() {
 
 for_ever() {
     trap 'exit 0' TERM INT
-    rm -f "$folder"/."$database"-*.dump
     while :; do
         left=$(due_in)
         # A process of its own: a shell takes no error for the end where it is asked how something ended.

@@ -144,6 +144,6 @@ async def test_only_the_newest_dumps_are_kept(pods: Pods, server: backing.Postgr
     ):
         (tmp_path / "backups" / name).touch()
     assert "removed billing-20260101T000000Z.dump" in pods.job("infrastructure-postgres-backup")
-    kept = {path.name for path in (tmp_path / "backups").iterdir()}
+    kept = {path.name for path in (tmp_path / "backups").glob("*.dump")}
     assert len(kept) == 3
     assert {"billing-20260102T000000Z.dump", "other-20260101T000000Z.dump"} < kept
