@@ -16,7 +16,7 @@ import yaml
 from agent.demo import backing
 from tests.acl import AclConsul
 from tests.integration.charts import switches
-from tests.integration.charts.rendering import CHARTS, Helm, merged, one
+from tests.integration.charts.rendering import CHARTS, Helm, merged, one, templates
 from tests.unit.charts.cluster import Cluster
 
 FULL = switches.FULL["infrastructure"]
@@ -176,9 +176,16 @@ def test_policies_leave_open_the_ports_of_each_service_and_nothing_else(helm: He
     for name, numbers in ports.items():
         first = policies[f"infrastructure-{name}"]["ingress"][0]
         assert [port["port"] for port in first["ports"]] == numbers
-        assert first["from"] == sources
+        # Whoever is let in, the release's own Jobs and test are too.
+        own = {"podSelector": {"matchLabels": {"app.kubernetes.io/instance": "infrastructure"}}}
+        assert first["from"] == [*sources, own]
     # What comes by the node's port may come with the node's address, which no selector names.
     assert policies["infrastructure-consul-client"]["ingress"][0] == {"ports": [{"port": 8500}]}
+
+
+def test_every_pod_of_the_release_has_the_label_by_which_policies_let_it_in(helm: Helm) -> None:
+    for place, template in templates(helm.render("infrastructure", FULL)):
+        assert template["metadata"]["labels"]["app.kubernetes.io/instance"] == "infrastructure", place
 
 
 def test_a_restore_never_starts_by_itself(helm: Helm) -> None:
