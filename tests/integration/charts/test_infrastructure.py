@@ -147,7 +147,7 @@ def test_the_hook_may_touch_only_the_secrets_that_it_makes(helm: Helm) -> None:
 def test_with_secrets_of_ones_own_nothing_is_generated(helm: Helm) -> None:
     own = {name: {"existingSecret": f"my-{name}"} for name in ("consul", "nats", "postgres")}
     rendered = helm.render("infrastructure", own)
-    assert not [one for one in rendered if one["kind"] in {"Role", "Job"}]
+    assert not [one for one in rendered if one["kind"] == "Role" or "make_secrets" in json.dumps(one)]
     text = yaml.safe_dump_all(rendered)
     for name in own:
         assert f"secretName: my-{name}" in text
@@ -181,6 +181,24 @@ def test_policies_leave_open_the_ports_of_each_service_and_nothing_else(helm: He
         assert first["from"] == [*sources, own]
     # What comes by the node's port may come with the node's address, which no selector names.
     assert policies["infrastructure-consul-client"]["ingress"][0] == {"ports": [{"port": 8500}]}
+
+
+@pytest.mark.parametrize("name", ["management", "agent", "dns", "gateway", "injector", "sidecar"])
+def test_a_service_or_token_cant_be_called_as_one_of_the_releases_own(helm: Helm, name: str) -> None:
+    """Its Secret would be that of the other; `management` would publish the token that may do everything."""
+    for acl in ({"services": [name]}, {"tokens": {name: 'node_prefix "" { policy = "read" }'}}):
+        values = {"consul": {"acl": {"enabled": True, **acl}}}
+        done = helm.run(
+            "template", "x", str(CHARTS / "infrastructure"), "--kube-version", "1.32", values=values
+        )
+        assert done.returncode != 0, acl
+        assert f"consul.acl.{next(iter(acl))}" in done.stderr.replace("/", "."), done.stderr
+
+
+@pytest.mark.parametrize("names", [["sidecar2"], ["orders", "managements"]])
+def test_other_names_are_taken(helm: Helm, names: list[str]) -> None:
+    rules = dict.fromkeys((f"{name}-reader" for name in names), 'node_prefix "" { policy = "read" }')
+    helm.render("infrastructure", {"consul": {"acl": {"enabled": True, "services": names, "tokens": rules}}})
 
 
 def test_every_pod_of_the_release_has_the_label_by_which_policies_let_it_in(helm: Helm) -> None:
