@@ -201,6 +201,16 @@ def test_other_names_are_taken(helm: Helm, names: list[str]) -> None:
     helm.render("infrastructure", {"consul": {"acl": {"enabled": True, "services": names, "tokens": rules}}})
 
 
+def test_a_server_whose_pod_can_not_start_is_replaced_by_a_rollback(helm: Helm) -> None:
+    """In order, Kubernetes waits for the broken pod for ever.
+
+    Source: its documentation of StatefulSets, "Forced rollback".
+    """
+    sets = [one for one in helm.render("infrastructure", FULL) if one["kind"] == "StatefulSet"]
+    assert len(sets) == 3
+    assert {one["spec"].get("podManagementPolicy") for one in sets} == {"Parallel"}
+
+
 def test_every_pod_of_the_release_has_the_label_by_which_policies_let_it_in(helm: Helm) -> None:
     for place, template in templates(helm.render("infrastructure", FULL)):
         assert template["metadata"]["labels"]["app.kubernetes.io/instance"] == "infrastructure", place
