@@ -147,3 +147,15 @@ async def test_only_the_newest_dumps_are_kept(pods: Pods, server: backing.Postgr
     kept = {path.name for path in (tmp_path / "backups").glob("*.dump")}
     assert len(kept) == 3
     assert {"billing-20260102T000000Z.dump", "other-20260101T000000Z.dump"} < kept
+
+
+async def test_a_new_password_of_the_superuser_fits_the_server_and_the_restore(
+    pods: Pods, server: backing.Postgres, tmp_path: Path
+) -> None:
+    pods.roles()
+    await _write(server, "CREATE TABLE invoice (id int PRIMARY KEY); INSERT INTO invoice VALUES (1)")
+    pods.job("infrastructure-postgres-backup")
+    (tmp_path / "secrets" / "superuser").write_text("another:one")
+    pods.roles()
+    assert "billing is as it was" in pods.job("infrastructure-postgres-restore")
+    assert await _rows(server, "billing", "b1") == [1]
