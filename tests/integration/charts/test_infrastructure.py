@@ -227,6 +227,28 @@ def test_a_restore_never_starts_by_itself(helm: Helm) -> None:
         assert backup["concurrencyPolicy"] == "Forbid"
 
 
+@pytest.mark.parametrize("server", ["postgres", "consul"])
+def test_a_variable_of_the_job_names_what_is_restored_and_allows_a_smaller_backup(
+    helm: Helm, server: str
+) -> None:
+    rendered = helm.render("infrastructure", FULL)
+    for verb, variable, given, said in (
+        ("restore", "FILE", "x.1", "restore x.1"),
+        ("restore", "FILE", "", "restore"),
+        ("backup", "SMALLER", "yes", "backup --smaller"),
+        ("backup", "SMALLER", "", "backup"),
+    ):
+        job = one(rendered, "CronJob", f"infrastructure-{server}-{verb}")["spec"]["jobTemplate"]
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        assert {"name": variable, "value": ""} in container["env"]
+        script = container["command"][-1].splitlines()[-1]
+        told = script.replace(f"sh /backup/{server}.sh", "echo")
+        done = subprocess.run(
+            ["sh", "-euc", told], env={variable: given}, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == said
+
+
 def test_backups_lie_on_another_volume_and_outlive_the_release(helm: Helm) -> None:
     rendered = helm.render("infrastructure", FULL)
     for server in ("postgres", "consul"):

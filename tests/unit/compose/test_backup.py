@@ -74,11 +74,11 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in (folder / "backups").iterdir() if path.name != ".lock"}
 
 
-def made(folder: Path, kind: str, name: str, age: float) -> None:
-    """A backup made ``age`` seconds ago."""
+def made(folder: Path, kind: str, name: str, age: float, size: int = 6) -> None:
+    """A backup of so many bytes made ``age`` seconds ago."""
     start, end = KINDS[kind]
     path = folder / "backups" / f"{start}{name}{end}"
-    path.write_text("backup")
+    path.write_text("b" * size)
     os.utime(path, (time.time() - age,) * 2)
 
 
@@ -168,6 +168,32 @@ async def test_the_last_one_stays_whatever_number_is_to_be_kept(
     made(tmp_path, kind, "20200101T000000Z", age=7200)
     assert loop("backup", fails=1, keep=0).wait(10) != 0
     assert len(backups(tmp_path, kind)) == 1
+
+
+async def test_one_of_an_emptied_server_is_kept_apart_and_nothing_is_removed_for_it(
+    loop: Loop, kind: str, tmp_path: Path
+) -> None:
+    """As the newest it would be restored, and in time push out all that are worth it."""
+    start, end = KINDS[kind]
+    names = ["20200101T000000Z", "20200102T000000Z"]
+    for name in names:
+        made(tmp_path, kind, name, age=7200, size=1000)
+    assert loop("backup").wait(10) != 0
+    assert backups(tmp_path, kind) == [f"{start}{name}{end}" for name in names]
+    assert files(tmp_path) == {*backups(tmp_path, kind), f"{start[:-1]}.smaller"}
+    said = (tmp_path / "said").read_text()
+    assert f"less than half of {start}20200102T000000Z{end}" in said
+    assert "backup --smaller" in said
+
+    assert loop("backup", "--smaller").wait(10) == 0
+    assert len(backups(tmp_path, kind)) == 2
+    assert f"{start}20200101T000000Z{end}" not in backups(tmp_path, kind)
+    assert files(tmp_path) == set(backups(tmp_path, kind))
+
+
+async def test_an_argument_that_means_nothing_makes_no_backup(loop: Loop, kind: str, tmp_path: Path) -> None:
+    assert loop("backup", "--smalller").wait(10) == 2
+    assert files(tmp_path) == set()
 
 
 def _sleeps(pid: int) -> bool:
