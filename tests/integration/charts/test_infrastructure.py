@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -311,6 +312,39 @@ def test_the_tokens_that_consul_is_told_may_do_what_their_rules_say_and_again_is
         orders("PUT", "/v1/kv/pillion/orders", "x")
     with pytest.raises(OSError, match="403"):
         orders("GET", "/v1/acl/tokens", None)
+
+
+def test_a_services_own_token_registers_it_and_no_other_where_no_client_agent_knows_it(
+    helm: Helm, acl: AclConsul
+) -> None:
+    """As the sidecar of `consul.mode: catalog` does: the first pod of a node makes its virtual node."""
+    plans = []
+    for client in (True, False):
+        consul = {"acl": {"enabled": True, "services": ["shipping"]}, "client": {"enabled": client}}
+        rendered = helm.render("infrastructure", {"consul": consul})
+        plans.append(json.loads(one(rendered, "ConfigMap", "infrastructure-consul-acl")["data"]["plan.json"]))
+    assert "pillion-" not in plans[0]["tokens"]["shipping"]["rules"], "no more rights than are needed"
+    secret = str(uuid.uuid4())
+    host, port = acl.url.removeprefix("http://").split(":")
+    management = consul_tokens.consul(host, int(port), acl.management)
+    consul_tokens.led(management)
+    only = {"tokens": {"shipping": plans[1]["tokens"]["shipping"]}}
+    consul_tokens.ensure(only, management, lambda _: secret)
+    shipping = consul_tokens.consul(host, int(port), secret)
+
+    def body(node: str, service: str) -> dict[str, Any]:
+        check = {"CheckID": f"service:{service}", "ServiceID": service, "Status": "passing", "Name": "x"}
+        meta = {"pillion-node": "virtual", "pillion-cluster": "here"}
+        own = {"Node": node, "Address": "127.0.0.1", "SkipNodeUpdate": True, "NodeMeta": meta}
+        return {**own, "Service": {"Service": service, "Port": 15006}, "Check": check}
+
+    assert shipping("PUT", "/v1/catalog/register", body("pillion-here-n1", "shipping")) is True
+    assert shipping("PUT", "/v1/catalog/register", body("pillion-here-n2", "shipping")) is True
+    for wrong in (body("pillion-here-n1", "billing"), body("a-node", "shipping")):
+        with pytest.raises(OSError, match="403"):
+            shipping("PUT", "/v1/catalog/register", wrong)
+    gone = {"Node": "pillion-here-n1", "ServiceID": "shipping"}
+    assert shipping("PUT", "/v1/catalog/deregister", gone) is True
 
 
 def test_the_test_pod_asks_each_server_at_its_service(helm: Helm) -> None:
