@@ -122,12 +122,15 @@ class Cluster:
         daemons = await self._documents.all("/apis/apps/v1/daemonsets")
         lease = await self._lease() if told.mode == "catalog" else None
         sweep = registry.sweep(told, lease, self._now())
-        findings = [*registry.mode(told), *registry.agents(told, daemons), *sweep]
         place = told.service
-        if place is None:
-            return [*findings, *registry.servers(told, None, ())]
-        found = registry.servers(told, await self._service(place), await self._slices(place))
-        return [*findings, *found]
+        service = await self._service(place) if place else None
+        slices = await self._slices(place) if place else []
+        return [
+            *registry.mode(told, webhooks.ready_endpoints(slices)),
+            *registry.agents(told, daemons, await self._pods() if told.at_node else []),
+            *sweep,
+            *registry.servers(told, service, slices),
+        ]
 
     async def _lease(self) -> Object | None:
         """The Lease by which one of the injectors leads; it is called like the webhook configuration."""

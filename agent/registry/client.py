@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any
 
 import consul.base
+from consul.base import Response
 from consul.callback import CB
 
 from agent.config.sections.registry import Registry
@@ -186,13 +187,15 @@ class Client:
         return None if found is None else _object(found)
 
     async def nodes(self, expression: str) -> list[Row]:
-        """The catalogue's nodes to which Consul's filter expression applies."""
-        found = _rows(await self._ask(self._get("/v1/catalog/nodes", [("filter", expression)])))
+        """The catalogue's nodes to which Consul's filter expression applies; Transient when the token may not
+        see all of them."""
+        found = _rows(await self._ask(self._whole("/v1/catalog/nodes", [("filter", expression)])))
         return [_object(one) for one in found]
 
     async def on_node(self, name: str) -> list[Row]:
-        """The services that the catalogue has on a node; none when there is no such node."""
-        found = _object(await self._ask(self._get(f"/v1/catalog/node-services/{name}")) or {})
+        """The services that the catalogue has on a node; none when there is no such node; Transient when the
+        token may not see all of them."""
+        found = _object(await self._ask(self._whole(f"/v1/catalog/node-services/{name}")) or {})
         return [_object(one) for one in _rows(found.get("Services") or [])]
 
     async def enter(self, entry: Mapping[str, Any]) -> None:
@@ -206,6 +209,10 @@ class Client:
 
     def _get(self, path: str, params: Sequence[tuple[str, str]] = ()) -> Awaitable[Any]:
         asked: Awaitable[Any] = self._consul.http.get(CB.json(), path, params)
+        return asked
+
+    def _whole(self, path: str, params: Sequence[tuple[str, str]] = ()) -> Awaitable[Any]:
+        asked: Awaitable[Any] = self._consul.http.get(_unfiltered, path, params)
         return asked
 
     async def identity(self) -> str:
@@ -244,6 +251,20 @@ class Client:
         except Transient:
             self._breaks += 1
             raise
+
+
+def _unfiltered(response: Response) -> Any:
+    """The JSON of an answer from which Consul left nothing out.
+
+    Source: Consul's documentation of its HTTP API, "Filtered results": what a token may not read is missing
+    without an error, and a header says so.
+    """
+    if response.headers.get("X-Consul-Results-Filtered-By-ACLs", "").lower() == "true":
+        raise Transient(
+            "the holder of registry.token sees only a part of Consul's catalogue: "
+            "give it read on all nodes and services"
+        )
+    return CB.json()(response)
 
 
 def _wait(seconds: float) -> str:

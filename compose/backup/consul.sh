@@ -1,7 +1,7 @@
 #!/bin/sh
 # Snapshots of Consul: KV, tokens, policies, the catalogue. Without an argument: one whenever the newest is $BACKUP_EVERY seconds old, the newest
 # $BACKUP_KEEP are kept.
-#   backup    one snapshot now
+#   backup [--smaller]   one snapshot now; one that is less than half of the last is refused but for --smaller
 #   list      the snapshots there are, the newest last
 #   restore [FILE]   bring Consul back to the newest, or to FILE
 set -eu
@@ -11,14 +11,54 @@ export CONSUL_HTTP_ADDR="${CONSUL_HTTP_ADDR:-http://consul:8500}"
 export CONSUL_HTTP_TOKEN_FILE="${CONSUL_HTTP_TOKEN_FILE-/run/secrets/pillion/consul-token}"
 
 one() {
+    force=${1:-}
+    clean
+    prune
     file="consul-$(date -u +%Y%m%dT%H%M%SZ).snap"
-    consul snapshot save "$folder/.$file" >/dev/null
-    consul snapshot inspect "$folder/.$file" >/dev/null
-    mv "$folder/.$file" "$folder/$file"
+    partial="$folder/.$file"
+    consul snapshot save "$partial" >/dev/null &
+    child=$!
+    wait "$child"
+    child=''
+    consul snapshot inspect "$partial" >/dev/null
+    [ "$force" = --smaller ] || credible
+    mv "$partial" "$folder/$file"
+    partial=''
+    rm -f "$folder/consul.smaller"
     echo "backup: $file, $(stat -c %s "$folder/$file") bytes"
-    list | sort -r | tail -n "+$((BACKUP_KEEP + 1))" | while read -r old; do
+    prune
+}
+
+# One that is much smaller than the last may be of a server that has lost its data: as the newest it would be what is restored, and each further
+# one would push out another that is worth it.
+credible() {
+    last=$(list | tail -n 1)
+    [ -n "$last" ] && [ $(($(stat -c %s "$partial") * 2)) -lt "$(stat -c %s "$folder/$last")" ] || return 0
+    mv "$partial" "$folder/consul.smaller"
+    partial=''
+    echo "backup: this one has $(stat -c %s "$folder/consul.smaller") bytes, less than half of $last: did the server lose its data? It is called" \
+        "consul.smaller and is not the newest; nothing older was removed. If all is well, make one with: backup --smaller" >&2
+    exit 1
+}
+
+# Remove what those left that were killed, and leave nothing oneself: half ones would fill the volume, and then none succeeds. All that make one
+# share the lock, so who can have it alone knows that nobody is writing.
+clean() {
+    exec 9>"$folder/.lock"
+    ! flock -n 9 || rm -f "$folder"/.consul-*.snap
+    flock -s 9 || true
+    partial='' child=''
+    # In the background and waited for: a shell takes no signal before what it runs in the foreground has ended.
+    trap '[ -z "$child" ] || kill "$child" 2>/dev/null || true; [ -z "$partial" ] || rm -f "$partial"' EXIT
+    trap 'exit 143' TERM INT HUP
+}
+
+# All but the newest go; the newest stays whatever number was given.
+prune() {
+    keep=$((BACKUP_KEEP > 1 ? BACKUP_KEEP : 1))
+    list | sort -r | tail -n "+$((keep + 1))" | while read -r old; do
         rm -f "$folder/$old"
-        echo "backup: removed $old, $BACKUP_KEEP newer ones are kept"
+        echo "backup: removed $old, $keep newer ones are kept"
     done
 }
 
@@ -37,7 +77,6 @@ due_in() {
 
 for_ever() {
     trap 'exit 0' TERM INT
-    rm -f "$folder"/.consul-*.snap
     while :; do
         left=$(due_in)
         # A process of its own: a shell takes no error for the end where it is asked how something ended.
@@ -54,10 +93,20 @@ restore() {
     echo "restore: Consul is as it was in $file; what runs now registers itself again within seconds."
 }
 
+usage() {
+    echo "usage: [backup [--smaller] | list | restore [FILE]]" >&2
+    exit 2
+}
+
 case ${1:-} in
     '') for_ever ;;
-    backup) one ;;
+    backup)
+        case ${2:-} in
+            '' | --smaller) one "${2:-}" ;;
+            *) usage ;;
+        esac
+        ;;
     list) list ;;
     restore) shift; restore "$@" ;;
-    *) echo "usage: [backup | list | restore [FILE]]" >&2; exit 2 ;;
+    *) usage ;;
 esac

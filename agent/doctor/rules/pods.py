@@ -10,6 +10,10 @@ from agent.model.marks import INBOUND, INJECT, INJECTED, SIDECAR
 
 _SIDECAR = re.compile(rf"{SIDECAR}(-[0-9]+)?")
 _HTTP = re.compile(r"(http|web|flask|gunicorn|wsgi)([0-9]*|-[a-z0-9-]*)|[a-z0-9-]*-http")
+SERVED = "PILLION_SERVICE_PORT"
+"""The sidecar's variable with the application's port."""
+OWN_IMAGE = "pillion.dev/image"
+"""Annotation that chooses the sidecar's image."""
 _ENDED = frozenset({"Succeeded", "Failed"})
 _OTHERS = frozenset({"istio-proxy", "linkerd-proxy", "consul-dataplane", "kuma-sidecar", "daprd"})
 """Sidecars of other meshes, beside which none of ours is put."""
@@ -94,6 +98,31 @@ class Pod:
         return next(
             (objects.text(one, "kind") for one in objects.rows(self.whole, "metadata", "ownerReferences")), ""
         )
+
+    @property
+    def node(self) -> str:
+        """Where it runs, empty before that is decided."""
+        return objects.text(self.whole, "spec", "nodeName")
+
+    @property
+    def ready(self) -> bool:
+        """Whether all of it is ready."""
+        return any(
+            one.get("type") == "Ready" and one.get("status") == "True"
+            for one in objects.rows(self.whole, "status", "conditions")
+        )
+
+    @property
+    def served(self) -> int:
+        """The application's port behind the sidecar, 0 when there is none."""
+        given = objects.rows(self.native, "env") if self.native else []
+        text = next((objects.text(one, "value") for one in given if one.get("name") == SERVED), "")
+        return int(text) if text.isascii() and text.isdigit() else 0
+
+    @property
+    def own_image(self) -> bool:
+        """Whether it says itself which image its sidecar has."""
+        return OWN_IMAGE in objects.annotations(self.whole)
 
     @property
     def inbound(self) -> int:

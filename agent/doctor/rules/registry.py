@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from agent.doctor.finding import Finding, absent, ok, problem, warning
 from agent.doctor.rules import objects, webhooks
 from agent.doctor.rules.objects import Object
+from agent.doctor.rules.pods import Pod
+from agent.doctor.rules.sidecars import living
 
-HTTP = frozenset({8500, 8501})
-"""Ports of Consul's HTTP interface."""
 STANDS = 60.0
 """Seconds without a renewal after which nobody leads; clocks may differ by some of them."""
 _SERVICE = re.compile(r"([a-z0-9-]{1,63})\.([a-z0-9-]{1,63})(?:\.svc(?:\.[a-z0-9.-]+)?)?\.?")
@@ -31,51 +31,86 @@ class Told:
         return "$(HOST_IP)" in self.address or (not self.address and self.mode != "catalog")
 
     @property
+    def port(self) -> int:
+        """The port of Consul's HTTP interface, 0 where the address has none that could be meant."""
+        try:
+            parts = urlsplit(self._url)
+            given = parts.port
+        except ValueError:
+            return 0
+        return given or (8501 if parts.scheme == "https" else 8500)
+
+    @property
+    def _url(self) -> str:
+        return self.address if "://" in self.address else f"http://{self.address}"
+
+    @property
     def service(self) -> webhooks.Service | None:
         """The Service of Kubernetes that the address names."""
-        text = self.address if "://" in self.address else f"http://{self.address}"
         try:
-            match = _SERVICE.fullmatch(urlsplit(text).hostname or "")
+            match = _SERVICE.fullmatch(urlsplit(self._url).hostname or "")
         except ValueError:
             return None
         return webhooks.Service(match[2], match[1]) if match else None
 
 
-def mode(told: Told) -> list[Finding]:
-    """``consul.mode``: agent mode through one address for all nodes can't work."""
+def mode(told: Told, ready: int) -> list[Finding]:
+    """``consul.mode``: agent mode through one address for all nodes works with one server only.
+
+    ``ready`` counts the endpoints of the Service that the address names.
+    """
     subject = "how sidecars register"
     if not told.address:
         return [absent("consul.mode", subject, "the injector's settings are not to be seen")]
     if told.mode == "agent" and not told.at_node and told.service is not None:
         todo = "Set consul.address to http://$(HOST_IP):8500 with a client on each node, or consul.mode to catalog."
+        if ready == 1:
+            found = (
+                f"at {told.address}, behind which one server is ready: with a second one none can register"
+            )
+            return [warning("consul.mode", subject, found, todo)]
         found = f"at {told.address}, behind which agents or servers may take turns: sidecars refuse to register there"
         return [problem("consul.mode", subject, found, todo)]
     return [ok("consul.mode", subject, f"{told.mode or 'agent'} at {told.address}")]
 
 
-def agents(told: Told, daemons: Sequence[Object]) -> list[Finding]:
-    """``consul.agents``: the client of Consul on every node."""
+def agents(told: Told, daemons: Sequence[Object], pods: Sequence[Pod]) -> list[Finding]:
+    """``consul.agents``: the client of Consul on every node, at the port that sidecars are told."""
     subject = "Consul's client agents"
     if not told.at_node:
         return [absent("consul.agents", subject, "sidecars ask no agent of their node")]
-    ours = [one for one in daemons if _listens(one)]
+    ours = [one for one in daemons if _listens(one, told.port)]
     if not ours:
         todo = "Install charts/infrastructure with consul.client on, or name your Consul in consul.address."
-        return [problem("consul.agents", subject, "no DaemonSet has Consul's port 8500 on its nodes", todo)]
+        found = f"no DaemonSet has the port {told.port}, which sidecars ask, on its nodes"
+        return [problem("consul.agents", subject, found, todo)]
     wanted = sum(objects.number(one, "status", "desiredNumberScheduled") for one in ours)
     there = sum(objects.number(one, "status", "numberReady") for one in ours)
     names = objects.listed(map(objects.full, ours))
     if not wanted:
-        return [
-            problem(
-                "consul.agents", subject, f"{names} runs on no node", "See its node selector and tolerations."
-            )
-        ]
+        todo = "See its node selector and tolerations."
+        return [problem("consul.agents", subject, f"{names} runs on no node", todo)]
+    if without := _without(ours, pods):
+        found = f"none of {names} is ready on {objects.listed(without)}, where there are sidecars"
+        todo = "See its node selector and tolerations, and its pods: sidecars on these nodes can't register."
+        return [problem("consul.agents", subject, found, todo)]
     if there < wanted:
         namespace = objects.namespace(ours[0])
         todo = f"kubectl -n {namespace} get pods -o wide: sidecars on these nodes can't register until it is back."
         return [problem("consul.agents", subject, f"{there} of {wanted} are ready ({names})", todo)]
     return [ok("consul.agents", subject, f"{there} of {wanted} are ready ({names})")]
+
+
+def _without(daemons: Sequence[Object], pods: Sequence[Pod]) -> set[str]:
+    """Nodes that have a sidecar and no client that is ready."""
+    clients = {pod.node for pod in pods if pod.ready and any(_makes(one, pod) for one in daemons)}
+    return {pod.node for pod in living(pods) if pod.node and pod.node not in clients}
+
+
+def _makes(daemon: Object, pod: Pod) -> bool:
+    owners = objects.rows(pod.whole, "metadata", "ownerReferences")
+    named = any(one.get("kind") == "DaemonSet" and one.get("name") == objects.name(daemon) for one in owners)
+    return named and objects.namespace(pod.whole) == objects.namespace(daemon)
 
 
 def sweep(told: Told, lease: Object | None, now: float) -> list[Finding]:
@@ -117,11 +152,11 @@ def servers(told: Told, service: Object | None, slices: Sequence[Object]) -> lis
     return [ok("consul.service", subject, f"{ready} endpoints are ready")]
 
 
-def _listens(daemon: Object) -> bool:
+def _listens(daemon: Object, wanted: int) -> bool:
     spec = objects.mapping(daemon, "spec", "template", "spec")
     host = bool(spec.get("hostNetwork"))
     ports = [port for one in objects.rows(spec, "containers") for port in objects.rows(one, "ports")]
-    return any(
-        objects.number(port, "hostPort") in HTTP or (host and objects.number(port, "containerPort") in HTTP)
+    return wanted > 0 and any(
+        wanted in (objects.number(port, "hostPort"), objects.number(port, "containerPort") if host else 0)
         for port in ports
     )

@@ -38,20 +38,10 @@ def _first(service: Object, pods: Sequence[Pod]) -> Pod | None:
 
 
 def _past(service: Object, pod: Pod) -> Iterator[str]:
-    """The Service's ports that lead to a port of an application's which injection would serve."""
+    """The Service's ports that lead to the application's port which the sidecar serves."""
     for port in objects.rows(service, "spec", "ports"):
         wanted = port.get("targetPort") or port.get("port")
         number = pod.port(wanted)
         other = port.get("protocol") not in (None, "TCP")
-        if number and number != pod.inbound and not other and number in _applications(pod):
+        if number and number == pod.served and not other:
             yield f"{objects.number(port, 'port')} to {number}"
-
-
-def _applications(pod: Pod) -> set[int]:
-    """The ports of the applications; where they name none, any port may be theirs."""
-    named = {objects.number(port, "containerPort") for _, port in pod.ports()}
-    return named or set(range(1, 65536)) - _own(pod)
-
-
-def _own(pod: Pod) -> set[int]:
-    return {objects.number(port, "containerPort") for port in objects.rows(pod.native, "ports")}

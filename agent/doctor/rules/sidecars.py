@@ -55,11 +55,15 @@ def _state(status: Object) -> str:
 
 
 def versions(pods: Sequence[Pod], wanted: str) -> list[Finding]:
-    """``sidecars.version``; ``wanted`` is the image that the injector gives now, empty when that is not known."""
+    """``sidecars.version``; ``wanted`` is the image that the injector gives now, empty when that is not known.
+
+    Pods that chose theirs by an annotation are left out.
+    """
     subject = "the sidecars' image"
-    images = {pod.title: objects.text(pod.native, "image") for pod in living(pods) if pod.native is not None}
+    every = [pod for pod in living(pods) if pod.native is not None and not pod.own_image]
+    images = {pod.title: objects.text(pod.native, "image") for pod in every}
     if not images:
-        return [absent("sidecars.version", subject, "no pod is injected")]
+        return [absent("sidecars.version", subject, "no pod has the injector's")]
     todo = "Make these pods anew when it suits: kubectl -n NAMESPACE rollout restart deployment NAME."
     if wanted:
         other = [f"{title} ({image})" for title, image in images.items() if image != wanted]

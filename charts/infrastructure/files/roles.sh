@@ -16,6 +16,7 @@ psql() {
     psql --dbname postgres --command "CREATE DATABASE $database"
 
 psql --dbname "$database" --set database="$database" --set service="$service" <<'SQL'
+\set superuser `cat /run/secrets/pillion/superuser`
 \set password `cat "/run/secrets/pillion/$service"`
 \set install `cat /run/secrets/pillion/install`
 \set relay `cat /run/secrets/pillion/relay`
@@ -23,6 +24,8 @@ psql --dbname "$database" --set database="$database" --set service="$service" <<
 SELECT format('CREATE ROLE %I LOGIN', name)
 FROM unnest(ARRAY[:'service', 'pillion_install', 'pillion_relay', 'backup']) AS name
 WHERE to_regrole(name) IS NULL \gexec
+-- The restore comes over TCP, with this one.
+ALTER ROLE postgres PASSWORD :'superuser';
 ALTER ROLE :"service" PASSWORD :'password';
 ALTER ROLE pillion_install PASSWORD :'install';
 ALTER ROLE pillion_relay PASSWORD :'relay';

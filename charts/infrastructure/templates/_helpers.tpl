@@ -57,7 +57,10 @@ spec:
         - {{ kindIs "map" . | ternary . (dict "port" .) | toJson }}
         {{- end }}
       {{- if not .anyone }}
-      from: {{- .root.Values.networkPolicy.from | default (list (dict "namespaceSelector" dict)) | toYaml | nindent 8 }}
+      {{- /* Those of the release itself in any case: its Jobs make tokens, backups and restores. */}}
+      {{- $own := dict "podSelector" (dict "matchLabels" (dict "app.kubernetes.io/instance" .root.Release.Name)) }}
+      {{- $from := .root.Values.networkPolicy.from | default (list (dict "namespaceSelector" dict)) }}
+      from: {{- append $from $own | toYaml | nindent 8 }}
       {{- end }}
     {{- with .own }}
     - ports: {{- toYaml . | nindent 8 }}

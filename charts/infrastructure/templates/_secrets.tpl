@@ -1,12 +1,18 @@
-{{/* Consul's rules for a service's token. Wants the service's name. */}}
+{{/*
+Consul's rules for a service's token. Wants {service, catalog}. Where no client agent runs (`consul.mode: catalog`), the first pod on a node
+makes the node called pillion-… that stands for it, and Consul has no right to make a node that is not one to remove it.
+*/}}
 {{- define "infrastructure.serviceRules" -}}
 service_prefix "" { policy = "read" }
 node_prefix "" { policy = "read" }
+{{- if .catalog }}
+node_prefix "pillion-" { policy = "write" }
+{{- end }}
 agent_prefix "" { policy = "read" }
-service "{{ . }}" { policy = "write" }
-key_prefix "config/{{ . }}/" { policy = "read" }
+service "{{ .service }}" { policy = "write" }
+key_prefix "config/{{ .service }}/" { policy = "read" }
 key_prefix "config/_shared/" { policy = "read" }
-key "pillion/{{ . }}" { policy = "read" }
+key "pillion/{{ .service }}" { policy = "read" }
 {{- end }}
 
 {{/*
@@ -29,7 +35,7 @@ agent_prefix "" { policy = "read" }
 {{- $_ := set $tokens "injector" $any -}}
 {{- $_ := set $tokens "sidecar" (printf "%s\nkey_prefix \"config/\" { policy = \"read\" }\nkey_prefix \"pillion/\" { policy = \"read\" }\n" $any) -}}
 {{- range .Values.consul.acl.services }}
-{{- $_ := set $tokens . (include "infrastructure.serviceRules" .) }}
+{{- $_ := set $tokens . (include "infrastructure.serviceRules" (dict "service" . "catalog" (not $.Values.consul.client.enabled))) }}
 {{- end -}}
 {{- toJson (merge (deepCopy .Values.consul.acl.tokens) $tokens) -}}
 {{- end }}

@@ -19,6 +19,19 @@ image: {{ include "common.image" . | quote }}
 imagePullPolicy: {{ .image.pullPolicy | default "IfNotPresent" }}
 {{- end }}
 
+{{/*
+How many pods a Deployment has. Where an autoscaler decides that: as many as run now. Left out, the upgrade that switches it on would take
+the field away, and that is 1 until the autoscaler looks. Without a cluster (`helm template`, Argo CD) nothing is known, and it is left out.
+Wants {autoscaled, replicas, live}, the last as `lookup` finds it.
+*/}}
+{{- define "common.replicas" -}}
+{{- if not .autoscaled -}}
+replicas: {{ .replicas }}
+{{- else if hasKey (.live.spec | default dict) "replicas" -}}
+replicas: {{ int .live.spec.replicas }}
+{{- end -}}
+{{- end }}
+
 {{/* What every container is denied: what Pod Security "restricted" asks for, and a root that can't be written. */}}
 {{- define "common.confined" -}}
 securityContext:

@@ -1,5 +1,6 @@
 """Backup and restore as the chart's Jobs run them: their own commands and scripts against a real PostgreSQL."""
 
+import re
 import subprocess
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -97,9 +98,9 @@ def pods(helm: Helm, server: backing.Postgres, tmp_path: Path) -> Pods:
     return Pods(helm.render("infrastructure", values), tmp_path, server)
 
 
-async def _rows(server: backing.Postgres, role: str, password: str) -> list[int]:
+async def _rows(server: backing.Postgres, role: str, password: str, database: str = "billing") -> list[int]:
     connection = await asyncpg.connect(
-        host="127.0.0.1", port=server.port, user=role, password=password, database="billing"
+        host="127.0.0.1", port=server.port, user=role, password=password, database=database
     )
     try:
         return [row["id"] for row in await connection.fetch("SELECT id FROM invoice ORDER BY id")]
@@ -131,8 +132,52 @@ async def test_a_lost_table_comes_back_from_the_newest_dump_or_from_a_named_one(
 
     assert "billing is as it was" in pods.job("infrastructure-postgres-restore")
     assert await _rows(server, "billing", "b1") == [1, 2]
-    assert first in pods.job("infrastructure-postgres-restore", FILE=first)
+    said = pods.job("infrastructure-postgres-restore", FILE=first)
+    assert first in said
     assert await _rows(server, "billing", "b1") == [1]
+    aside = re.findall(r"billing_before_\d+", said)
+    assert aside
+    assert await _rows(server, "postgres", PASSWORD, aside[-1]) == [1, 2], "what the restore replaced"
+    assert f"DROP DATABASE {aside[-1]}" in said
+
+
+async def test_a_restore_ends_the_sessions_of_the_database_in_use_and_lets_new_ones_in(
+    pods: Pods, server: backing.Postgres
+) -> None:
+    pods.roles()
+    await _write(server, "CREATE TABLE invoice (id int PRIMARY KEY); INSERT INTO invoice VALUES (1)")
+    pods.job("infrastructure-postgres-backup")
+    session = await asyncpg.connect(
+        host="127.0.0.1", port=server.port, user="billing", password="b1", database="billing"
+    )
+    pods.job("infrastructure-postgres-restore")
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        await session.execute("INSERT INTO invoice VALUES (2)")
+    assert await _rows(server, "billing", "b1") == [1]
+
+
+async def test_a_database_that_is_gone_comes_back(pods: Pods, server: backing.Postgres) -> None:
+    pods.roles()
+    await _write(server, "CREATE TABLE invoice (id int PRIMARY KEY); INSERT INTO invoice VALUES (1)")
+    pods.job("infrastructure-postgres-backup")
+    connection = await asyncpg.connect(
+        host="127.0.0.1", port=server.port, user="postgres", password=PASSWORD, database="postgres"
+    )
+    await connection.execute("DROP DATABASE billing")
+    await connection.close()
+    assert "_before_" not in pods.job("infrastructure-postgres-restore")
+    assert await _rows(server, "billing", "b1") == [1]
+
+
+async def test_a_dump_of_an_emptied_database_is_the_newest_only_when_that_is_said(
+    pods: Pods, server: backing.Postgres, tmp_path: Path
+) -> None:
+    pods.roles()
+    old = tmp_path / "backups" / "billing-20260101T000000Z.dump"
+    old.write_bytes(bytes(1_000_000))
+    with pytest.raises(AssertionError, match="less than half"):
+        pods.job("infrastructure-postgres-backup")
+    assert "backup: billing-" in pods.job("infrastructure-postgres-backup", SMALLER="yes")
 
 
 async def test_only_the_newest_dumps_are_kept(pods: Pods, server: backing.Postgres, tmp_path: Path) -> None:
@@ -144,6 +189,18 @@ async def test_only_the_newest_dumps_are_kept(pods: Pods, server: backing.Postgr
     ):
         (tmp_path / "backups" / name).touch()
     assert "removed billing-20260101T000000Z.dump" in pods.job("infrastructure-postgres-backup")
-    kept = {path.name for path in (tmp_path / "backups").iterdir()}
+    kept = {path.name for path in (tmp_path / "backups").glob("*.dump")}
     assert len(kept) == 3
     assert {"billing-20260102T000000Z.dump", "other-20260101T000000Z.dump"} < kept
+
+
+async def test_a_new_password_of_the_superuser_fits_the_server_and_the_restore(
+    pods: Pods, server: backing.Postgres, tmp_path: Path
+) -> None:
+    pods.roles()
+    await _write(server, "CREATE TABLE invoice (id int PRIMARY KEY); INSERT INTO invoice VALUES (1)")
+    pods.job("infrastructure-postgres-backup")
+    (tmp_path / "secrets" / "superuser").write_text("another:one")
+    pods.roles()
+    assert "billing is as it was" in pods.job("infrastructure-postgres-restore")
+    assert await _rows(server, "billing", "b1") == [1]

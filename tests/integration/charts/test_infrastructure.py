@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import yaml
 from agent.demo import backing
 from tests.acl import AclConsul
 from tests.integration.charts import switches
-from tests.integration.charts.rendering import CHARTS, Helm, merged, one
+from tests.integration.charts.rendering import CHARTS, Helm, merged, one, templates
 from tests.unit.charts.cluster import Cluster
 
 FULL = switches.FULL["infrastructure"]
@@ -147,7 +148,7 @@ def test_the_hook_may_touch_only_the_secrets_that_it_makes(helm: Helm) -> None:
 def test_with_secrets_of_ones_own_nothing_is_generated(helm: Helm) -> None:
     own = {name: {"existingSecret": f"my-{name}"} for name in ("consul", "nats", "postgres")}
     rendered = helm.render("infrastructure", own)
-    assert not [one for one in rendered if one["kind"] in {"Role", "Job"}]
+    assert not [one for one in rendered if one["kind"] == "Role" or "make_secrets" in json.dumps(one)]
     text = yaml.safe_dump_all(rendered)
     for name in own:
         assert f"secretName: my-{name}" in text
@@ -176,9 +177,44 @@ def test_policies_leave_open_the_ports_of_each_service_and_nothing_else(helm: He
     for name, numbers in ports.items():
         first = policies[f"infrastructure-{name}"]["ingress"][0]
         assert [port["port"] for port in first["ports"]] == numbers
-        assert first["from"] == sources
+        # Whoever is let in, the release's own Jobs and test are too.
+        own = {"podSelector": {"matchLabels": {"app.kubernetes.io/instance": "infrastructure"}}}
+        assert first["from"] == [*sources, own]
     # What comes by the node's port may come with the node's address, which no selector names.
     assert policies["infrastructure-consul-client"]["ingress"][0] == {"ports": [{"port": 8500}]}
+
+
+@pytest.mark.parametrize("name", ["management", "agent", "dns", "gateway", "injector", "sidecar"])
+def test_a_service_or_token_cant_be_called_as_one_of_the_releases_own(helm: Helm, name: str) -> None:
+    """Its Secret would be that of the other; `management` would publish the token that may do everything."""
+    for acl in ({"services": [name]}, {"tokens": {name: 'node_prefix "" { policy = "read" }'}}):
+        values = {"consul": {"acl": {"enabled": True, **acl}}}
+        done = helm.run(
+            "template", "x", str(CHARTS / "infrastructure"), "--kube-version", "1.32", values=values
+        )
+        assert done.returncode != 0, acl
+        assert f"consul.acl.{next(iter(acl))}" in done.stderr.replace("/", "."), done.stderr
+
+
+@pytest.mark.parametrize("names", [["sidecar2"], ["orders", "managements"]])
+def test_other_names_are_taken(helm: Helm, names: list[str]) -> None:
+    rules = dict.fromkeys((f"{name}-reader" for name in names), 'node_prefix "" { policy = "read" }')
+    helm.render("infrastructure", {"consul": {"acl": {"enabled": True, "services": names, "tokens": rules}}})
+
+
+def test_a_server_whose_pod_can_not_start_is_replaced_by_a_rollback(helm: Helm) -> None:
+    """In order, Kubernetes waits for the broken pod for ever.
+
+    Source: its documentation of StatefulSets, "Forced rollback".
+    """
+    sets = [one for one in helm.render("infrastructure", FULL) if one["kind"] == "StatefulSet"]
+    assert len(sets) == 3
+    assert {one["spec"].get("podManagementPolicy") for one in sets} == {"Parallel"}
+
+
+def test_every_pod_of_the_release_has_the_label_by_which_policies_let_it_in(helm: Helm) -> None:
+    for place, template in templates(helm.render("infrastructure", FULL)):
+        assert template["metadata"]["labels"]["app.kubernetes.io/instance"] == "infrastructure", place
 
 
 def test_a_restore_never_starts_by_itself(helm: Helm) -> None:
@@ -190,6 +226,28 @@ def test_a_restore_never_starts_by_itself(helm: Helm) -> None:
         backup = one(rendered, "CronJob", f"infrastructure-{server}-backup")["spec"]
         assert backup["suspend"] is False
         assert backup["concurrencyPolicy"] == "Forbid"
+
+
+@pytest.mark.parametrize("server", ["postgres", "consul"])
+def test_a_variable_of_the_job_names_what_is_restored_and_allows_a_smaller_backup(
+    helm: Helm, server: str
+) -> None:
+    rendered = helm.render("infrastructure", FULL)
+    for verb, variable, given, said in (
+        ("restore", "FILE", "x.1", "restore x.1"),
+        ("restore", "FILE", "", "restore"),
+        ("backup", "SMALLER", "yes", "backup --smaller"),
+        ("backup", "SMALLER", "", "backup"),
+    ):
+        job = one(rendered, "CronJob", f"infrastructure-{server}-{verb}")["spec"]["jobTemplate"]
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        assert {"name": variable, "value": ""} in container["env"]
+        script = container["command"][-1].splitlines()[-1]
+        told = script.replace(f"sh /backup/{server}.sh", "echo")
+        done = subprocess.run(
+            ["sh", "-euc", told], env={variable: given}, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == said
 
 
 def test_backups_lie_on_another_volume_and_outlive_the_release(helm: Helm) -> None:
@@ -254,6 +312,39 @@ def test_the_tokens_that_consul_is_told_may_do_what_their_rules_say_and_again_is
         orders("PUT", "/v1/kv/pillion/orders", "x")
     with pytest.raises(OSError, match="403"):
         orders("GET", "/v1/acl/tokens", None)
+
+
+def test_a_services_own_token_registers_it_and_no_other_where_no_client_agent_knows_it(
+    helm: Helm, acl: AclConsul
+) -> None:
+    """As the sidecar of `consul.mode: catalog` does: the first pod of a node makes its virtual node."""
+    plans = []
+    for client in (True, False):
+        consul = {"acl": {"enabled": True, "services": ["shipping"]}, "client": {"enabled": client}}
+        rendered = helm.render("infrastructure", {"consul": consul})
+        plans.append(json.loads(one(rendered, "ConfigMap", "infrastructure-consul-acl")["data"]["plan.json"]))
+    assert "pillion-" not in plans[0]["tokens"]["shipping"]["rules"], "no more rights than are needed"
+    secret = str(uuid.uuid4())
+    host, port = acl.url.removeprefix("http://").split(":")
+    management = consul_tokens.consul(host, int(port), acl.management)
+    consul_tokens.led(management)
+    only = {"tokens": {"shipping": plans[1]["tokens"]["shipping"]}}
+    consul_tokens.ensure(only, management, lambda _: secret)
+    shipping = consul_tokens.consul(host, int(port), secret)
+
+    def body(node: str, service: str) -> dict[str, Any]:
+        check = {"CheckID": f"service:{service}", "ServiceID": service, "Status": "passing", "Name": "x"}
+        meta = {"pillion-node": "virtual", "pillion-cluster": "here"}
+        own = {"Node": node, "Address": "127.0.0.1", "SkipNodeUpdate": True, "NodeMeta": meta}
+        return {**own, "Service": {"Service": service, "Port": 15006}, "Check": check}
+
+    assert shipping("PUT", "/v1/catalog/register", body("pillion-here-n1", "shipping")) is True
+    assert shipping("PUT", "/v1/catalog/register", body("pillion-here-n2", "shipping")) is True
+    for wrong in (body("pillion-here-n1", "billing"), body("a-node", "shipping")):
+        with pytest.raises(OSError, match="403"):
+            shipping("PUT", "/v1/catalog/register", wrong)
+    gone = {"Node": "pillion-here-n1", "ServiceID": "shipping"}
+    assert shipping("PUT", "/v1/catalog/deregister", gone) is True
 
 
 def test_the_test_pod_asks_each_server_at_its_service(helm: Helm) -> None:

@@ -197,6 +197,8 @@ def test_no_right_is_wider_than_needed(helm: Helm, chart: str) -> None:
 def test_no_template_looks_into_a_cluster_for_what_was_generated(chart: str) -> None:
     for template in (CHARTS / chart / "templates").iterdir():
         code = re.sub(r"\{\{-? ?/\*.*?\*/ ?-?\}\}", "", template.read_text(), flags=re.DOTALL)
+        # Of how many pods there are nothing is generated.
+        code = re.sub(r'\(lookup "apps/v1" "Deployment" [^()]*\)', "", code)
         assert not re.search(r"\b(lookup|randAlphaNum|randBytes|genCA|genSignedCert|uuidv4|htpasswd)\b", code)
 
 

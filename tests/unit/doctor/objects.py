@@ -70,13 +70,25 @@ def namespace(name: str, inject: str = "") -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": {"pillion.dev/inject": inject} if inject else {}}}
 
 
-def sidecar(image: str = IMAGE) -> dict[str, Any]:
-    """The sidecar's container."""
+def sidecar(image: str = IMAGE, served: int = 8000) -> dict[str, Any]:
+    """The sidecar's container; ``served`` is the application's port behind it."""
     ports = [
         {"name": "pillion-inbound", "containerPort": 15006},
         {"name": "pillion-probes", "containerPort": 15021},
     ]
-    return {"name": "pillion", "image": image, "restartPolicy": "Always", "ports": ports}
+    env = [
+        {"name": "PILLION_SERVICE_NAME", "value": "x"},
+        {"name": "PILLION_SERVICE_PORT", "value": str(served)},
+    ]
+    return {"name": "pillion", "image": image, "restartPolicy": "Always", "ports": ports, "env": env}
+
+
+def client(node: str, ready: bool = True) -> dict[str, Any]:
+    """A pod of ``daemons``."""
+    made = pod(f"consul-client-{node}", "consul", nodeName=node)
+    made["metadata"]["ownerReferences"] = [{"kind": "DaemonSet", "name": "consul-client"}]
+    made["status"]["conditions"] = [{"type": "Ready", "status": "True" if ready else "False"}]
+    return made
 
 
 def pod(name: str = "orders-1", within: str = "shop", **changes: Any) -> dict[str, Any]:
@@ -112,9 +124,9 @@ def node(name: str, kubelet: str) -> dict[str, Any]:
     return {"metadata": {"name": name}, "status": {"nodeInfo": {"kubeletVersion": kubelet}}}
 
 
-def daemons(wanted: int, ready: int, port: str = "hostPort") -> dict[str, Any]:
+def daemons(wanted: int, ready: int, port: str = "hostPort", number: int = 8500) -> dict[str, Any]:
     """Consul's client agents."""
-    spec = {"containers": [{"name": "consul", "ports": [{"containerPort": 8500, port: 8500}]}]}
+    spec = {"containers": [{"name": "consul", "ports": [{"containerPort": 8500, port: number}]}]}
     if port == "containerPort":
         spec["hostNetwork"] = True  # type: ignore[assignment]
     status = {"desiredNumberScheduled": wanted, "numberReady": ready}

@@ -265,6 +265,14 @@ def test_a_sidecar_of_another_image_than_the_injectors_is_named() -> None:
     assert only(sidecars.versions([], made.IMAGE)).level is Level.NOT_APPLICABLE
 
 
+def test_a_pod_that_chose_its_image_itself_is_not_behind() -> None:
+    own = made.injected("o-2", image="pillion:0.1.0")
+    own["metadata"]["annotations"]["pillion.dev/image"] = "pillion:0.1.0"
+    assert only(sidecars.versions(pods(made.injected(), own), made.IMAGE)).level is Level.OK
+    assert only(sidecars.versions(pods(made.injected(), own), "")).level is Level.OK
+    assert only(sidecars.versions(pods(own), made.IMAGE)).level is Level.NOT_APPLICABLE
+
+
 def test_a_sidecar_that_lost_what_makes_it_native_is_a_problem() -> None:
     pod = made.injected()
     del pod["spec"]["initContainers"][1]["restartPolicy"]
@@ -318,11 +326,27 @@ def test_a_service_that_leads_past_envoy_is_named_and_a_network_policy_offered(
         assert "networkPolicy" in found.todo
 
 
-def test_where_the_application_names_no_port_any_but_the_sidecars_own_may_be_its() -> None:
+def test_a_port_that_injection_does_not_serve_is_nobodys_way_past_it() -> None:
+    """Such as one for metrics, which callers reach at the application in any case."""
+    pod = made.injected()
+    pod["spec"]["containers"][0]["ports"].append({"name": "metrics", "containerPort": 9102})
+    assert only(services.bypassing([made.service("metrics")], pods(pod))).level is Level.OK
+    assert only(services.bypassing([made.service(9102)], pods(pod))).level is Level.OK
+    assert only(services.bypassing([made.service("http")], pods(pod))).level is Level.WARNING
+
+
+def test_the_application_need_not_name_the_port_that_is_served() -> None:
     pod = made.injected()
     pod["spec"]["containers"] = [{"name": "app"}]
-    assert only(services.bypassing([made.service(5000)], pods(pod))).level is Level.WARNING
+    assert only(services.bypassing([made.service(8000)], pods(pod))).level is Level.WARNING
+    assert only(services.bypassing([made.service(5000)], pods(pod))).level is Level.OK
     assert only(services.bypassing([made.service(15006)], pods(pod))).level is Level.OK
+
+
+def test_a_pod_that_only_calls_has_no_port_to_be_passed() -> None:
+    pod = made.injected()
+    pod["spec"]["initContainers"] = [made.sidecar(served=0)]
+    assert only(services.bypassing([made.service(8000)], pods(pod))).level is Level.OK
 
 
 AGENT = Told("agent", "http://$(HOST_IP):8500", made.IMAGE)
@@ -341,7 +365,14 @@ CATALOG = Told("catalog", "http://consul-server.consul.svc:8500", made.IMAGE)
     ],
 )
 def test_agents_behind_one_address_for_all_nodes_are_a_problem(told_: Told, level: Level) -> None:
-    assert only(registry.mode(told_)).level is level
+    assert only(registry.mode(told_, 3)).level is level
+
+
+def test_one_server_behind_the_address_works_until_there_are_more() -> None:
+    told_ = Told("agent", "http://consul.consul.svc:8500")
+    assert only(registry.mode(told_, 1)).level is Level.WARNING
+    assert only(registry.mode(told_, 2)).level is Level.PROBLEM
+    assert only(registry.mode(CATALOG, 1)).level is Level.OK
 
 
 @pytest.mark.parametrize(
@@ -355,8 +386,46 @@ def test_agents_behind_one_address_for_all_nodes_are_a_problem(told_: Told, leve
     ],
 )
 def test_agent_mode_needs_a_client_on_every_node(daemons: list[dict[str, Any]], level: Level) -> None:
-    assert only(registry.agents(AGENT, daemons)).level is level
-    assert only(registry.agents(CATALOG, daemons)).level is Level.NOT_APPLICABLE
+    assert only(registry.agents(AGENT, daemons, [])).level is level
+    assert only(registry.agents(CATALOG, daemons, [])).level is Level.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "level"),
+    [
+        ("http://$(HOST_IP):18500", 18500, Level.OK),
+        ("http://$(HOST_IP):18500", 8500, Level.PROBLEM),
+        ("https://$(HOST_IP)", 8501, Level.OK),
+        ("$(HOST_IP)", 8500, Level.OK),
+        ("", 8500, Level.OK),
+        ("http://$(HOST_IP):x", 8500, Level.PROBLEM),
+    ],
+)
+def test_the_clients_have_the_port_that_sidecars_are_told(address: str, port: int, level: Level) -> None:
+    found = only(registry.agents(Told("agent", address), [made.daemons(1, 1, number=port)], []))
+    assert found.level is level
+
+
+@pytest.mark.parametrize(
+    ("clients", "level"),
+    [
+        ([made.client("a"), made.client("b")], Level.OK),
+        ([made.client("a")], Level.PROBLEM),
+        ([made.client("a"), made.client("b", ready=False)], Level.PROBLEM),
+        ([made.client("a"), made.client("b"), made.client("c", ready=False)], Level.OK),
+    ],
+)
+def test_every_node_with_a_sidecar_needs_a_client(clients: list[dict[str, Any]], level: Level) -> None:
+    """Whatever the DaemonSet counts: it does not run on a node whose taint its pods don't tolerate."""
+    first, second, plain = made.injected("o-1"), made.injected("o-2"), made.pod("p-1", nodeName="d")
+    first["spec"]["nodeName"], second["spec"]["nodeName"] = "a", "b"
+    ended = made.injected("o-3")
+    ended["spec"]["nodeName"] = "e"
+    ended["status"]["phase"] = "Succeeded"
+    found = only(registry.agents(AGENT, [made.daemons(2, 2)], pods(first, second, plain, ended, *clients)))
+    assert found.level is level
+    if level is Level.PROBLEM:
+        assert "b" in found.found
 
 
 @pytest.mark.parametrize(
@@ -425,7 +494,7 @@ def test_no_shape_of_an_object_makes_a_rule_fail(every: list[dict[str, Any]]) ->
     sidecars.versions(found, "")
     list(sidecars.jobs(found))
     services.bypassing(known, found)
-    registry.agents(AGENT, known)
+    registry.agents(AGENT, known, found)
     webhooks.ready_endpoints(known)
 
 
