@@ -126,3 +126,43 @@ tcpSocket: {port: http}
 {{- fail "autoscaling.minReplicas is more than autoscaling.maxReplicas" }}
 {{- end }}
 {{- end }}
+
+{{/* A pod that works on the outbox as the role that prepares it. Wants {root, settings, initial, args}: the ConfigMap, what is run before, and what is run. */}}
+{{- define "service.outboxPod" -}}
+restartPolicy: Never
+automountServiceAccountToken: false
+{{ include "common.scheduling" (dict "root" .root "values" dict) }}
+{{ include "common.user" (dict "user" 65532 "group" 65532) }}
+{{- with .initial }}
+initContainers:
+  {{- include "service.outboxContainer" (dict "root" $.root "name" "init" "args" .) | nindent 2 }}
+{{- end }}
+containers:
+  {{- include "service.outboxContainer" (dict "root" .root "name" "outbox" "args" .args) | nindent 2 }}
+volumes:
+  - name: config
+    configMap: {name: {{ .settings }}}
+  - name: database
+    secret: {secretName: {{ .root.Values.pillion.outbox.installSecret }}, defaultMode: 0440, items: [{key: url, path: url}]}
+  - name: state
+    emptyDir: {}
+  - name: tmp
+    emptyDir: {}
+{{- end }}
+
+{{- define "service.outboxContainer" -}}
+- name: {{ .name }}
+  {{- include "common.pull" (dict "image" .root.Values.toolsImage "root" .root "tag" .root.Chart.AppVersion) | nindent 2 }}
+  args: {{- toYaml .args | nindent 4 }}
+  env:
+    - {name: PILLION_CONFIG, value: /etc/pillion/pillion.yaml}
+  resources:
+    requests: {cpu: 50m, memory: 64Mi}
+    limits: {memory: 256Mi}
+  {{- include "common.confined" . | nindent 2 }}
+  volumeMounts:
+    - {name: config, mountPath: /etc/pillion, readOnly: true}
+    - {name: database, mountPath: /run/secrets/pillion, readOnly: true}
+    - {name: state, mountPath: /var/lib/pillion}
+    - {name: tmp, mountPath: /tmp}
+{{- end }}
