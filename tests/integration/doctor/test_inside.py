@@ -12,6 +12,7 @@ from agent.inject.cluster.client import Client
 from agent.runtime.errors import Permanent, Transient
 from agent.wiring.doctor import Inside
 from agent.wiring.sweep import Living, Own
+from tests.serving import closed
 
 
 class Server:
@@ -43,7 +44,7 @@ async def server() -> AsyncIterator[Server]:
     await site.start()
     made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield made
-    await runner.cleanup()
+    await closed(runner)
 
 
 async def test_documents_come_by_the_service_account_too(server: Server) -> None:

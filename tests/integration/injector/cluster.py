@@ -14,6 +14,7 @@ from aiohttp import web
 
 from agent.demo.backing import free_port
 from agent.inject.certificates import making
+from tests.serving import closed
 
 TOKEN = "a-token"
 MWC = "mutatingwebhookconfigurations"
@@ -98,7 +99,7 @@ class ApiServer:
         try:
             yield self
         finally:
-            await runner.cleanup()
+            await closed(runner)
 
     def _tell(self, event: str, path: str, one: dict[str, Any]) -> None:
         self._events.append((self._number, event, path, copy.deepcopy(one)))

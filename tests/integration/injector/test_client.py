@@ -23,6 +23,7 @@ from agent.runtime.errors import Permanent, Transient
 from agent.runtime.health import Board, State
 from agent.runtime.latest import Latest
 from tests.integration.injector.cluster import TOKEN, ApiServer
+from tests.serving import closed
 from tests.waiting import until
 
 
@@ -53,7 +54,7 @@ async def answering(answer: Callable[[web.Request], Awaitable[web.StreamResponse
         async with Client(Access(f"http://127.0.0.1:{port}")) as made:
             yield made
     finally:
-        await runner.cleanup()
+        await closed(runner)
 
 
 def pod(name: str, phase: str = "Running", node: str = "a") -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """An Envoy on a planned snapshot, and services behind it."""
 
-import asyncio
 import json
 import os
 import sys
@@ -22,6 +21,7 @@ from agent.model.version import Offer
 from agent.proxy import assets
 from agent.proxy.planner import plan, plan_gateway, static_bootstrap
 from agent.proxy.snapshot import Snapshot
+from tests.serving import closed
 
 APPS = Path(__file__).parent / "apps"
 
@@ -172,9 +172,4 @@ async def echo(name: str = "", answer: Callable[[web.Request], Any] | None = Non
     try:
         yield runner.addresses[0][1]
     finally:
-        server = runner.server
-        await runner.cleanup()
-        # A connection that was accepted while the server closed is known only now.
-        await asyncio.sleep(0)
-        assert server is not None
-        await server.shutdown(0)
+        await closed(runner)

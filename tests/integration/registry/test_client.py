@@ -17,6 +17,7 @@ from agent.registry import client
 from agent.registry.client import Client
 from agent.runtime.errors import Permanent, PillionError, Transient
 from tests.integration.registry.side import Side, settings_of, sides
+from tests.serving import closed
 from tests.waiting import until
 
 SECRET = "3f1c9f7e-secret-token"
@@ -51,7 +52,7 @@ async def odd() -> AsyncIterator[Odd]:
     await site.start()
     server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield server
-    await runner.cleanup()
+    await closed(runner)
 
 
 async def ask_everything(consul: Client) -> list[object]:

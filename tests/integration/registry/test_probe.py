@@ -16,6 +16,7 @@ from agent.registry.probe import Probe
 from agent.runtime.health import Board
 from agent.runtime.latest import Latest
 from tests.integration.registry.side import ended, running
+from tests.serving import closed
 from tests.waiting import until
 
 
@@ -38,7 +39,7 @@ class Small:
 
     async def stop(self) -> None:
         if self._runner is not None:
-            await self._runner.cleanup()
+            await closed(self._runner)
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.paths.append(request.path)

@@ -25,6 +25,7 @@ from agent.proxy.xds.server import AdsServer
 from agent.proxy.xds.store import SnapshotStore
 from agent.runtime.health import Board
 from agent.runtime.latest import Latest
+from tests.serving import closed
 from tests.waiting import until
 
 HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -182,12 +183,7 @@ async def backend(text: str, delay: float = 0.0) -> AsyncIterator[int]:
     try:
         yield runner.addresses[0][1]
     finally:
-        server = runner.server
-        await runner.cleanup()
-        # A connection that was accepted while the server closed is known only now.
-        await asyncio.sleep(0)
-        assert server is not None
-        await server.shutdown(0)
+        await closed(runner)
 
 
 @dataclass
