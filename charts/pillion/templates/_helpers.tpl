@@ -68,7 +68,15 @@ pillion.dev/inject: "false"
 {{- if and (eq .Values.consul.mode "catalog") .Values.consul.injectorTokenSecret -}}
 {{- $_ := set $settings "registry" (dict "token_file" "/run/secrets/pillion/consul/token") -}}
 {{- end -}}
-{{- mergeOverwrite $settings (deepCopy $injector.config) | toYaml -}}
+{{- if .Values.clusterName -}}
+{{- $_ := set $settings "kubernetes" (dict "cluster" .Values.clusterName) -}}
+{{- end -}}
+{{- $settings = mergeOverwrite $settings (deepCopy $injector.config) -}}
+{{- /* Two clusters that are called the same take each other's instances for what their own dead pods left. */ -}}
+{{- if and (eq .Values.consul.mode "catalog") (not ($settings.kubernetes).cluster) -}}
+{{- fail "clusterName is empty: with `consul.mode: catalog` each cluster in one Consul needs a name that no other has, such as what `kubectl get namespace kube-system -o jsonpath={.metadata.uid}` prints" -}}
+{{- end -}}
+{{- $settings | toYaml -}}
 {{- end }}
 
 {{/* The gateway's pillion.yaml. */}}

@@ -8,6 +8,7 @@ from typing import Any
 
 FULL: Mapping[str, Mapping[str, Any]] = {
     "pillion": {
+        "clusterName": "east",
         "consul": {
             "mode": "catalog",
             "sidecarTokenSecret": "sidecars",
@@ -89,6 +90,7 @@ FULL: Mapping[str, Mapping[str, Any]] = {
 """Everything on, as far as it goes together."""
 
 ALONE: Mapping[str, Mapping[str, Any]] = {
+    "pillion": {"clusterName": "east"},
     "service": {"replicas": 1, "migration": {"command": ["flask", "init-db"]}},
 }
 """What a single switch needs that is off by default."""

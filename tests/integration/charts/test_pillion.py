@@ -9,12 +9,14 @@ import pytest
 import yaml
 
 from agent.inject import decide, rights
+from agent.inject.injection import Namespace, inject
 from agent.metrics import alerts, dashboard
 from tests.integration.charts import switches
 from tests.integration.charts.rendering import Helm, merged, one
 from tests.integration.charts.settings import settled
 
-CATALOG = {"consul": {"mode": "catalog"}}
+APP = {"name": "app", "ports": [{"name": "http", "containerPort": 8000}]}
+CATALOG = {"clusterName": "east", "consul": {"mode": "catalog"}}
 
 
 def _webhooks(helm: Helm, values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -96,7 +98,7 @@ def test_a_pod_of_the_mesh_is_not_created_without_its_sidecar(helm: Helm) -> Non
 def test_the_injector_may_do_exactly_what_it_does(helm: Helm, mode: str, source: str) -> None:
     """Compared with the code's own list of its calls."""
     certificate = {"source": source, "existingSecret": "mine", "caBundle": "Y2E="}
-    values = {"consul": {"mode": mode}, "injector": {"certificate": certificate}}
+    values = {"clusterName": "east", "consul": {"mode": mode}, "injector": {"certificate": certificate}}
     needed = rights.ALWAYS
     needed += rights.CERTIFICATES if source == "made" else ()
     needed += rights.SWEEP if mode == "catalog" else ()
@@ -229,6 +231,35 @@ def test_a_certificate_of_ones_own_needs_its_ca(helm: Helm) -> None:
     )  # fmt: skip
     assert done.returncode != 0
     assert "injector.certificate.caBundle" in done.stderr
+
+
+def test_in_catalogue_mode_a_cluster_needs_a_name_since_those_of_one_name_sweep_each_other(
+    helm: Helm,
+) -> None:
+    chart = str(Path(__file__).parents[3] / "charts" / "pillion")
+    argv = ("template", "x", chart, "--kube-version", "1.32")
+    done = helm.run(*argv, values={"consul": {"mode": "catalog"}})
+    assert done.returncode != 0
+    assert "clusterName is empty" in done.stderr
+    assert "kube-system" in done.stderr
+    own = {"injector": {"config": {"kubernetes": {"cluster": "west"}}}}
+    assert helm.run(*argv, values={"consul": {"mode": "catalog"}, **own}).returncode == 0
+
+
+@pytest.mark.parametrize("mode", ["agent", "catalog"])
+def test_the_injector_and_by_it_the_sidecars_are_told_the_clusters_name(
+    helm: Helm, tmp_path: Path, mode: str
+) -> None:
+    uid = "3f0a9c1e-7a55-4d52-9d1b-0c9f6f4f7a11"
+    values = {"clusterName": uid, "consul": {"mode": mode}}
+    text = one(helm.render("pillion", values), "ConfigMap", "pillion-injector")["data"]["pillion.yaml"]
+    found = inject(
+        {"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [APP]}},
+        Namespace("shop", {"pillion.dev/inject": "enabled"}),
+        settled(text, tmp_path),
+    )
+    told = found.pod["spec"]["initContainers"][0]["env"]
+    assert {"name": "PILLION_KUBERNETES_CLUSTER", "value": uid} in told
 
 
 def test_autoscaling_leaves_the_number_of_gateways_alone(helm: Helm) -> None:
