@@ -262,6 +262,17 @@ def test_the_injector_and_by_it_the_sidecars_are_told_the_clusters_name(
     assert {"name": "PILLION_KUBERNETES_CLUSTER", "value": uid} in told
 
 
+def test_sidecars_log_in_where_the_chart_names_an_auth_method(helm: Helm, tmp_path: Path) -> None:
+    values = {"consul": {"sidecarLoginMethod": "pillion"}}
+    text = one(helm.render("pillion", values), "ConfigMap", "pillion-injector")["data"]["pillion.yaml"]
+    assert settled(text, tmp_path).injector.consul_login_method == "pillion"
+    both = {"consul": {"sidecarLoginMethod": "pillion", "sidecarTokenSecret": "sidecars"}}
+    chart = str(Path(__file__).parents[3] / "charts" / "pillion")
+    done = helm.run("template", "x", chart, "--kube-version", "1.32", values=both)
+    assert done.returncode != 0
+    assert "both given" in done.stderr
+
+
 def test_autoscaling_leaves_the_number_of_gateways_alone(helm: Helm) -> None:
     rendered = helm.render("pillion", {"gateway": {"autoscaling": {"enabled": True}}})
     assert "replicas" not in one(rendered, "Deployment", "pillion-gateway")["spec"]
