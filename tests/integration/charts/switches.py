@@ -23,6 +23,7 @@ FULL: Mapping[str, Mapping[str, Any]] = {
         "affinity": {"nodeAffinity": {}},
         "injector": {"priorityClassName": "system-cluster-critical", "excludedNamespaces": ["legacy"]},
         "gateway": {"autoscaling": {"enabled": True}, "service": {"annotations": {"a": "b"}}},
+        "doctor": {"enabled": True},
         "monitoring": {
             "monitors": True,
             "rules": True,
@@ -109,6 +110,7 @@ WAYS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "gateway.enabled": (True, False),
         "gateway.autoscaling.enabled": (True, False),
         "gateway.service.type": ("ClusterIP", "NodePort", "LoadBalancer"),
+        "doctor.enabled": (True, False),
         "monitoring.monitors": (True, False),
         "monitoring.rules": (True, False),
         "monitoring.dashboard": (True, False),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.doctor import rights as doctor
 from agent.inject import decide, rights
 from agent.inject.injection import Namespace, inject
 from agent.metrics import alerts, dashboard
@@ -111,6 +112,33 @@ def test_the_injector_may_do_exactly_what_it_does(helm: Helm, mode: str, source:
         wanted = rights.rules(needed, names, own=own)
         found = [rule for role in rendered if role["kind"] == kind for rule in role["rules"]]
         assert _sorted(found) == _sorted(wanted), kind
+
+
+def test_the_doctor_may_read_exactly_what_it_looks_at_and_only_where_it_is_asked_for(helm: Helm) -> None:
+    def those(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        rendered = helm.render("pillion", values)
+        return [found for found in rendered if found["metadata"]["name"] == "pillion-doctor"]
+
+    assert those({}) == []
+    rendered = those({"doctor": {"enabled": True}})
+    for kind, own in (("ClusterRole", False), ("Role", True)):
+        role = one(rendered, kind)
+        assert _sorted(role["rules"]) == _sorted(doctor.rules("pillion-injector", own=own)), kind
+        binding = one(rendered, f"{kind}Binding")
+        assert binding["roleRef"] == {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": kind,
+            "name": "pillion-doctor",
+        }
+        account = {"kind": "ServiceAccount", "name": "pillion-doctor", "namespace": "somewhere"}
+        assert binding["subjects"] == [account]
+    assert one(rendered, "ServiceAccount")
+
+
+def test_each_right_has_its_reason_beside_it() -> None:
+    folder = Path(__file__).parents[3] / "charts" / "pillion" / "templates"
+    text = " ".join((folder / "doctor.yaml").read_text().replace("#", " ").split())
+    assert [right.why for right in doctor.ALL if right.why not in text] == []
 
 
 def _sorted(rules: list[dict[str, list[str]]]) -> list[str]:
