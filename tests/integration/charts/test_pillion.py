@@ -252,6 +252,38 @@ def test_with_an_issuer_of_ones_own_the_chart_makes_none(helm: Helm) -> None:
     assert not [found for found in rendered if found["kind"] == "Issuer"]
 
 
+UPGRADES: tuple[Mapping[str, Any], ...] = (
+    {},
+    {"injector": {"timeoutSeconds": 20, "excludedNamespaces": ["legacy"], "replicas": 3}},
+    {"image": {"tag": "9.9.9"}, "clusterName": "east", "consul": {"mode": "catalog"}},
+    {"revision": "canary"},
+    switches.FULL["pillion"],
+)
+
+
+@pytest.mark.parametrize("source", ["made", "cert-manager"])
+def test_no_upgrade_resets_the_ca_that_others_write(helm: Helm, source: str) -> None:
+    """Helm leaves what it never wrote: by its three-way merge, as by server-side apply, which owns only what is
+    rendered. Both find a webhook of the list by its name. An empty caBundle would be written, and be what counts."""
+    before = {one["name"] for one in _webhooks(helm, {"injector": {"certificate": {"source": source}}})}
+    for values in UPGRADES:
+        found = _webhooks(helm, merged(values, {"injector": {"certificate": {"source": source}}}))
+        names = [one["name"] for one in found]
+        assert len(set(names)) == len(names)
+        assert before <= set(names), "a webhook of another name begins without a CA"
+        for webhook in found:
+            assert set(webhook["clientConfig"]) == {"service"}
+            assert "caBundle" not in webhook["clientConfig"]["service"]
+
+
+def test_no_upgrade_makes_the_webhook_configuration_anew(helm: Helm) -> None:
+    """A hook would be deleted and made anew at each upgrade, and its CA with it."""
+    for source in ("made", "cert-manager"):
+        rendered = helm.render("pillion", {"injector": {"certificate": {"source": source}}})
+        annotations = one(rendered, "MutatingWebhookConfiguration")["metadata"].get("annotations", {})
+        assert not [key for key in annotations if key.startswith("helm.sh/")]
+
+
 def test_a_certificate_of_ones_own_needs_its_ca(helm: Helm) -> None:
     done = helm.run(
         "template", "x", str(Path(__file__).parents[3] / "charts" / "pillion"), "--kube-version", "1.32",
