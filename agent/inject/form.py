@@ -16,6 +16,9 @@ MOST = 1000
 ALL = 5000
 """Entries of all these lists of a pod together."""
 
+ANNOTATIONS, OURS = 256 * 1024, 32 * 1024
+"""Characters of all annotations together, which is what Kubernetes takes, and of one of Pillion's."""
+
 _LISTS = {"env": "name", "ports": "", "volumeMounts": "mountPath", "envFrom": ""}
 """Lists of a container, each with the text that an entry must have."""
 
@@ -50,6 +53,9 @@ def _metadata(metadata: object) -> Iterator[Problem]:
     if not isinstance(metadata, dict | None):
         yield _wrong("metadata", metadata, "a mapping")
         return
+    if wrong := _size((metadata or {}).get("annotations")):
+        yield wrong
+        return
     for kind in ("labels", "annotations"):
         inner = (metadata or {}).get(kind)
         if not isinstance(inner, dict | None):
@@ -60,6 +66,18 @@ def _metadata(metadata: object) -> Iterator[Problem]:
                 yield _wrong(f"metadata.{kind}", key, "texts as keys")
             elif not isinstance(value, str) and (key.startswith(PREFIX) or kind == "labels"):
                 yield _wrong(key[:300], value, "a text; write it in quotes")
+
+
+def _size(annotations: object) -> Problem | None:
+    texts = annotations if isinstance(annotations, dict) else {}
+    sizes = {str(key): len(text) for key, text in texts.items() if isinstance(text, str)}
+    if (all_ := sum(sizes.values()) + sum(map(len, sizes))) > ANNOTATIONS:
+        return Problem("metadata.annotations", f"have {all_} characters", f"at most {ANNOTATIONS} in all")
+    for key, size in sizes.items():
+        if key.startswith(PREFIX) and size > OURS:
+            allowed = f"at most {OURS}; {PREFIX}config names a ConfigMap that may hold more"
+            return Problem(key[:300], f"has {size} characters", allowed)
+    return None
 
 
 def _spec(spec: Mapping[str, Any]) -> Iterator[Problem]:

@@ -16,6 +16,8 @@ LONGEST = 256
 """Characters of a warning: more than 4096 in all, or 120 each on old clients, are cut off by those who show them."""
 MOST = 16
 """Warnings in one answer."""
+TOLD = 4096
+"""Characters of a refusal's message, and of a reason in the log."""
 NESTED, VALUES = 20_000, 100_000
 """Mappings and lists, and commas, in a pod as JSON: 3 MiB of the smallest of them would take 100 MB as objects."""
 
@@ -134,7 +136,7 @@ def refused(uid: str, message: str, code: int, warnings: Sequence[str] = ()) -> 
         "apiVersion": "v1",
         "kind": "Status",
         "status": "Failure",
-        "message": message,
+        "message": message if len(message) <= TOLD else f"{message[:TOLD]}...",
         "reason": reasons[code],
         "code": code,
     }

@@ -97,7 +97,7 @@ class Webhook:
             verdict=reviews.counted(judged.verdict),
             namespace=request.namespace,
             pod=judged.name,
-            reason=judged.reason,
+            reason=judged.reason[: reviews.TOLD],
             dry_run=bool(request.dry_run),
         )
 

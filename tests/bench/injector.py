@@ -146,7 +146,7 @@ async def flat_out(connections: list[Connection], body: bytes, seconds: float) -
 def large() -> list[bytes]:
     """Bodies of 3 MB: a text, what would be many objects, and the most that a pod may hold."""
     text, many, most = pod(), pod(), pod()
-    text["metadata"]["annotations"]["text"] = "x" * LARGE
+    text["spec"]["containers"][0]["env"] = [{"name": "TEXT", "value": "x" * LARGE}]
     many["spec"]["containers"][0]["env"] = [{"name": "A", "value": ""}] * (LARGE // 30)
     env = [{"name": "PYTHONPATH", "value": "/x"}, *[{"name": "A", "value": "x" * 600}] * 999]
     most["spec"]["containers"] = [{"name": f"c{n}", "image": "x", "env": env} for n in range(4)]

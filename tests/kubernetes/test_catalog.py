@@ -20,7 +20,7 @@ GONE = 120.0
 def catalog(world: World) -> Iterator[None]:
     """All services in catalogue mode, and back in agent mode afterwards."""
     consul = {"mode": "catalog", "address": ADDRESS}
-    world.helm.install(PILLION, "pillion", SYSTEM, world.images.pillion(consul=consul))
+    world.helm.install(PILLION, "pillion", SYSTEM, world.images.pillion(consul=consul, clusterName="tried"))
     _anew(world)
     yield
     world.helm.install(PILLION, "pillion", SYSTEM, world.images.pillion())
@@ -37,7 +37,7 @@ def _anew(world: World) -> None:
 
 def test_services_are_registered_on_a_virtual_node_and_reach_each_other(world: World) -> None:
     nodes = {entry["Node"]["Node"] for entry in world.instances("inventory")}
-    assert all(node.startswith("pillion-") for node in nodes)
+    assert all(node.startswith("pillion-tried-") for node in nodes)
     until("the shop answers", lambda: world.send(f"{world.gateway}/shop").status == 200, 30)
     for service in SERVICES:
         assert world.ghosts(service, SHOP) == []

@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from itertools import combinations
+from itertools import chain, combinations, product
 from urllib.parse import urlsplit
 
 from agent.config.checks.finding import Finding
@@ -48,9 +48,13 @@ def collisions(settings: Settings) -> Iterator[Finding]:
         key: Address.parse(text) for key, text in _listeners(settings).items() if not _wrong_address(text)
     }
     places["service.port"] = Address(settings.service.host, settings.service.port)
-    for name, upstream in settings.upstreams.items():
-        places[f"upstreams.{name}.port"] = Address("127.0.0.1", max(upstream.port, 0))
-    for (one, here), (other, there) in combinations(places.items(), 2):
+    upstreams = {
+        f"upstreams.{name}.port": Address("127.0.0.1", max(upstream.port, 0))
+        for name, upstream in settings.upstreams.items()
+    }
+    # There may be thousands of upstreams, so they are not compared with each other: names.upstreams does that.
+    pairs = chain(combinations(places.items(), 2), product(places.items(), upstreams.items()))
+    for (one, here), (other, there) in pairs:
         if (
             here.port
             and here.port == there.port
@@ -63,15 +67,12 @@ def collisions(settings: Settings) -> Iterator[Finding]:
 
 
 def _apart(one: str, other: str) -> bool:
-    # The gateway has no service, no inbound and no upstream ports, the injector nothing of either but the admin's;
-    # two upstreams are names.upstreams' matter.
+    # The gateway has no service, no inbound and no upstream ports, the injector nothing of either but the admin's.
     sidecar = ("proxy.", "service.", "upstreams.")
     gateway = "gateway.listen" in {one, other}
     injector = "webhook.listen" in {one, other}
-    return (
-        (gateway and any(key.startswith(sidecar) for key in (one, other)))
-        or (injector and any(key.startswith((*sidecar, "gateway.")) for key in (one, other)))
-        or (one.startswith("upstreams.") and other.startswith("upstreams."))
+    return (gateway and any(key.startswith(sidecar) for key in (one, other))) or (
+        injector and any(key.startswith((*sidecar, "gateway.")) for key in (one, other))
     )
 
 

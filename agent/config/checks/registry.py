@@ -15,3 +15,7 @@ def login(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "registry.login_token_file", "is empty", "the file with the token for registry.login_method"
         )
+    if settings.injector.consul_login_method and settings.injector.consul_token_secret:
+        yield Finding(
+            "injector.consul_login_method", "is given, and injector.consul_token_secret too", "one of the two"
+        )

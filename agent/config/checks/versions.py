@@ -17,6 +17,7 @@ def offered(settings: Settings) -> Iterator[Finding]:
     serves = [Version.parse(text) for text in versions.serves]
     if len(serves) > MOST:
         yield Finding("versions.serves", f"has {len(serves)} versions", f"at most {MOST}")
+        return  # what follows compares each with each
     for index, version in enumerate(serves):
         if version in serves[:index]:
             yield Finding(f"versions.serves[{index}]", f"is {version} again", "each version once")

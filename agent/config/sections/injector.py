@@ -84,6 +84,15 @@ class Injector(Section, frozen=True):
             form=NAME_FORM,
         ),
     ] = ""
+    consul_login_method: Annotated[
+        str,
+        about(
+            "Consul auth method by which the sidecars get their token (their registry.login_method), with a token of "
+            "their pod's service account that is mounted for them alone. Empty: none.",
+            pattern="^[A-Za-z0-9_-]{0,128}$",
+            form="letters, digits, - and _, at most 128",
+        ),
+    ] = ""
     registry_mode: Annotated[
         Literal["agent", "catalog"],
         about("How the sidecars register: with the Consul agent of their node, or with any server."),

@@ -65,7 +65,7 @@ def _mounts(plan: Plan) -> list[dict[str, Any]]:
     for wanted, name, path in (
         (plan.own.config, names.config, CONFIG),
         (plan.own.outbox_database_secret, names.outbox, OUTBOX),
-        (injector.consul_token_secret, names.token, CONSUL),
+        (injector.consul_token_secret or injector.consul_login_method, names.token, CONSUL),
     ):
         if wanted:
             mounts.append({"name": name, "mountPath": path, "readOnly": True})

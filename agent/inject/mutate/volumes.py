@@ -10,6 +10,9 @@ OUTBOX = "/etc/pillion/outbox"
 CONSUL = "/etc/pillion/consul"
 """Where the sidecar finds them."""
 
+ACCOUNT = {"path": "token", "expirationSeconds": 3600}
+"""Not the one that Kubernetes mounts by itself: pods may do without that (automountServiceAccountToken)."""
+
 
 def volumes(plan: Plan) -> list[dict[str, Any]]:
     """The volumes that the pod gets."""
@@ -23,4 +26,6 @@ def volumes(plan: Plan) -> list[dict[str, Any]]:
         found.append({"name": names.outbox, "secret": {"secretName": plan.own.outbox_database_secret}})
     if injector.consul_token_secret:
         found.append({"name": names.token, "secret": {"secretName": injector.consul_token_secret}})
+    elif injector.consul_login_method:
+        found.append({"name": names.token, "projected": {"sources": [{"serviceAccountToken": ACCOUNT}]}})
     return found

@@ -54,9 +54,12 @@ pillion.dev/inject: "false"
 {{- end -}}
 {{- $sidecar := dict "image" $image "image_pull_policy" .Values.image.pullPolicy "revision" .Values.revision
     "cluster_version" ($injector.clusterVersion | default $version) "consul_address" .Values.consul.address
-    "consul_token_secret" .Values.consul.sidecarTokenSecret "registry_mode" .Values.consul.mode
+    "consul_token_secret" .Values.consul.sidecarTokenSecret "consul_login_method" .Values.consul.sidecarLoginMethod "registry_mode" .Values.consul.mode
     "tracing_endpoint" .Values.tracing.endpoint "tracing_sample" .Values.tracing.sample
     "pre_stop_sleep" $injector.sidecar.preStopSleep "resources" $resources -}}
+{{- if and .Values.consul.sidecarTokenSecret .Values.consul.sidecarLoginMethod -}}
+{{- fail "consul.sidecarTokenSecret and consul.sidecarLoginMethod are both given: sidecars have one token" -}}
+{{- end -}}
 {{- $webhook := dict "listen" "0.0.0.0:15443" "lease" (printf "%s-injector" $name) "namespace" .Release.Namespace -}}
 {{- if eq $injector.certificate.source "made" -}}
 {{- $_ := merge $webhook (dict "certificate" "made" "configuration" (printf "%s-injector" $name) "secret" (printf "%s-injector-ca" $name)) -}}
@@ -68,7 +71,15 @@ pillion.dev/inject: "false"
 {{- if and (eq .Values.consul.mode "catalog") .Values.consul.injectorTokenSecret -}}
 {{- $_ := set $settings "registry" (dict "token_file" "/run/secrets/pillion/consul/token") -}}
 {{- end -}}
-{{- mergeOverwrite $settings (deepCopy $injector.config) | toYaml -}}
+{{- if .Values.clusterName -}}
+{{- $_ := set $settings "kubernetes" (dict "cluster" .Values.clusterName) -}}
+{{- end -}}
+{{- $settings = mergeOverwrite $settings (deepCopy $injector.config) -}}
+{{- /* Two clusters that are called the same take each other's instances for what their own dead pods left. */ -}}
+{{- if and (eq .Values.consul.mode "catalog") (not ($settings.kubernetes).cluster) -}}
+{{- fail "clusterName is empty: with `consul.mode: catalog` each cluster in one Consul needs a name that no other has, such as what `kubectl get namespace kube-system -o jsonpath={.metadata.uid}` prints" -}}
+{{- end -}}
+{{- $settings | toYaml -}}
 {{- end }}
 
 {{/* The gateway's pillion.yaml. */}}

@@ -8,6 +8,7 @@ from typing import Any
 
 FULL: Mapping[str, Mapping[str, Any]] = {
     "pillion": {
+        "clusterName": "east",
         "consul": {
             "mode": "catalog",
             "sidecarTokenSecret": "sidecars",
@@ -22,6 +23,7 @@ FULL: Mapping[str, Mapping[str, Any]] = {
         "affinity": {"nodeAffinity": {}},
         "injector": {"priorityClassName": "system-cluster-critical", "excludedNamespaces": ["legacy"]},
         "gateway": {"autoscaling": {"enabled": True}, "service": {"annotations": {"a": "b"}}},
+        "doctor": {"enabled": True},
         "monitoring": {
             "monitors": True,
             "rules": True,
@@ -89,6 +91,7 @@ FULL: Mapping[str, Mapping[str, Any]] = {
 """Everything on, as far as it goes together."""
 
 ALONE: Mapping[str, Mapping[str, Any]] = {
+    "pillion": {"clusterName": "east"},
     "service": {"replicas": 1, "migration": {"command": ["flask", "init-db"]}},
 }
 """What a single switch needs that is off by default."""
@@ -107,6 +110,7 @@ WAYS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "gateway.enabled": (True, False),
         "gateway.autoscaling.enabled": (True, False),
         "gateway.service.type": ("ClusterIP", "NodePort", "LoadBalancer"),
+        "doctor.enabled": (True, False),
         "monitoring.monitors": (True, False),
         "monitoring.rules": (True, False),
         "monitoring.dashboard": (True, False),

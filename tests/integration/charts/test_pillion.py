@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.doctor import rights as doctor
 from agent.inject import decide, rights
+from agent.inject.injection import Namespace, inject
 from agent.metrics import alerts, dashboard
 from tests.integration.charts import switches
 from tests.integration.charts.rendering import Helm, merged, one
 from tests.integration.charts.settings import settled
 
-CATALOG = {"consul": {"mode": "catalog"}}
+APP = {"name": "app", "ports": [{"name": "http", "containerPort": 8000}]}
+CATALOG = {"clusterName": "east", "consul": {"mode": "catalog"}}
 
 
 def _webhooks(helm: Helm, values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -96,7 +99,7 @@ def test_a_pod_of_the_mesh_is_not_created_without_its_sidecar(helm: Helm) -> Non
 def test_the_injector_may_do_exactly_what_it_does(helm: Helm, mode: str, source: str) -> None:
     """Compared with the code's own list of its calls."""
     certificate = {"source": source, "existingSecret": "mine", "caBundle": "Y2E="}
-    values = {"consul": {"mode": mode}, "injector": {"certificate": certificate}}
+    values = {"clusterName": "east", "consul": {"mode": mode}, "injector": {"certificate": certificate}}
     needed = rights.ALWAYS
     needed += rights.CERTIFICATES if source == "made" else ()
     needed += rights.SWEEP if mode == "catalog" else ()
@@ -109,6 +112,33 @@ def test_the_injector_may_do_exactly_what_it_does(helm: Helm, mode: str, source:
         wanted = rights.rules(needed, names, own=own)
         found = [rule for role in rendered if role["kind"] == kind for rule in role["rules"]]
         assert _sorted(found) == _sorted(wanted), kind
+
+
+def test_the_doctor_may_read_exactly_what_it_looks_at_and_only_where_it_is_asked_for(helm: Helm) -> None:
+    def those(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        rendered = helm.render("pillion", values)
+        return [found for found in rendered if found["metadata"]["name"] == "pillion-doctor"]
+
+    assert those({}) == []
+    rendered = those({"doctor": {"enabled": True}})
+    for kind, own in (("ClusterRole", False), ("Role", True)):
+        role = one(rendered, kind)
+        assert _sorted(role["rules"]) == _sorted(doctor.rules("pillion-injector", own=own)), kind
+        binding = one(rendered, f"{kind}Binding")
+        assert binding["roleRef"] == {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": kind,
+            "name": "pillion-doctor",
+        }
+        account = {"kind": "ServiceAccount", "name": "pillion-doctor", "namespace": "somewhere"}
+        assert binding["subjects"] == [account]
+    assert one(rendered, "ServiceAccount")
+
+
+def test_each_right_has_its_reason_beside_it() -> None:
+    folder = Path(__file__).parents[3] / "charts" / "pillion" / "templates"
+    text = " ".join((folder / "doctor.yaml").read_text().replace("#", " ").split())
+    assert [right.why for right in doctor.ALL if right.why not in text] == []
 
 
 def _sorted(rules: list[dict[str, list[str]]]) -> list[str]:
@@ -222,6 +252,38 @@ def test_with_an_issuer_of_ones_own_the_chart_makes_none(helm: Helm) -> None:
     assert not [found for found in rendered if found["kind"] == "Issuer"]
 
 
+UPGRADES: tuple[Mapping[str, Any], ...] = (
+    {},
+    {"injector": {"timeoutSeconds": 20, "excludedNamespaces": ["legacy"], "replicas": 3}},
+    {"image": {"tag": "9.9.9"}, "clusterName": "east", "consul": {"mode": "catalog"}},
+    {"revision": "canary"},
+    switches.FULL["pillion"],
+)
+
+
+@pytest.mark.parametrize("source", ["made", "cert-manager"])
+def test_no_upgrade_resets_the_ca_that_others_write(helm: Helm, source: str) -> None:
+    """Helm leaves what it never wrote: by its three-way merge, as by server-side apply, which owns only what is
+    rendered. Both find a webhook of the list by its name. An empty caBundle would be written, and be what counts."""
+    before = {one["name"] for one in _webhooks(helm, {"injector": {"certificate": {"source": source}}})}
+    for values in UPGRADES:
+        found = _webhooks(helm, merged(values, {"injector": {"certificate": {"source": source}}}))
+        names = [one["name"] for one in found]
+        assert len(set(names)) == len(names)
+        assert before <= set(names), "a webhook of another name begins without a CA"
+        for webhook in found:
+            assert set(webhook["clientConfig"]) == {"service"}
+            assert "caBundle" not in webhook["clientConfig"]["service"]
+
+
+def test_no_upgrade_makes_the_webhook_configuration_anew(helm: Helm) -> None:
+    """A hook would be deleted and made anew at each upgrade, and its CA with it."""
+    for source in ("made", "cert-manager"):
+        rendered = helm.render("pillion", {"injector": {"certificate": {"source": source}}})
+        annotations = one(rendered, "MutatingWebhookConfiguration")["metadata"].get("annotations", {})
+        assert not [key for key in annotations if key.startswith("helm.sh/")]
+
+
 def test_a_certificate_of_ones_own_needs_its_ca(helm: Helm) -> None:
     done = helm.run(
         "template", "x", str(Path(__file__).parents[3] / "charts" / "pillion"), "--kube-version", "1.32",
@@ -229,6 +291,46 @@ def test_a_certificate_of_ones_own_needs_its_ca(helm: Helm) -> None:
     )  # fmt: skip
     assert done.returncode != 0
     assert "injector.certificate.caBundle" in done.stderr
+
+
+def test_in_catalogue_mode_a_cluster_needs_a_name_since_those_of_one_name_sweep_each_other(
+    helm: Helm,
+) -> None:
+    chart = str(Path(__file__).parents[3] / "charts" / "pillion")
+    argv = ("template", "x", chart, "--kube-version", "1.32")
+    done = helm.run(*argv, values={"consul": {"mode": "catalog"}})
+    assert done.returncode != 0
+    assert "clusterName is empty" in done.stderr
+    assert "kube-system" in done.stderr
+    own = {"injector": {"config": {"kubernetes": {"cluster": "west"}}}}
+    assert helm.run(*argv, values={"consul": {"mode": "catalog"}, **own}).returncode == 0
+
+
+@pytest.mark.parametrize("mode", ["agent", "catalog"])
+def test_the_injector_and_by_it_the_sidecars_are_told_the_clusters_name(
+    helm: Helm, tmp_path: Path, mode: str
+) -> None:
+    uid = "3f0a9c1e-7a55-4d52-9d1b-0c9f6f4f7a11"
+    values = {"clusterName": uid, "consul": {"mode": mode}}
+    text = one(helm.render("pillion", values), "ConfigMap", "pillion-injector")["data"]["pillion.yaml"]
+    found = inject(
+        {"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [APP]}},
+        Namespace("shop", {"pillion.dev/inject": "enabled"}),
+        settled(text, tmp_path),
+    )
+    told = found.pod["spec"]["initContainers"][0]["env"]
+    assert {"name": "PILLION_KUBERNETES_CLUSTER", "value": uid} in told
+
+
+def test_sidecars_log_in_where_the_chart_names_an_auth_method(helm: Helm, tmp_path: Path) -> None:
+    values = {"consul": {"sidecarLoginMethod": "pillion"}}
+    text = one(helm.render("pillion", values), "ConfigMap", "pillion-injector")["data"]["pillion.yaml"]
+    assert settled(text, tmp_path).injector.consul_login_method == "pillion"
+    both = {"consul": {"sidecarLoginMethod": "pillion", "sidecarTokenSecret": "sidecars"}}
+    chart = str(Path(__file__).parents[3] / "charts" / "pillion")
+    done = helm.run("template", "x", chart, "--kube-version", "1.32", values=both)
+    assert done.returncode != 0
+    assert "both given" in done.stderr
 
 
 def test_autoscaling_leaves_the_number_of_gateways_alone(helm: Helm) -> None:

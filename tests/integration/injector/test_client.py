@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,18 @@ async def test_a_list_with_a_pod_that_is_none_is_an_error_and_no_shorter_list(
     cluster.put("/api/v1/pods/bad", {"metadata": {"name": "bad"}})
     with pytest.raises(Transient, match="not the API server's"):
         await pods(client)
+
+
+async def test_a_pod_whose_deletion_is_over_is_dead_although_its_lost_node_can_not_say_so(
+    cluster: ApiServer, client: Client
+) -> None:
+    """The API server keeps it until the node is removed; the time is when its grace ends."""
+    for name, over in (("lost", "2026-03-01T11:58:59Z"), ("ending", "2026-03-01T11:59:01Z"), ("well", None)):
+        one = pod(name)
+        one["metadata"]["deletionTimestamp"] = over
+        cluster.put(f"/api/v1/pods/{name}", one)
+    found = await pods(client, now=datetime(2026, 3, 1, 12, tzinfo=UTC))
+    assert {one.name for one in found} == {"ending", "well"}
 
 
 async def test_who_writes_second_hears_of_it(cluster: ApiServer, client: Client) -> None:

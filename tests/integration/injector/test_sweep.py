@@ -38,20 +38,21 @@ async def test_what_a_dead_pod_left_is_removed_by_the_replica_that_leads(
     shared_consul: backing.Consul, tmp_path: Path
 ) -> None:
     identity = Kubernetes(cluster=f"c{uuid.uuid4().hex[:8]}", node="n1")
-    living, dead = (str(uuid.uuid4()) for _ in range(2))
+    living, dead, lost = (str(uuid.uuid4()) for _ in range(3))
     own = {name: str(uuid.uuid4()) for name in ("one", "two")}
-    for uid in (living, dead):
+    for uid in (living, dead, lost):
         service = {"ID": f"shop-{uid}", "Service": "shop", "Port": 80, "Meta": {advertise.POD_UID: uid}}
         node = {"Node": virtual.node(identity), "Address": "10.0.0.1", "NodeMeta": virtual.meta(identity)}
         _call(shared_consul, "PUT", "/v1/catalog/register", {**node, "Service": service})
     async with ApiServer(tmp_path / "cluster").running() as cluster:
         cluster.put(f"/apis/admissionregistration.k8s.io/v1/{MWC}/pillion-injector", configuration())
-        pods = [("shop", "a", living, "Running"), ("shop", "b", dead, "Failed")]
-        # No list is believed that lacks the pod that asks.
-        pods += [("pillion", name, uid, "Running") for name, uid in own.items()]
-        for namespace, name, uid, phase in pods:
-            metadata = {"name": name, "namespace": namespace, "uid": uid}
+        for name, uid, phase in (("a", living, "Running"), ("b", dead, "Failed"), ("c", lost, "Running")):
+            metadata = {"name": name, "namespace": "shop", "uid": uid}
+            metadata |= {"deletionTimestamp": "2026-03-01T12:00:00Z"} if uid == lost else {}
             cluster.put(f"/api/v1/pods/{name}", {"metadata": metadata, "status": {"phase": phase}})
+        for name, uid in own.items():
+            metadata = {"name": name, "namespace": "pillion", "uid": uid}
+            cluster.put(f"/api/v1/pods/{name}", {"metadata": metadata, "status": {"phase": "Running"}})
         replicas = [Injector(tmp_path / name, cluster.environ, cluster.account) for name in own]
         try:
             for one in replicas:

@@ -56,6 +56,11 @@ WRONG = [
     ("registry: {address: 'http://u:p@h'}", "registry.address", "token"),
     ("tracing: {endpoint: jaeger}", "tracing.endpoint", "http://127.0.0.1:4318"),
     ("service: {health_timeout: 11s}", "service.health_timeout", "longer than registry.ttl"),
+    (
+        "injector: {consul_login_method: a, consul_token_secret: b}",
+        "injector.consul_login_method",
+        "one of the",
+    ),
     ("registry: {ttl: 5m}", "registry.deregister_after", "shorter than registry.ttl"),
     ("traffic: {timeout: 1s, per_try_timeout: 2s}", "traffic.per_try_timeout", "longer than timeout"),
     (

@@ -1,5 +1,8 @@
 """Pods that are not what Kubernetes would take."""
 
+import itertools
+import time
+
 import pytest
 
 from agent.inject.injection import Verdict
@@ -65,6 +68,25 @@ def test_all_lists_together_have_a_bound_too():
     found = outcome(pod(spec={"containers": [{"name": f"c{n}", "env": env} for n in range(6)]}))
     assert found.verdict is Verdict.REFUSED
     assert "spec has 5406 entries in its lists; allowed: at most 5000 in all" in found.reason
+
+
+@pytest.mark.parametrize("name", ["upstreams", "versions", "tags", "routes", "outbox-config"])
+@pytest.mark.parametrize("size", [32_000, 250_000])
+def test_no_annotation_holds_the_webhook_up(name, size):
+    """Some are compared each with each, or read as YAML."""
+    texts = (f"{'v' if name == 'versions' else 'a'}{number}" for number in itertools.count())
+    text = ",".join(itertools.islice(texts, size // 8))[:size]
+    began = time.process_time()
+    outcome(pod(annotations={name: f"[{text}]" if name == "outbox-config" else text}))
+    assert time.process_time() - began < 1
+
+
+def test_annotations_have_the_bound_of_kubernetes_and_ours_a_smaller_one():
+    one = pod()
+    one["metadata"]["annotations"] = {f"other.example/{n}": "x" * 50_000 for n in range(6)}
+    assert "metadata.annotations have 300090 characters; allowed: at most 262144" in outcome(one).reason
+    found = outcome(pod(annotations={"outbox-config": "x" * 40_000}))
+    assert "pillion.dev/outbox-config has 40000 characters; allowed: at most 32768" in found.reason
 
 
 @pytest.mark.parametrize(

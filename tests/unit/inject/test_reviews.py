@@ -305,6 +305,12 @@ def test_warnings_are_cut_to_what_clients_show() -> None:
     assert (len(found), len(found[0])) == (reviews.MOST, reviews.LONGEST)
 
 
+def test_a_refusal_is_no_longer_than_somebody_would_read() -> None:
+    found = reviews.refused("a", "x" * 1_000_000, 422)["response"]["status"]["message"]
+    assert len(found) == reviews.TOLD + 3
+    assert found.endswith("x...")
+
+
 def test_no_error_of_a_body_quotes_it() -> None:
     with pytest.raises(UnanswerableError) as caught:
         reviews.read(json.dumps(review(uid={"password": "hunter2"})).encode())

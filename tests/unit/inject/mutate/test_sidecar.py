@@ -6,7 +6,7 @@ from agent.config import sources
 from agent.config.disk import LocalDisk
 from agent.config.sections.kubernetes import Kubernetes
 from agent.config.settings import Settings
-from agent.inject.injection import inject
+from agent.inject.injection import inject, uninject
 from tests.pod_security import violations
 from tests.unit.inject.examples import expanded, outcome, pod, sidecar, told
 from tests.unit.inject.properties import OPTED_IN
@@ -64,6 +64,28 @@ def test_what_the_injector_is_set_to_reaches_every_sidecar():
     assert found["PILLION_REGISTRY_MODE"] == "catalog"
     assert found["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://jaeger:4318"
     assert found["PILLION_DEFAULT_TRACING_SAMPLE"] == "0.25"
+
+
+def test_with_a_login_the_sidecar_is_told_how_and_gets_a_token_that_the_application_does_not_get():
+    one = outcome(pod(), consul_login_method="pillion").pod["spec"]
+    (container,) = one["initContainers"]
+    found = told(container)
+    assert found["PILLION_REGISTRY_LOGIN_METHOD"] == "pillion"
+    folder, _, name = found["PILLION_REGISTRY_LOGIN_TOKEN_FILE"].rpartition("/")
+    (mount,) = [each for each in container["volumeMounts"] if each["mountPath"] == folder]
+    assert mount["readOnly"] is True
+    (volume,) = [each for each in one["volumes"] if each["name"] == mount["name"]]
+    (source,) = volume["projected"]["sources"]
+    assert source["serviceAccountToken"]["path"] == name
+    assert mount["name"] not in {each["name"] for each in one["containers"][0]["volumeMounts"]}
+    assert "CONSUL_HTTP_TOKEN_FILE" not in found
+    assert uninject(outcome(pod(), consul_login_method="pillion").pod).pod == pod()
+    assert "PILLION_REGISTRY_LOGIN_METHOD" not in told(sidecar(pod()))
+
+
+def test_a_file_of_settings_says_itself_how_to_log_in():
+    one = pod(annotations={"config": "orders-settings"})
+    assert "PILLION_REGISTRY_LOGIN_METHOD" not in told(sidecar(one, consul_login_method="pillion"))
 
 
 def test_what_the_injector_knows_of_its_cluster_reaches_every_sidecar():
