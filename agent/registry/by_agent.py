@@ -37,6 +37,7 @@ class AgentLedger:
         self._settings = settings
         self._pin = Pin() if pinned else None
         self._clock = clock
+        self._written = False
 
     @property
     def feeding(self) -> float:
@@ -69,7 +70,14 @@ class AgentLedger:
             # Consul's agent tells its servers of a service with the token of its registration. What a token
             # that was deleted kept it from telling, it takes for told, until something differs.
             check["Notes"] = f"registered {datetime.now(UTC).isoformat()}"
-        await self._client.register({**desired.body, "Check": check})
+        # Before: a request that fails here may have arrived there, unless it was refused.
+        self._client.hold(True)
+        try:
+            await self._client.register({**desired.body, "Check": check})
+        except Permanent:
+            self._client.hold(self._written)
+            raise
+        self._written = True
 
     async def tell(self, desired: Definition, verdict: Verdict) -> bool:
         """Feed the TTL check."""
@@ -78,6 +86,8 @@ class AgentLedger:
     async def remove(self, instance: str) -> None:
         """At the agent, which tells the servers at once."""
         await self._client.deregister(instance)
+        self._written = False
+        self._client.hold(False)
 
     async def _verify(self, looks: int) -> None:
         """Each look takes a connection of its own, so that a balancer shows itself. Raises Permanent."""

@@ -80,6 +80,10 @@ class Client:
         """Have a token, where one is wanted: afterwards ``credentials`` is that of the next request."""
         await self._ask(self._transport.token.read())
 
+    def hold(self, held: bool) -> None:
+        """Note whether Consul's agent uses the token of this client for a registration."""
+        self._transport.token.hold(held)
+
     def broken(self) -> None:
         """Note that what was read before may be gone: an index went backwards."""
         self._breaks += 1

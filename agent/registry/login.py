@@ -40,6 +40,8 @@ class Login:
         self._transport = transport
         self._clock = clock
         self._token = ""
+        self._held = False
+        """Whether Consul uses the token for an instance that is registered with it."""
         self._lock = asyncio.Lock()
         self._failure: PillionError | None = None
         self._again = 0.0
@@ -67,10 +69,19 @@ class Login:
             self._token = ""
         return True
 
+    def hold(self, held: bool) -> None:
+        """Consul's agent tells its servers of a service with the token of the registration, also that nobody
+        feeds its check any more and that it is gone."""
+        self._held = held
+
     async def log_out(self) -> None:
-        """Give the token back; what fails is left to the method's own ``MaxTokenTTL``."""
+        """Give the token back, unless an instance stays registered with it; that, and what fails, is left to the
+        method's own ``MaxTokenTTL``."""
         token, self._token = self._token, ""
         if not token:
+            return
+        if self._held:
+            log.info("consul.login_left", method=self._method)
             return
         try:
             async with asyncio.timeout(LOGOUT):
@@ -98,7 +109,8 @@ class Login:
 
 @contextlib.asynccontextmanager
 async def credentials(settings: Registry) -> AsyncIterator[Credentials]:
-    """What the settings say about the token; whoever logged in is logged out afterwards."""
+    """What the settings say about the token; whoever logged in is logged out afterwards, unless an
+    instance stays registered with the token."""
     if not settings.login_method:
         yield Token(Secret.of(settings, "registry.token"))
         return

@@ -19,6 +19,9 @@ class Credentials(Protocol):
     def refused(self, token: str) -> bool:
         """Note that Consul does not know this token; whether the next ``read`` brings another one."""
 
+    def hold(self, held: bool) -> None:
+        """Note whether Consul goes on using the token for what was registered with it."""
+
 
 class Token:
     """The newest token that the settings or a file give."""
@@ -43,6 +46,9 @@ class Token:
         """Nothing to be done here."""
         return False
 
+    def hold(self, held: bool) -> None:
+        """Nobody gives it back."""
+
     def _value(self) -> str:
         return header(self._secret.read(), "registry.token(_file)")
 
@@ -59,6 +65,9 @@ class Nobody:
     def refused(self, token: str) -> bool:  # noqa: ARG002
         """Nothing to be done."""
         return False
+
+    def hold(self, held: bool) -> None:
+        """There is none."""
 
 
 def header(value: str, setting: str) -> str:

@@ -44,6 +44,8 @@ credible() {
 # Remove what those left that were killed, and leave nothing oneself: half ones would fill the volume, and then none succeeds. All that make one
 # share the lock, so who can have it alone knows that nobody is writing.
 clean() {
+    # On some volumes there is no room even for the lock when they are full.
+    (: >>"$folder/.lock") 2>/dev/null || rm -f "$folder"/.consul-*.snap
     exec 9>"$folder/.lock"
     ! flock -n 9 || rm -f "$folder"/.consul-*.snap
     flock -s 9 || true

@@ -44,20 +44,27 @@ class Agents:
                 self.ports[name][port] = backing.free_port(taken)
                 taken.add(self.ports[name][port])
 
-    def agent(self, kind: str, name: str) -> Process:
-        """The agent of the pods of ``kind`` called ``name``; it is there when the client's readiness probe passes."""
-        (container,) = one(self._rendered, kind, name)["spec"]["template"]["spec"]["containers"]
+    def agent(self, kind: str, name: str, rendered: list[dict[str, Any]] | None = None) -> Process:
+        """The agent of the pods of ``kind`` called ``name``; it is there when the client's readiness probe passes.
+
+        ``rendered`` is another revision of the release.
+        """
+        rendered = rendered or self._rendered
+        (container,) = one(rendered, kind, name)["spec"]["template"]["spec"]["containers"]
         file = f"{name.rpartition('-')[2]}.json"
         folder = self._folder / name
         for part in ("config", "secrets", "data"):
             (folder / part).mkdir(parents=True, exist_ok=True)
-        told = json.loads(one(self._rendered, "ConfigMap", "infrastructure-consul")["data"][file])
+        told = json.loads(one(rendered, "ConfigMap", "infrastructure-consul")["data"][file])
         ports = self.ports[name]
         told["ports"].update({key: port for key, port in ports.items() if told["ports"].get(key) != -1})
         told |= {"data_dir": str(folder / "data"), "client_addr": HERE}
         told["retry_join"] = [f"{HERE}:{self.ports[SERVER[1]]['serf_lan']}"]
         (folder / "config" / file).write_text(json.dumps(told))
-        (folder / "secrets" / "secrets.json").write_text(self.secret[file])
+        secret = json.loads(self.secret[file])
+        if "acl" not in told:
+            secret.pop("acl", None)
+        (folder / "secrets" / "secrets.json").write_text(json.dumps(secret))
         words = {"$(POD_IP)": HERE, "$(POD_NAME)": f"{name}-0", "$(NODE_NAME)": "node-a.example"}
         argv = [backing.binary("consul"), *container["command"][1:]]
         for before, after in (*words.items(), ("/consul/", f"{folder}/")):
@@ -113,6 +120,48 @@ async def test_a_sidecar_registers_at_its_nodes_client_and_is_gone_when_that_end
         await until(lambda: gateway("GET", "/v1/catalog/service/orders", None), 30)
     finally:
         again.stop(within=20)
+
+
+async def test_acls_are_turned_on_in_a_release_that_runs_without_refusing_who_has_no_token_yet(
+    helm: Helm, tmp_path: Path
+) -> None:
+    """First everybody gets a token while none is needed, then one is needed; what Consul holds stays."""
+    before = helm.render("infrastructure")
+    acl = {"enabled": True, "defaultPolicy": "allow"}
+    between = helm.render("infrastructure", {"consul": {"acl": acl}})
+    after = helm.render("infrastructure", {"consul": {"acl": {"enabled": True}}})
+    found = Agents(between, tmp_path)
+    codes = []
+    for number, rendered in enumerate((before, between, after)):
+        server = found.agent(*SERVER, rendered)
+        server.start()
+        try:
+            if number:
+                consul_tokens.led(found.as_("management"))
+                plan = json.loads(
+                    one(rendered, "ConfigMap", "infrastructure-consul-acl")["data"]["plan.json"]
+                )
+                consul_tokens.ensure(
+                    plan, found.as_("management"), lambda file: found.secret[Path(file).name]
+                )
+                assert "catalog" in found.as_("sidecar")("GET", "/v1/kv/config/?keys", None)[0]
+            codes.append(await until(lambda: _written(found), 30))
+        finally:
+            server.stop(within=20)
+    assert codes == [200, 200, 403]
+
+
+def _written(release: Agents) -> int:
+    """The status with which a key is written by somebody without a token; 0 while there is no leader."""
+    url = f"http://{HERE}:{release.ports[SERVER[1]]['http']}/v1/kv/config/catalog"
+    request = urllib.request.Request(url, b"x", method="PUT")
+    try:
+        with backing.direct().open(request, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code if error.code == 403 else 0
+    except OSError:
+        return 0
 
 
 def _nodes(call: Callable[[str, str, object], Any]) -> set[str]:

@@ -92,6 +92,14 @@ def guarded(server_folder: Path, issuer: Issuer) -> Iterator[AclConsul]:
     server.stop()
 
 
+@pytest.fixture(autouse=True)
+def _given_back(guarded: AclConsul) -> Iterator[None]:
+    """An agent that ends alone leaves its token."""
+    yield
+    for one in logins(guarded):
+        guarded.revoke(one["AccessorID"])
+
+
 class Account:
     """A service account's token in its file."""
 
@@ -149,6 +157,37 @@ async def test_it_logs_in_anew_when_the_token_is_gone(
         await until(lambda: side.detail("registrar") == "ok: ")
         assert len(logins(guarded)) == 1
         assert guarded.status(name) == ["passing"]
+
+
+async def test_an_agent_that_ends_alone_leaves_the_token_that_consul_tells_of_its_instance_with(
+    guarded: AclConsul, account: Account
+) -> None:
+    """Without it Consul's agent could not tell its servers that nobody feeds the check any more."""
+    side = Side(settings(guarded, account, mode="agent", ttl=2.0))
+    name = side.settings.service.name
+    async with sides(side):
+        await side.start()
+        await until(lambda: guarded.status(name) == ["passing"])
+        held = {one["AccessorID"] for one in logins(guarded)}
+        await side.crash()
+        assert {one["AccessorID"] for one in logins(guarded)} == held
+        await until(lambda: guarded.status(name) == ["critical"], within=30)
+    # The next one of the same instance takes it over with a login of its own, and gives that back.
+    again = Side(side.settings)
+    async with sides(again):
+        await again.start()
+        await until(lambda: guarded.status(name) == ["passing"])
+        await again.leave()
+    assert guarded.status(name) == []
+    assert {one["AccessorID"] for one in logins(guarded)} == held
+
+
+async def test_one_that_never_registered_gives_its_token_back(guarded: AclConsul, account: Account) -> None:
+    registry = settings(guarded, account, mode="agent").registry
+    async with client.connect(registry) as consul:
+        await consul.services()
+        assert len(logins(guarded)) == 1
+    assert logins(guarded) == []
 
 
 async def test_two_clients_share_one_login(guarded: AclConsul, account: Account) -> None:

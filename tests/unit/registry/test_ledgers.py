@@ -11,7 +11,7 @@ from agent.model.registration import Verdict
 from agent.registry import definition
 from agent.registry.by_agent import LOOKS, AgentLedger
 from agent.registry.by_catalog import CatalogLedger
-from agent.runtime.errors import Permanent, Transient
+from agent.runtime.errors import Permanent, PillionError, Transient
 
 PASSING, CRITICAL = Verdict(True, "well"), Verdict(False, "unwell")
 DOCUMENT = {
@@ -34,12 +34,14 @@ class Consul:
         self.server = False
         self.peers = 1
         self.asked = 0
+        self.held = False
         self.registered: list[dict[str, Any]] = []
         self.entered: list[dict[str, Any]] = []
         self.struck: list[tuple[str, str]] = []
         self.rows: list[dict[str, Any]] = []
         self.known: dict[str, Any] | None = None
         self.error: Transient | None = None
+        self.refusal: PillionError | None = None
 
     async def authenticate(self) -> None:
         """The token is there."""
@@ -54,8 +56,17 @@ class Consul:
     async def service(self, instance: str) -> None:
         """Nothing is registered."""
 
+    def hold(self, held: bool) -> None:
+        self.held = held
+
     async def register(self, body: dict[str, Any]) -> None:
+        if self.refusal:
+            raise self.refusal
         self.registered.append(body)
+
+    async def deregister(self, instance: str) -> None:
+        if self.refusal:
+            raise self.refusal
 
     async def local_address(self) -> str:
         return "127.0.0.1"
@@ -103,6 +114,29 @@ async def test_a_single_agent_is_asked_several_times_and_then_written_to() -> No
     consul = Consul()
     await by_agent(consul).write(DESIRED, PASSING)
     assert (len(consul.registered), consul.asked) == (1, LOOKS)
+
+
+async def test_the_token_is_kept_for_as_long_as_consuls_agent_may_have_a_registration_with_it() -> None:
+    consul = Consul()
+    ledger = by_agent(consul)
+    consul.refusal = Permanent("no right")
+    with pytest.raises(Permanent):
+        await ledger.write(DESIRED, PASSING)
+    assert not consul.held
+    consul.refusal = Transient("away")
+    with pytest.raises(Transient):
+        await ledger.write(DESIRED, PASSING)
+    assert consul.held, "it may have arrived"
+    consul.refusal = None
+    await ledger.write(DESIRED, PASSING)
+    consul.refusal = Permanent("no right")
+    for asked in (ledger.write(DESIRED, PASSING), ledger.remove(DESIRED.instance)):
+        with pytest.raises(Permanent):
+            await asked
+        assert consul.held
+    consul.refusal = None
+    await ledger.remove(DESIRED.instance)
+    assert not consul.held
 
 
 @pytest.mark.parametrize(("peers", "refused"), [(1, False), (3, True)])

@@ -37,6 +37,9 @@ class Consul:
     async def authenticate(self) -> None:
         """The token is there."""
 
+    def hold(self, held: bool) -> None:
+        """Nobody gives it back here."""
+
     async def local_address(self) -> str:
         return self.local
 
