@@ -16,8 +16,10 @@ def resolve(given: Layer, disk: Disk, warnings: list[Problem], report: Report) -
     around it.
 
     A problem: the secret and its file both given, a file that can't be read or is empty. A warning: a file
-    that every user may read."""
+    that every user may read, where there may be other users: a pod's volume is seen by those only that mount it."""
     found = dict(given)
+    pod = given.get("kubernetes.pod_uid")
+    told = [] if pod is not None and pod.value else warnings
     for setting in fields.all_settings():
         sibling = given.get(setting.file_key)
         if sibling is None or not sibling.value:
@@ -29,7 +31,7 @@ def resolve(given: Layer, disk: Disk, warnings: list[Problem], report: Report) -
             )
             continue
         content = _read(
-            setting.file_key, Path(str(sibling.value)), disk, warnings, report.of(str(sibling.origin))
+            setting.file_key, Path(str(sibling.value)), disk, told, report.of(str(sibling.origin))
         )
         if content is not None:
             about = report.of(str(sibling.origin), secret=True)

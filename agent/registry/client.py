@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import consul.base
 from consul.base import Response
@@ -201,6 +202,12 @@ class Client:
         token may not see all of them."""
         found = _object(await self._ask(self._whole(f"/v1/catalog/node-services/{name}")) or {})
         return [_object(one) for one in _rows(found.get("Services") or [])]
+
+    async def birth(self, node: str) -> int:
+        """When the catalogue got a node, in Consul's own count; 0 when there is no such node."""
+        found = _object(await self._ask(self._get(f"/v1/catalog/node-services/{quote(node, safe='')}")) or {})
+        index = _object(found.get("Node") or {}).get("CreateIndex")
+        return index if type(index) is int else 0
 
     async def enter(self, entry: Mapping[str, Any]) -> None:
         """Write node, service or check into the catalogue, in the form of ``/v1/catalog/register``."""

@@ -21,6 +21,15 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class Node:
+    """A node of Consul's."""
+
+    name: str
+    birth: int
+    """When the catalogue got it, in Consul's own count: one that comes back under its name has another."""
+
+
+@dataclass(frozen=True)
 class Reading:
     """What one answer says about a service."""
 
@@ -33,6 +42,8 @@ class Reading:
     namespaces: tuple[str, ...] = ()
     """Of all instances likewise."""
     skipped: tuple[Skipped, ...] = ()
+    nodes: frozenset[Node] = frozenset()
+    """On which the passing instances are."""
 
 
 def usable(name: object) -> bool:
@@ -47,6 +58,7 @@ def reading(service: str, rows: Sequence[object]) -> Reading:
     routes: set[str] = set()
     namespaces: set[str] = set()
     skipped: list[Skipped] = []
+    nodes: set[Node] = set()
     for row in sorted(rows, key=_name):
         present.add(_name(row))
         try:
@@ -58,13 +70,22 @@ def reading(service: str, rows: Sequence[object]) -> Reading:
         namespaces.update(filter(None, (instance.namespace,)))
         if passes:
             passing.setdefault(instance.address, instance)
+            nodes.update(_node(_mapping(row)))
     return Reading(
         tuple(passing.values()),
         frozenset(present),
         tuple(sorted(routes)),
         tuple(sorted(namespaces)),
         tuple(skipped),
+        frozenset(nodes),
     )
+
+
+def _node(row: Mapping[str, object]) -> tuple[Node, ...]:
+    """The instance's node, where the answer tells one."""
+    node = row.get("Node")
+    name, birth = (node.get("Node"), node.get("CreateIndex")) if isinstance(node, dict) else (None, None)
+    return (Node(name, birth),) if isinstance(name, str) and name and type(birth) is int else ()
 
 
 def _entry(service: str, row: Mapping[str, object]) -> tuple[Instance, tuple[str, ...], bool]:

@@ -3,7 +3,9 @@
 The question is whether an instance that Consul no longer names has left or was lost. It has *left* when two
 answers follow each other without a break, or when the datastore behind both is the same: an instance that
 stops in order, is deregistered or dies while Consul watches disappears at once. It was *lost* when Consul
-failed to answer in between and the datastore is not known to be the same one: Consul came back empty. Lost
+failed to answer in between and the datastore is not known to be the same one: Consul came back empty. It was
+lost too when the service's last instances went together with their nodes: a client agent of Consul's that ends takes
+what is registered at it along, and whoever lives registers again at the next one. Lost
 instances stay in use, marked stale, until each is seen again; together they stay at most ``keep_last``
 seconds, and ``SETTLE`` seconds once any of the service's instances passes again, because those that still
 live have registered by then.
@@ -12,7 +14,7 @@ live have registered by then.
 from dataclasses import dataclass, replace
 
 from agent.model.catalog import Instance, Service
-from agent.registry.decode import Reading
+from agent.registry.decode import Node, Reading
 
 SETTLE = 30.0
 """Seconds: three times the interval at which an agent looks at its registration."""
@@ -33,6 +35,8 @@ class Known:
     """When an instance passed again after the loss."""
     routes: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
+    nodes: frozenset[Node] = frozenset()
+    """On which the passing instances of the last answer were."""
 
     @property
     def empty(self) -> bool:
@@ -54,17 +58,33 @@ def missing(before: Known, reading: Reading) -> bool:
     return any(instance.id not in reading.present for instance in before.passing)
 
 
-def fold(before: Known, reading: Reading, *, lost_data: bool, keep_last: float, now: float) -> Known:
-    """Take in an answer; ``lost_data`` says that what it lacks was lost, not gone."""
+def last_gone(before: Known, reading: Reading) -> bool:
+    """Whether nobody is left to call; only then does it matter whether nodes went with them."""
+    return bool(before.passing) and not reading.present and not before.lost
+
+
+def fold(
+    before: Known,
+    reading: Reading,
+    *,
+    lost_data: bool,
+    keep_last: float,
+    now: float,
+    lost_nodes: bool = False,
+) -> Known:
+    """Take in an answer; ``lost_data`` and ``lost_nodes`` say that what it lacks was lost, not gone."""
     lost, lost_at, back_at = before.lost, before.lost_at, before.back_at
-    if lost_data:
-        lost, lost_at, back_at = (*before.lost, *before.passing), now, None
+    if lost_data or lost_nodes:
+        # Consul itself is there where only nodes went, so that those who live register within their interval.
+        lost, lost_at, back_at = (*before.lost, *before.passing), now, None if lost_data else now
     lost = tuple(instance for instance in lost if instance.id not in reading.present)
     if lost and reading.passing and back_at is None:
         back_at = now
     # A service that is back says itself which paths it wants; a lost one is still asked for by its old ones.
     said = reading if reading.present or not lost else before
-    known = Known(before.name, reading.passing, lost, lost_at, back_at, said.routes, said.namespaces)
+    known = Known(
+        before.name, reading.passing, lost, lost_at, back_at, said.routes, said.namespaces, reading.nodes
+    )
     return expired(known, keep_last=keep_last, now=now)
 
 

@@ -206,13 +206,24 @@ class Watcher:
             identity = await self._read_identity(breaks)
         same = stamp.breaks == breaks or (bool(identity) and identity == stamp.identity)
         lost = not same and fold.missing(before, reading)
-        if lost:
+        nodes = not lost and fold.last_gone(before, reading) and await self._went(before.nodes)
+        if lost or nodes:
             log.warning("catalog.lost", service=name, instances=len(before.passing))
         self._stamps[name] = Stamp(breaks, identity)
         now = self._clock()
-        self._known[name] = fold.fold(before, reading, lost_data=lost, keep_last=self._keep_last, now=now)
+        self._known[name] = fold.fold(
+            before, reading, lost_data=lost, lost_nodes=nodes, keep_last=self._keep_last, now=now
+        )
         self._select()
         self._publish()
+
+    async def _went(self, nodes: frozenset[decode.Node]) -> bool:
+        """Whether one of these nodes is gone or made anew; one that can't be asked for counts as there."""
+        for node in sorted(nodes, key=lambda one: one.name):
+            with contextlib.suppress(PillionError):
+                if await self._client.birth(node.name) != node.birth:
+                    return True
+        return False
 
     async def _read_identity(self, breaks: int) -> str:
         if self._identity.breaks != breaks or not self._identity.identity:

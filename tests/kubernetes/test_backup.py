@@ -3,6 +3,7 @@
 import time
 import uuid
 
+from tests.kubernetes import events
 from tests.kubernetes.install import INFRA, SERVERS, SHOP
 from tests.kubernetes.kube import until
 from tests.kubernetes.world import World
@@ -25,7 +26,7 @@ def _sql(world: World, text: str) -> str:
     return world.kube.execute(SERVERS, f"{POSTGRES}-0", "postgres", *argv).strip()
 
 
-def test_lost_orders_come_back_from_the_newest_backup(world: World) -> None:
+async def test_lost_orders_come_back_from_the_newest_backup_and_the_outbox_goes_on(world: World) -> None:
     for _ in range(3):
         assert world.send(f"{world.gateway}/shop/checkout", "POST", {"sku": "cup"}).status == 201
     orders = _sql(world, "SELECT count(*), sum(id) FROM orders")
@@ -40,9 +41,14 @@ def test_lost_orders_come_back_from_the_newest_backup(world: World) -> None:
     assert _sql(world, "SELECT count(*), sum(id) FROM orders") == orders
     until("the shop answers", lambda: world.send(f"{world.gateway}/shop").status == 200, 60)
     until("an order can be made", lambda: _made(world), 60)
-    assert _sql(world, "SELECT count(*) FROM pillion.outbox") != "0", "the relay waits"
     _job(world, "orders-v2-adopt", SHOP)
-    until("the relay goes on", lambda: _sql(world, "SELECT count(*) FROM pillion.outbox") == "0", 60)
+    number = uuid.uuid4().hex
+    context = f"00-{number}-{uuid.uuid4().hex[:16]}-01"
+    path = f"{world.gateway}/api/v2/orders/{_sql(world, 'SELECT max(id) FROM orders')}"
+    assert world.send(path, "PATCH", {"status": "shipped"}, traceparent=context).status == 200
+    with events.broker(world) as url:
+        event = await events.of_trace(url, number, 60)
+    assert event.headers["ce-type"] == "orders.updated"
     world.record.section(
         "Backup and restore",
         [f"backup {saved:.0f} s, restore {restored:.0f} s, orders (count, sum) {orders}"],

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from agent.demo import readings
-from tests.kubernetes import pods
-from tests.kubernetes.install import INBOUND, INFRA, RELEASES, SERVERS, SERVICES, SHOP
+from tests.kubernetes import events, pods
+from tests.kubernetes.install import INBOUND, RELEASES, SERVICES, SHOP
 from tests.kubernetes.kube import until
 from tests.kubernetes.load import CALLER
 from tests.kubernetes.world import Answer, World
@@ -77,16 +77,8 @@ async def test_a_change_of_the_database_arrives_on_the_broker_with_its_requests_
     context = f"00-{number}-{uuid.uuid4().hex[:16]}-01"
     path = f"{world.gateway}/api/v2/orders/{order}"
     assert world.send(path, "PATCH", {"status": "paid"}, traceparent=context).status == 200
-    url = world.secret(SERVERS, f"{INFRA}-nats")["users.conf"]
-    password = json.loads(url.partition("users:")[2].rpartition("}")[0])[-1]["password"]
-    with world.kube.forwarded(SERVERS, f"service/{INFRA}-nats", 4222) as port:
-        broker = f"nats://operator:{password}@127.0.0.1:{port}"
-
-        async def arrived() -> readings.Event | None:
-            event = await readings.newest(broker, "orders", "orders.orders")
-            return event if event and number in event.headers.get("ce-traceparent", "") else None
-
-        event = await until_async(arrived, 30, every=0.5)
+    with events.broker(world) as url:
+        event = await events.of_trace(url, number)
     assert event.headers["ce-type"] == "orders.updated"
     assert event.headers["ce-subject"] == str(order)
     assert json.loads(event.body)["after"]["status"] == "paid"

@@ -314,3 +314,57 @@ async def test_a_malformed_instance_is_skipped_and_counted_and_the_others_stay(
         put(shared_consul, name, f"{name}-good", Address="10.0.0.2")
         await until(lambda: seen.ids(name) == [f"{name}-good"])
         assert seen.metrics.skipped._value.get() == 1
+
+
+def on_node(consul: backing.Consul, node: str, service: str = "orders") -> None:
+    """Put an instance on a node of its own into the catalogue, passing, as a client agent's synchronisation does."""
+    instance = {"ID": f"{service}-{node}", "Service": service, "Address": "10.0.0.1", "Port": 80}
+    check = {"CheckID": f"c:{node}", "Name": "c", "Status": "passing", "ServiceID": instance["ID"]}
+    body = {"Node": node, "Address": "10.0.0.9", "Service": instance, "Check": check}
+    call(consul.url, "/v1/catalog/register", body, "PUT")
+
+
+def off(consul: backing.Consul, node: str, **what: str) -> None:
+    """Take a node, or with ``ServiceID`` a service on it, out of the catalogue."""
+    call(consul.url, "/v1/catalog/deregister", {"Node": node, **what}, "PUT")
+
+
+async def test_what_went_with_its_node_stays_in_use_until_it_registers_again(
+    own_consul: backing.Consul,
+) -> None:
+    """A client agent that ends takes its node's instances along; they live, and register at the next one."""
+    async with watching(own_consul, "orders") as seen:
+        on_node(own_consul, "client")
+        await until(lambda: seen.ids("orders") == ["orders-client"])
+        off(own_consul, "client")
+        await until(lambda: seen.word.startswith("degraded: Consul lost orders"))
+        assert seen.ids("orders") == ["orders-client"]
+        on_node(own_consul, "client")
+        await until(lambda: seen.word == "ok: ")
+        assert seen.ids("orders") == ["orders-client"]
+
+
+async def test_a_node_that_was_made_anew_while_nobody_looked_took_its_instances_along(
+    own_consul: backing.Consul,
+) -> None:
+    relay = Relay(own_consul.http)
+    await relay.open()
+    async with watching(own_consul, "orders", address=relay.address) as seen:
+        on_node(own_consul, "client")
+        await until(lambda: seen.ids("orders") == ["orders-client"])
+        relay.close()
+        await until(lambda: "the last known catalogue is in use" in seen.word)
+        off(own_consul, "client")
+        on_node(own_consul, "client", "inventory")
+        await relay.open()
+        await until(lambda: seen.word.startswith("degraded: Consul lost orders"))
+        assert seen.ids("orders") == ["orders-client"]
+    relay.close()
+
+
+async def test_an_instance_that_leaves_a_node_which_stays_is_gone_at_once(own_consul: backing.Consul) -> None:
+    async with watching(own_consul, "orders") as seen:
+        on_node(own_consul, "client")
+        await until(lambda: seen.ids("orders") == ["orders-client"])
+        off(own_consul, "client", ServiceID="orders-client")
+        await until(lambda: seen.service("orders") == Service("orders", ()), within=1)

@@ -45,6 +45,12 @@ def test_a_file_that_everybody_reads_is_a_warning():
     assert SECRET not in str(warning)
 
 
+def test_nobody_else_reads_the_files_of_a_pods_volume() -> None:
+    files = Memory({"/run/token": SECRET}, shared={"/run/token"})
+    told = {"PILLION_REGISTRY_TOKEN_FILE": "/run/token", "PILLION_KUBERNETES_POD_UID": "1f-2"}
+    assert load({"service.name": "a"}, told, None, files).warnings == ()
+
+
 @pytest.mark.parametrize(
     ("files", "disk", "said"),
     [

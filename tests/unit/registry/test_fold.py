@@ -15,9 +15,15 @@ def known(reading: Reading = BOTH) -> fold.Known:
 
 
 def after(
-    before: fold.Known, reading: Reading, now: float, *, lost: bool = False, keep: float = 600
+    before: fold.Known,
+    reading: Reading,
+    now: float,
+    *,
+    lost: bool = False,
+    lost_nodes: bool = False,
+    keep: float = 600,
 ) -> fold.Known:
-    return fold.fold(before, reading, lost_data=lost, keep_last=keep, now=now)
+    return fold.fold(before, reading, lost_data=lost, lost_nodes=lost_nodes, keep_last=keep, now=now)
 
 
 def ids(state: fold.Known) -> list[str]:
@@ -84,3 +90,20 @@ def test_a_missing_instance_matters_only_if_it_passed() -> None:
     assert fold.missing(known(), Reading((ONE,), frozenset({"one"})))
     assert not fold.missing(known(), Reading((), frozenset({"one", "two"})))
     assert not fold.missing(fold.Known("orders"), NONE)
+
+
+def test_instances_that_went_with_their_nodes_are_kept_while_those_who_live_register_again() -> None:
+    assert fold.last_gone(known(), NONE)
+    gone = after(known(), NONE, 10, lost_nodes=True)
+    assert (ids(gone), gone.service().stale) == (["one", "two"], True)
+    assert ids(after(gone, NONE, 10 + fold.SETTLE - 1)) == ["one", "two"]
+    assert ids(after(gone, NONE, 10 + fold.SETTLE)) == []
+    back = after(gone, Reading((ONE,), frozenset({"one"})), 12)
+    assert ids(after(back, BOTH, 13)) == ["one", "two"]
+    assert not after(back, BOTH, 13).service().stale
+
+
+def test_nobody_asks_for_nodes_while_an_instance_is_left_or_known_to_be_lost() -> None:
+    assert not fold.last_gone(known(), Reading((ONE,), frozenset({"one"})))
+    assert not fold.last_gone(fold.Known("orders"), NONE)
+    assert not fold.last_gone(after(known(), NONE, 1, lost=True), NONE)
