@@ -117,7 +117,7 @@ aside() {
         psql --dbname postgres --command "ALTER DATABASE ${database}_restoring RENAME TO $database"
         return
     fi
-    copy="${short}_before_$(date -u +%y%m%d%H%M%S)"
+    copy="${short}_before_$(date -u +%y%m%d%H%M%S%3N)"
     # A database can be renamed only while nobody is in it.
     psql --dbname postgres --command "ALTER DATABASE $database ALLOW_CONNECTIONS false" \
         --command "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '$database'" >/dev/null

@@ -45,7 +45,7 @@ def _defaults(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "CONSUL_HTTP_ADDR", injector.consul_address
     if injector.consul_token_secret:
         yield "CONSUL_HTTP_TOKEN_FILE", f"{CONSUL}/token"
-    if injector.consul_login_method and not plan.configured:
+    if injector.consul_login_method and not plan.own.config:
         yield variable("registry.login_method"), injector.consul_login_method
         yield variable("registry.login_token_file"), f"{CONSUL}/token"
     if injector.tracing_endpoint:
