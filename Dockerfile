@@ -55,13 +55,13 @@ RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-d
 # purged, not deleted, so that a scanner sees in dpkg's list what is really there.
 FROM base AS root
 RUN dpkg --purge --force-depends --force-remove-essential apt libapt-pkg7.0 perl-base sqv debian-archive-keyring \
-        python3-pip python3-pip-whl python3-setuptools-whl \
+        passwd util-linux mount python3-pip python3-pip-whl python3-setuptools-whl \
     && python -c 'import pathlib, shutil, sysconfig; lib = pathlib.Path(sysconfig.get_path("stdlib")); \
         site = pathlib.Path(sysconfig.get_path("purelib")); \
-        gone = [*(lib / name for name in ("ensurepip", "idlelib", "pydoc_data", "tkinter", "turtledemo")), *site.glob("pip*")]; \
+        gone = [*(lib / name for name in ("ensurepip", "idlelib", "pydoc_data", "test", "tkinter", "turtledemo")), *site.glob("pip*")]; \
         [shutil.rmtree(path) for path in gone if path.exists()]' \
     && rm -rf /usr/local/bin/pip* /usr/local/bin/idle* /var/cache/apt /var/lib/apt /var/cache/debconf/*-old /var/log/* /usr/share/doc \
-        /usr/share/info /usr/share/locale /usr/share/man /usr/share/python-wheels /tmp/* /root/.cache \
+        /usr/share/info /usr/share/locale /usr/share/man /usr/share/python-wheels /usr/lib/*-linux-gnu/gconv /tmp/* /root/.cache \
     && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
     && echo 'pillion:x:65532:65532:Pillion:/var/lib/pillion:/usr/sbin/nologin' >> /etc/passwd \
     && echo 'pillion:x:65532:' >> /etc/group \

@@ -160,6 +160,11 @@ def test_the_image_says_what_it_is(image: str) -> None:
     assert (config["User"], config["StopSignal"]) == ("65532:65532", "SIGTERM")
 
 
+def test_the_usual_authorities_are_trusted(image: str) -> None:
+    code = "import ssl; print(ssl.create_default_context().cert_store_stats()['x509_ca'])"
+    assert python(image, code) > 50
+
+
 def test_the_image_is_no_larger_than_it_may_be(image: str) -> None:
     assert inspect("image", image)["Size"] < LARGEST
 
