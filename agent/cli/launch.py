@@ -16,7 +16,7 @@ from agent.model.address import Address
 from agent.proxy import command as envoy
 from agent.runtime.errors import Misconfigured, Permanent, Problem
 from agent.runtime.supervised import supervised
-from agent.wiring import stories
+from agent.wiring.stopping import stop_time
 
 PROGRAM = Path(__file__).parents[1] / "__main__.py"
 LONGEST_SOCKET = 107
@@ -63,7 +63,7 @@ def launch(settings: Settings, command: Sequence[str] = (), kind: str = "") -> N
         *command,
     ]
     children = ("envoy",) if kind else ("envoy", "service")
-    argv = supervised(agent, place.folder.absolute(), stories.stop_time(settings), children=children)
+    argv = supervised(agent, place.folder.absolute(), stop_time(settings), children=children)
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted

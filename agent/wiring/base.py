@@ -46,8 +46,6 @@ ENVOY_STOP = 5.0
 """Seconds that an Envoy without traffic may take to end."""
 PATIENCE = 5.0
 """Seconds that a start waits for the first word about the upstreams."""
-SLACK = 60.0
-"""Seconds that a stop may take beside what the settings allow: Consul away, the relay's last batch, our calls."""
 
 Plan = Callable[[Catalog, Settings], Snapshot]
 """Pure: what Envoy is to do."""

@@ -3,22 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from agent.config.settings import Settings
 from agent.registry import client, definition, login
 from agent.runtime.component import Component
 from agent.runtime.errors import Misconfigured
 from agent.runtime.health import Board
 from agent.tracing import export, spans
-from agent.wiring.base import SLACK, Around, Base
+from agent.wiring.base import Around, Base
 from agent.wiring.gateway import Gateway
 from agent.wiring.sidecar import Sidecar
 
-__all__ = ["Around", "gateway", "sidecar", "stop_time"]
-
-
-def stop_time(settings: Settings) -> float:
-    """Seconds that the whole of a stop may take with these settings, everything going wrong."""
-    return settings.registry.spread + settings.proxy.drain_time + settings.service.stop_timeout + SLACK
+__all__ = ["Around", "gateway", "sidecar"]
 
 
 @asynccontextmanager

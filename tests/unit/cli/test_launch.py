@@ -1,5 +1,6 @@
 """What is found wrong before anything is started."""
 
+import subprocess
 import sys
 
 import pytest
@@ -29,3 +30,11 @@ def test_every_listener_of_the_kind_is_looked_at() -> None:
     settings = Settings(proxy=Proxy(inbound="127.0.0.1:1", outbound="127.0.0.1:2"))
     assert [key for key, _ in launch._listeners(settings, "")][:2] == ["proxy.inbound", "proxy.outbound"]
     assert next(key for key, _ in launch._listeners(settings, "gateway")) == "gateway.listen"
+
+
+def test_who_only_starts_an_agent_loads_nothing_that_running_one_takes() -> None:
+    """A start would take half a second more, and in a pod the application waits for it."""
+    heavy = "{'aiohttp', 'asyncio', 'consul', 'envoy', 'structlog'}"
+    code = f"import sys, agent.cli.run; print(sorted({heavy} & sys.modules.keys()))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[]"
