@@ -105,9 +105,7 @@ def test_the_nodes_client_started_again_gets_all_registrations_back(world: World
         restarted = time.monotonic() - began
         world.has("inventory", 2)
         took = time.monotonic() - began
-    # It takes the node's instances along when it leaves: until their sidecars register again nobody is there to call.
-    assert {reason[:3] for reason in sent.failed} <= {"503"}, sent.failed
-    assert sum(sent.failed.values()) <= sent.sent * 0.1
+    assert sent.failed == {}, "it takes its instances along, but those live"
     for service in ("inventory", "orders", "storefront"):
         assert world.ghosts(service, SHOP) == []
     world.record.section(
