@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -231,15 +231,25 @@ class Relay:
         """Break all connections and take no more."""
         assert self._server is not None
         self._server.close()
-        for writer in self._writers:
+        for writer in tuple(self._writers):
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.port)
-        both = {writer, there_writer}
-        self._writers |= both
-        await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer), return_exceptions=True)
-        self._writers -= both
+        with self._known(writer):
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.port)
+            with self._known(there_writer):
+                pumps = _pump(reader, there_writer), _pump(there_reader, writer)
+                await asyncio.gather(*pumps, return_exceptions=True)
+
+    @contextlib.contextmanager
+    def _known(self, writer: asyncio.StreamWriter) -> Iterator[None]:
+        """A connection that ``close`` breaks, and that is gone afterwards whatever ends this."""
+        self._writers.add(writer)
+        try:
+            yield
+        finally:
+            self._writers.discard(writer)
+            writer.transport.abort()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
