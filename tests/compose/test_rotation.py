@@ -17,7 +17,8 @@ from tests.compose.system import ComposeSystem
 from tests.record import Record
 from tests.waiting import until
 
-END_SESSIONS = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'orders'"
+FORMER = "FROM pg_stat_activity WHERE usename = 'orders' AND backend_start < '{since}'"
+"""The service's sessions from before a moment."""
 
 
 async def test_the_database_password_changes_under_load(
@@ -28,8 +29,8 @@ async def test_the_database_password_changes_under_load(
     async with load(system.gateway) as counts:
         await asyncio.to_thread(project.once, "secrets", "rotate", "postgres-orders")
         # Sessions stay open under the former password; only new ones prove that the service has the next.
-        ask = ("psql", "-U", "postgres", "-d", "shop", "-Atc", END_SESSIONS)
-        await asyncio.to_thread(project.execute, "postgres", *ask)
+        former_sessions = FORMER.format(since=_asked(project, "SELECT now()"))
+        await until(lambda: asyncio.to_thread(_ended, project, former_sessions), 60, every=0.2)
         mark = {route: count.answered for route, count in counts.items()}
         await until(lambda: all(counts[route].answered > mark[route] + 10 for route in counts), 60)
     failures = [failure for count in counts.values() for failure in count.failures]
@@ -42,6 +43,18 @@ async def test_the_database_password_changes_under_load(
         "Rotation of a password", [f"postgres-orders under load: {len(failures)} requests failed, no restart"]
     )
     assert failures == []
+
+
+def _asked(project: Project, question: str) -> str:
+    """What PostgreSQL answers the superuser."""
+    ask = ("psql", "-U", "postgres", "-d", "shop", "-Atc", question)
+    return project.execute("postgres", *ask).strip()
+
+
+def _ended(project: Project, sessions: str) -> bool:
+    """End those sessions that nobody uses just then; whether none is left."""
+    _asked(project, f"SELECT count(pg_terminate_backend(pid)) {sessions} AND state = 'idle'")
+    return _asked(project, f"SELECT count(*) {sessions}") == "0"
 
 
 async def test_a_services_consul_token_changes_under_load(
