@@ -77,13 +77,7 @@ def test_certificates_are_replaced_while_pods_are_admitted(world: World) -> None
     values = world.images.pillion()
     world.helm.install(PILLION, "pillion", SYSTEM, {**values, "injector": {"config": SHORT}})
     try:
-        # The CA that is there has a year before it, and who runs keeps it: one of the short life is made by who starts.
-        world.kube("scale", f"--namespace={SYSTEM}", f"deployment/{INJECTOR}", "--replicas=0")
-        until("nobody has the CA", lambda: not world.kube.every("pods", SYSTEM, SELECTOR), 60)
-        world.kube.delete("secret", f"{INJECTOR}-ca", SYSTEM)
-        world.kube("scale", f"--namespace={SYSTEM}", f"deployment/{INJECTOR}", "--replicas=2")
-        _settled(world)
-        until("a pod is admitted", lambda: world.kube.apply(_pod(world), dry_run=True), 30)
+        _made_anew(world)
         seen: list[set[str]] = []
         with admissions(world, _pod(world), rate=10) as found:
             ends = time.monotonic() + 80
@@ -101,7 +95,17 @@ def test_certificates_are_replaced_while_pods_are_admitted(world: World) -> None
         )
     finally:
         world.helm.install(PILLION, "pillion", SYSTEM, values)
-        _settled(world)
+        _made_anew(world)
+
+
+def _made_anew(world: World) -> None:
+    """A CA with the life that the settings say: who runs keeps the one that is there, so nobody may run meanwhile."""
+    world.kube("scale", f"--namespace={SYSTEM}", f"deployment/{INJECTOR}", "--replicas=0")
+    until("nobody has the CA", lambda: not world.kube.every("pods", SYSTEM, SELECTOR), 60)
+    world.kube.delete("secret", f"{INJECTOR}-ca", SYSTEM)
+    world.kube("scale", f"--namespace={SYSTEM}", f"deployment/{INJECTOR}", "--replicas=2")
+    _settled(world)
+    until("a pod is admitted", lambda: world.kube.apply(_pod(world), dry_run=True), 30)
 
 
 def test_the_cas_secret_is_made_again_with_the_same_ca_when_somebody_deletes_it(world: World) -> None:
