@@ -370,3 +370,17 @@ def test_the_check_of_helm_test_sees_what_answers_and_names_what_does_not(
     assert check_addresses.main([f"{at}/none"], patience=0) == 1
     assert check_addresses.main([f"tcp://127.0.0.1:{backing.free_port()}"], patience=0) == 1
     assert "/none answered 404" in capsys.readouterr().err
+
+
+def test_each_volume_of_backups_gets_a_pod_at_the_installation(helm: Helm) -> None:
+    """Most storage classes make a volume for its first pod, for which helm waits; a schedule's is hours away."""
+    rendered = helm.render("infrastructure", {"consul": {"backup": {"enabled": True}}})
+    used = {
+        volume["persistentVolumeClaim"]["claimName"]
+        for job in rendered
+        if job["kind"] == "Job"
+        for volume in job["spec"]["template"]["spec"]["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    claims = {one["metadata"]["name"] for one in rendered if one["kind"] == "PersistentVolumeClaim"}
+    assert used == claims == {"infrastructure-consul-backups", "infrastructure-postgres-backups"}
