@@ -6,6 +6,7 @@ Runs in the image of Pillion, for its aiohttp: ``python sender.py URL RATE SECON
 
 import asyncio
 import collections
+import contextlib
 import json
 import math
 import sys
@@ -18,6 +19,17 @@ STOP = Path("/tmp/stop")
 READY = Path("/tmp/sending")
 LIMIT = 60_000
 """Requests at most, whatever was asked for."""
+
+
+async def answered(session: aiohttp.ClientSession, url: str) -> None:
+    """Wait for a first good answer, a minute at most: what is tried later must not meet a way that never was there."""
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+            async with session.get(url) as answer:
+                if answer.status == 200:
+                    return
+        await asyncio.sleep(0.2)
 
 
 async def main(url: str, rate: float, seconds: float) -> None:
@@ -40,9 +52,10 @@ async def main(url: str, rate: float, seconds: float) -> None:
         if text.startswith("{"):
             served[str(json.loads(text).get("served_by", ""))] += 1
 
-    began, tasks, sent = time.monotonic(), set(), 0
     timeout = aiohttp.ClientTimeout(total=15)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
+        await answered(session, url)
+        began, tasks, sent = time.monotonic(), set(), 0
         while sent < min(rate * seconds, LIMIT) and not (sent % 20 == 0 and STOP.exists()):
             wait = began + sent / rate - time.monotonic()
             if wait > 0:
