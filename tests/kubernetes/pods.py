@@ -1,7 +1,10 @@
 """Pods and other objects that tests make."""
 
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from tests.kubernetes.kube import Kube, until
 
 CONFINED = {
     "allowPrivilegeEscalation": False,
@@ -88,3 +91,29 @@ def config_map(name: str, namespace: str, data: Mapping[str, str]) -> dict[str, 
     return {
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": dict(data),
     }  # fmt: skip
+
+
+def on_the_node(kube: Kube, namespace: str, image: str, script: str, *arguments: str) -> str:
+    """What a Python script says that runs as root among all processes of the node.
+
+    The namespace must not confine its pods.
+    """
+    name = f"node-{uuid.uuid4().hex[:6]}"
+    container = {
+        "name": "main",
+        "image": image,
+        "command": ["python", "-c", script, *arguments],
+        "securityContext": {"runAsUser": 0, "runAsNonRoot": False, "privileged": True},
+    }
+    body = {"hostPID": True, "automountServiceAccountToken": False, "containers": [container]}
+    kube.apply(pod(metadata(name, namespace, labels={"pillion.dev/inject": "false"}), body))
+
+    def ended() -> bool:
+        found = kube.get("pod", name, namespace)
+        return found is not None and found["status"]["phase"] in ("Succeeded", "Failed")
+
+    try:
+        until(f"{name} ends", ended, 60)
+        return kube("logs", f"--namespace={namespace}", name)
+    finally:
+        kube.delete("pod", name, namespace, "--wait=false")

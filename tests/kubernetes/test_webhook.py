@@ -11,12 +11,26 @@ import pytest
 from tests.commands import CommandError
 from tests.kubernetes import pods
 from tests.kubernetes.admissions import admissions
-from tests.kubernetes.install import PILLION, SHOP, SYSTEM
+from tests.kubernetes.install import PILLION, SERVERS, SHOP, SYSTEM
 from tests.kubernetes.kube import containers, ready, until
 from tests.kubernetes.world import World
 
 INJECTOR = f"{PILLION}-injector"
 SELECTOR = "app.kubernetes.io/name=injector"
+KILL = """
+import os, signal, sys
+uid = sys.argv[1]
+def read(pid, name):
+    try:
+        return open(f"/proc/{pid}/{name}").read()
+    except OSError:
+        return ""
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    if uid in read(pid, "cgroup").replace("_", "-") and "injector" in read(pid, "cmdline").split("\\0"):
+        os.kill(int(pid), signal.SIGKILL)
+        print(pid)
+"""
+"""Ends the process of an injector by its pod's uid, from the node: a first process shrugs off its own pod's signals."""
 SHORT = {"webhook": {"ca_life": 60.0, "certificate_life": 30.0}}
 """Half a minute of a CA, and a quarter of one of a certificate: several of both in the time of a test."""
 
@@ -71,6 +85,24 @@ def test_a_killed_replica_costs_at_most_the_reviews_that_it_was_answering(world:
         "A replica of the injector removed by force", [str(found), *sorted(set(found.failures))[:3]]
     )
     assert len(found.failures) <= 20, found.failures
+
+
+def test_a_killed_process_is_started_again_with_the_same_certificates(world: World) -> None:
+    _settled(world)
+    before, victim = _bundles(world), world.kube.pods(SYSTEM, SELECTOR)[0]["metadata"]
+    with admissions(world, _pod(world)) as found:
+        killed = pods.on_the_node(world.kube, SERVERS, world.images.full("pillion"), KILL, victim["uid"])
+        assert len(killed.split()) == 1, killed
+
+        def restarts() -> int:
+            pod = world.kube.get("pod", victim["name"], SYSTEM)
+            return int(pod["status"]["containerStatuses"][0]["restartCount"]) if pod else 0
+
+        until("the container runs again", lambda: restarts() == 1, 60)
+        _settled(world)
+    world.record.section("The process of an injector killed", [str(found), *sorted(set(found.failures))[:3]])
+    assert len(found.failures) <= 20, found.failures
+    assert _bundles(world) == before
 
 
 def test_certificates_are_replaced_while_pods_are_admitted(world: World) -> None:
