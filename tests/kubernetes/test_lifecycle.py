@@ -206,7 +206,8 @@ def test_the_only_node_drained_and_back_leaves_no_ghost_and_everything_works(wor
     world.record.section(
         "The only node drained, then uncordoned",
         [
-            f"empty after {drained:.0f} s; after uncordon the shop answers in {answered:.0f} s, no ghost after {clean:.0f} s"
+            f"empty after {drained:.0f} s",
+            f"uncordoned, the shop answers after {answered:.0f} s; no ghost after {clean:.0f} s",
         ],
     )
 
