@@ -104,13 +104,17 @@ def world(
     record.section("Machine", [f"Kubernetes {version}, {cluster.words}, {os.cpu_count()} processors"])
     built = install.Images(tags)
     try:
-        try:
-            install.install(helm, built)
-        except CommandError:
-            evidence.keep(kube, OUT, "installation")
-            raise
         with kube.proxy() as api:
-            yield World(kube, helm, built, record, api)
+            made = World(kube, helm, built, record, api)
+            try:
+                install.install(helm, built)
+                # A pod is ready when its service answers; that callers find it is another matter.
+                for name, count in install.SERVICES.items():
+                    made.has(name, count, 180)
+            except (CommandError, AssertionError):
+                evidence.keep(kube, OUT, "installation")
+                raise
+            yield made
     finally:
         if not keep:
             install.remove(kube, helm)
