@@ -21,6 +21,7 @@ from agent.proxy.xds.encode import Encoded, Encoder
 from agent.proxy.xds.kinds import KINDS
 from agent.proxy.xds.socket import SocketServer
 from agent.proxy.xds.store import SnapshotStore
+from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
 from agent.runtime.health import Health
 from agent.runtime.latest import Latest
@@ -35,6 +36,9 @@ KEEP_INTERVAL = 1.0
 SLOW = 20.0
 """Seconds after which an answer is overdue; Envoy itself waits 15 s for a warming cluster's endpoints."""
 
+RETRY = 1.0
+"""Seconds after which a refusal is tried again for the first time, at most."""
+
 AdsStream = Stream[discovery_pb2.DiscoveryRequest, discovery_pb2.DiscoveryResponse]
 
 
@@ -43,7 +47,8 @@ class AdsServer:
 
     The newest stream counts: a second one is the same Envoy after a restart, or a mistake that ends the
     first. Until there is a plan, an Envoy gets what ``store`` kept, so that an agent's restart never empties
-    it. What Envoy refused is tried again every ``retry_interval`` seconds.
+    it. What Envoy refused is tried again, after ``RETRY`` seconds first and in the end every ``retry_interval``:
+    the port of a listener may have been in use for a moment. ``group`` may use the socket too.
     """
 
     name = "xds"
@@ -58,9 +63,11 @@ class AdsServer:
         *,
         health: Health,
         metrics: Metrics,
+        group: int | None = None,
         retry_interval: float = 30.0,
     ) -> None:
         self._path = path
+        self._group = group
         self._snapshots = snapshots
         self._revision = revision
         self._store = store
@@ -79,12 +86,13 @@ class AdsServer:
     async def run(self, ready: Ready) -> None:
         """Serve until cancelled; ready when the socket listens. Raises Permanent when it can't."""
         await self._restore()
-        server = SocketServer([self], self._path)
+        server = SocketServer([self], self._path, self._group)
         await server.listen()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow(), name="xds: snapshots")
                 tasks.create_task(self._keep(), name="xds: store")
+                tasks.create_task(self._retry(), name="xds: retries")
                 tasks.create_task(self._tick(), name="xds: ticks")
                 self._publish()
                 ready()
@@ -245,9 +253,19 @@ class AdsServer:
                 log.warning("snapshot.unwritten", error=str(error))
             await asyncio.sleep(KEEP_INTERVAL)
 
-    async def _tick(self) -> None:
+    async def _retry(self) -> None:
+        backoff, refused = Backoff(min(RETRY, self._retry_interval), self._retry_interval), ""
         while True:
-            await asyncio.sleep(self._retry_interval)
+            now = await self._revision.until(lambda revision: revision.connected and bool(revision.refusals))
+            if now.sent != refused:
+                backoff.reset()
+                refused = now.sent
+            await asyncio.sleep(backoff.next())
             if self._delivery.revision.refusals:
                 self._delivery.retry()
+                self._publish()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(SLOW / 2)
             self._publish()
