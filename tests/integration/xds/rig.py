@@ -192,6 +192,7 @@ class Hammer:
 
     url: str
     paths: list[str] = field(default_factory=lambda: ["/"])
+    headers: dict[str, str] = field(default_factory=dict)
     seen: collections.Counter[str] = field(default_factory=collections.Counter)
 
     @asynccontextmanager
@@ -214,7 +215,7 @@ class Hammer:
         while True:
             for path in list(self.paths):
                 try:
-                    async with session.get(self.url + path) as response:
+                    async with session.get(self.url + path, headers=self.headers) as response:
                         text = await response.text()
                         what = "200" if response.status == 200 else f"{response.status} {text} {path}"
                 except aiohttp.ClientError as error:

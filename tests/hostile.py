@@ -1,0 +1,248 @@
+"""Hypothesis strategies: catalogues as anybody may write them into Consul, and settings as far as they are taken."""
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from hypothesis import HealthCheck, Phase
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+
+from agent.config import sources
+from agent.config.settings import Settings
+from agent.model.catalog import Catalog
+from agent.registry import advertise, decode, fold, selection
+from agent.runtime.errors import Misconfigured
+from tests.unit.config.memory import Memory
+
+EXAMPLES = int(os.environ.get("PILLION_EXAMPLES", "60"))
+"""Examples of each property that asks the real Envoy; PILLION_EXAMPLES sets it."""
+
+NASTY = (
+    "", " ", ".", "..", "/", "//", "*", "%", "%%", "%REQ(x)%", "%DOWNSTREAM_REMOTE_ADDRESS%", "{version}",
+    "\x00", "a\x00b", "\n", "a\r\nx-evil: 1", '"', "'", '"}]}', "\\", "${jndi:x}", "$(id)", "é", "日本", "\u202e",
+    "\u2028", "\ud800", "😀", ".*(", "(?i)a", "[[:alpha:]]", "x" * 10_000, "%" * 10_000, "localhost",
+    "s3.amazonaws.com", "127.0.0.1", "-", "_", "otlp", "xds", "external_hosts", "service_reuse", "upstream_a",
+    "null", "true", "0", "1e999",
+)  # fmt: skip
+"""Texts that have broken something somewhere."""
+
+text = st.sampled_from(NASTY) | st.text(max_size=12)
+anything: st.SearchStrategy[Any] = (
+    st.sampled_from(
+        [
+            None,
+            True,
+            False,
+            0,
+            -1,
+            2**65,
+            1.5,
+            float("nan"),
+            [],
+            {},
+            [None],
+            {"": None},
+            [[]],
+            {"a": {"b": []}},
+        ]
+    )
+    | text
+)
+"""Any JSON, which no entry should be."""
+NAMES = ("a", "b", "a-b", "orders", "x" * 63)
+name = st.sampled_from(NAMES)
+any_name = name | name | text
+number = st.integers(0, 3) | st.sampled_from([9, 10, 99, 100, 9999])
+version = st.builds("v{}.{}".format, number, number) | st.builds("v{}".format, number)
+segment = st.sampled_from(
+    ["a", "orders", "api", "api/v1", "v1", "{version}", "a.b+c(d)", "~x", "A", "*", "$&", ";=:@!,'"]
+)
+path = st.lists(segment, min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts)) | st.just("/")
+second = st.none() | st.integers(-1, 253402300800)
+link = (
+    st.sampled_from(["", "/new", "https://x.example/v2?a=b#c", "/%41", "javascript:1", "<x>", "a b"]) | text
+)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _meta() -> st.SearchStrategy[dict[str, Any]]:
+    deprecated = st.dictionaries(version, st.tuples(second, second, link).map(list), max_size=2)
+    good = st.fixed_dictionaries(
+        {},
+        optional={
+            advertise.VERSIONS: st.lists(version, min_size=1, max_size=4, unique=True).map(",".join),
+            advertise.DEFAULT: version,
+            advertise.DEPRECATED: deprecated.map(lambda table: _safe(_json, table)),
+            advertise.STRIP: st.sampled_from(["1", "0", ""]),
+            advertise.ROUTES: st.lists(path, max_size=4).map(" ".join),
+            advertise.ZONE: st.sampled_from(["a", "b", "eu-1.x_y"]) | text,
+            advertise.NAMESPACE: st.sampled_from(["shop", "test", "com"]) | text,
+        },
+    )
+    keys = st.sampled_from([advertise.VERSIONS, advertise.DEFAULT, advertise.DEPRECATED, advertise.ROUTES])
+    return good | good | st.dictionaries(keys | text, text | version | path | anything, max_size=5)
+
+
+def _safe(make: Callable[[Any], str], value: object) -> str:
+    try:
+        return make(value)
+    except UnicodeEncodeError:
+        return "{}"
+
+
+host = st.sampled_from(["10.0.0.1", "10.0.0.2", "127.0.0.1", "::1", "2001:db8::7"]) | st.sampled_from(
+    ["0.0.0.0", "::", "224.0.0.1", "169.254.169.254", "fe80::1%eth0", "::ffff:10.0.0.1", "255.255.255.255", "no.host"]
+)  # fmt: skip
+check = (
+    st.fixed_dictionaries({"Status": st.sampled_from(["passing", "passing", "passing", "critical"])})
+    | anything
+)
+
+
+def rows(service: str) -> st.SearchStrategy[list[Any]]:
+    """Consul's answer about one service: entries most of which are usable, and anything else."""
+    entry = st.fixed_dictionaries(
+        {
+            "Service": st.fixed_dictionaries(
+                {
+                    "ID": st.sampled_from(["1", "2", "3"]) | text,
+                    "Service": st.just(service),
+                    "Address": host | host | text,
+                    "Port": st.integers(1, 65535) | st.sampled_from([0, -1, 65536, "80", None, 1.5, True]),
+                    "Meta": _meta(),
+                },
+                optional={
+                    "Tags": anything,
+                    "Kind": st.sampled_from(["", "connect-proxy"]),
+                    "Weights": anything,
+                },
+            ),
+            "Node": st.fixed_dictionaries({"Node": text, "Address": host | text}) | anything,
+            "Checks": st.lists(check, max_size=2) | st.none(),
+        }
+    )
+    return st.lists(entry | entry | entry | anything, max_size=5)
+
+
+answers: st.SearchStrategy[dict[str, list[Any]]] = st.lists(any_name, max_size=4, unique=True).flatmap(
+    lambda found: st.fixed_dictionaries({one: rows(one) for one in found})
+)
+"""What Consul says of some services, by name."""
+
+
+def catalogue(found: Mapping[str, Sequence[Any]]) -> Catalog:
+    """The catalogue that a watcher makes of Consul's answers."""
+    chosen = selection.choose((), frozenset(filter(decode.usable, found)), frozenset())
+    services = {}
+    for one in chosen.names:
+        known = fold.fold(
+            fold.Known(one), decode.reading(one, found[one]), lost_data=False, keep_last=0.0, now=0.0
+        )
+        services[one] = known.service()
+    return Catalog(services, chosen.left_out, known=True)
+
+
+traffic = st.fixed_dictionaries(
+    {},
+    optional={
+        "connect_timeout": st.sampled_from([0.000001, 1, 315_360_000]),
+        "idle_timeout": st.sampled_from([0, 0.001, 300]),
+        "timeout": st.sampled_from([0, 5, 60.5]),
+        "per_try_timeout": st.sampled_from([0, 0.25]),
+        "retries": st.integers(0, 10),
+        "max_connections": st.sampled_from([1, 2**31 - 1]),
+        "max_pending": st.sampled_from([1, 2**31 - 1]),
+        "ejection_failures": st.sampled_from([0, 1, 2**31 - 1]),
+        "ejection_time": st.sampled_from([0.001, 30, 315_360_000]),
+        "balance": st.sampled_from(["least_request", "round_robin", "ring_hash"]),
+        "hash_header": st.sampled_from(["", "x-user", "X_1"]),
+    },
+)
+below = st.fixed_dictionaries(
+    {"prefix": st.sampled_from(["/", "/a", "/a/", "/a%20b//c.d*", "//", "/%REQ(x)%", "/é", '/"'])},
+    optional={
+        "timeout": st.sampled_from([0, 7]),
+        "per_try_timeout": st.sampled_from([0, 0.5]),
+        "retries": st.integers(0, 3),
+    },
+)
+upstream = st.fixed_dictionaries(
+    {},
+    optional={
+        "port": st.sampled_from([-1, 15101, 15102, 15103]),
+        "version": st.just("") | version,
+        "traffic": traffic,
+        "paths": st.lists(below, max_size=2),
+    },
+)
+
+
+def documents(*ports: int) -> st.SearchStrategy[dict[str, Any]]:
+    """``pillion.yaml`` of a service whose listeners have these ports: inbound, outbound, gateway."""
+    return st.fixed_dictionaries(
+        {
+            "service": st.fixed_dictionaries(
+                {"name": st.sampled_from([*NAMES, "otlp", "xds"]), "port": st.just(5000)},
+                optional={
+                    "host": st.sampled_from(["127.0.0.1", "::1", "service.example"]),
+                    "zone": st.sampled_from(["", "a", "b"]) | text,
+                    "version": st.sampled_from(["", "1.2", "%REQ(x)%", "100%"]) | text,
+                },
+            ),
+            "proxy": st.fixed_dictionaries(
+                {
+                    "inbound": st.just(f"127.0.0.1:{ports[0]}"),
+                    "outbound": st.just(f"127.0.0.1:{ports[1]}"),
+                    "access_log": st.booleans(),
+                }
+            ),
+            "gateway": st.just({"listen": f"127.0.0.1:{ports[2]}"}),
+        },
+        optional={
+            "traffic": traffic,
+            "upstreams": st.dictionaries(name | st.just("*"), upstream, max_size=3),
+            "outbound": st.fixed_dictionaries({"policy": st.sampled_from(["allow_any", "registry_only"])}),
+            "versions": st.fixed_dictionaries(
+                {"serves": st.lists(version, max_size=3)},
+                optional={
+                    "default": version,
+                    "strip_prefix": st.booleans(),
+                    "policy": st.sampled_from(["compatible", "latest"]),
+                    "deprecated": st.dictionaries(
+                        version,
+                        st.fixed_dictionaries({"sunset": st.just("2026-11-01"), "link": link}),
+                        max_size=1,
+                    ),
+                },
+            ),
+            "tracing": st.fixed_dictionaries(
+                {"endpoint": st.sampled_from(["", "http://127.0.0.1:4318", "http://127.0.0.1:4318/a%20b"])},
+                optional={"operation": text, "sample": st.floats(0, 1)},
+            ),
+            "kubernetes": st.fixed_dictionaries(
+                {}, optional={"namespace": st.sampled_from(["shop", "test", "com", ""])}
+            ),
+        },
+    )
+
+
+def taken(document: Mapping[str, Any]) -> Settings | None:
+    """The settings of a document; None where they are refused, as an agent would before anything starts."""
+    try:
+        return sources.load({}, {}, Path("p.yaml"), Memory({"p.yaml": json.dumps(document)})).settings
+    except Misconfigured:
+        return None
+
+
+def properties(examples: int) -> profile:
+    """How a property is tried: as long as it takes, and without explaining a failure at length."""
+    slow = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+    phases = [Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink]
+    return profile(max_examples=examples, deadline=None, suppress_health_check=slow, phases=phases)
