@@ -18,7 +18,7 @@ from agent.proxy.metrics import Metrics
 from agent.proxy.snapshot import Snapshot
 from agent.proxy.xds.delivery import Delivery, Request, Response
 from agent.proxy.xds.encode import Encoded, Encoder
-from agent.proxy.xds.kinds import KINDS
+from agent.proxy.xds.kinds import KINDS, Kind
 from agent.proxy.xds.socket import SocketServer
 from agent.proxy.xds.store import SnapshotStore
 from agent.runtime.backoff import Backoff
@@ -35,6 +35,10 @@ KEEP_INTERVAL = 1.0
 """Seconds between two writes of the kept snapshot."""
 SLOW = 20.0
 """Seconds after which an answer is overdue; Envoy itself waits 15 s for a warming cluster's endpoints."""
+PATIENCE = 15.0
+"""Seconds that Envoy may say nothing of clusters."""
+TICK = 1.0
+"""Seconds between two looks at the clock."""
 
 RETRY = 1.0
 """Seconds after which a refusal is tried again for the first time, at most."""
@@ -65,6 +69,7 @@ class AdsServer:
         metrics: Metrics,
         group: int | None = None,
         retry_interval: float = 30.0,
+        patience: float = PATIENCE,
     ) -> None:
         self._path = path
         self._group = group
@@ -74,6 +79,8 @@ class AdsServer:
         self._health = health
         self._metrics = metrics
         self._retry_interval = retry_interval
+        self._patience = patience
+        self._silent_since: float | None = None
         self._encoder = Encoder()
         self._delivery = Delivery()
         self._stream: object | None = None
@@ -146,6 +153,7 @@ class AdsServer:
     async def _serve(self, stream: AdsStream) -> None:
         """One stream from its beginning to its end."""
         self._stream = stream
+        self._silent_since = None
         self._metrics.streams.inc()
         self._delivery.connect()
         self._publish()
@@ -176,6 +184,8 @@ class AdsServer:
 
     async def _send(self, stream: AdsStream, response: Response) -> None:
         self._sent_at = time.monotonic()
+        if response.kind is Kind.CLUSTER:
+            self._silent_since = self._sent_at
         self._metrics.responses.labels(response.kind.value).inc()
         await stream.send_message(
             discovery_pb2.DiscoveryResponse(
@@ -215,6 +225,10 @@ class AdsServer:
 
     def _publish(self) -> None:
         """Tell everyone what became of the last event."""
+        if not self._delivery.silent:
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = time.monotonic()
         revision = self._delivery.revision
         if revision.in_force != self._revision.value.in_force and revision.in_force == self._offered[0]:
             self._metrics.delivery.observe(time.monotonic() - self._offered[1])
@@ -267,5 +281,13 @@ class AdsServer:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(SLOW / 2)
-            self._publish()
+            await asyncio.sleep(min(TICK, self._patience / 2))
+            since = self._silent_since
+            if since is not None and time.monotonic() - since > self._patience:
+                self._silent_since = None
+                refusal = self._delivery.lose_patience(self._patience)
+                if refusal is not None:
+                    self._note(refusal)
+                self._publish()
+            elif self._delivery.waiting:
+                self._publish()

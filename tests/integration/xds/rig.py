@@ -93,6 +93,7 @@ class Agent:
 
     folder: Path
     retry_interval: float = 30.0
+    patience: float = 15.0
     snapshots: Latest[Snapshot | None] = field(default_factory=lambda: Latest(None))
     revision: Latest[Revision] = field(default_factory=lambda: Latest(Revision()))
     collectors: CollectorRegistry = field(default_factory=CollectorRegistry)
@@ -118,6 +119,7 @@ class Agent:
             health=self.board.of("xds"),
             metrics=Metrics(self.collectors),
             retry_interval=self.retry_interval,
+            patience=self.patience,
         )
         return asyncio.create_task(server.run(lambda: None), name="xds")
 
