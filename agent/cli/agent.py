@@ -7,6 +7,7 @@ import socket
 import time
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 
 import click
 import structlog
@@ -56,13 +57,19 @@ async def _live(
     board = Board(time.time)
     async with Supervisor(descriptor) as supervisor:
         around = stories.Around(
-            settings, place, supervisor, envoy.find(settings.proxy.envoy, partial(components.find, "envoy")),
+            settings, place, supervisor, _binary(settings),
             socket.gethostname(), dict(os.environ), metadata.version("pillion"), os.getpid(),
         )  # fmt: skip
         parts = stories.gateway(around, board) if is_gateway else stories.sidecar(around, service, board)
         async with parts as story:
             await until_told(story, board, partial(_farewell, supervisor))
     return 0
+
+
+def _binary(settings: Settings) -> Path | None:
+    if settings.proxy.mode == "external":
+        return None
+    return envoy.find(settings.proxy.envoy, partial(components.find, "envoy"))
 
 
 async def _farewell(supervisor: Supervisor, runtime: Runtime) -> None:

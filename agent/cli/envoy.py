@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import shlex
 import subprocess
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,8 @@ from agent.demo import components
 from agent.model.catalog import Catalog, Service
 from agent.proxy import assets
 from agent.proxy.bootstrap import Node, bootstrap
-from agent.proxy.command import find
+from agent.proxy.command import find, flags_of
+from agent.proxy.external import admin_at
 from agent.proxy.planner import Fragments, plan, plan_gateway, static_bootstrap
 from agent.proxy.snapshot import Resource, Snapshot
 from agent.registry import decode, remembered, selection
@@ -96,8 +99,14 @@ def validate(resolved: sources.Resolved, catalog: Path | None, gateway: bool) ->
 @form_option
 @settings_options()
 def print_bootstrap(resolved: sources.Resolved, gateway: bool, form: str) -> None:
-    """Print what Envoy is started with: who it is, where its admin socket and the agent's socket are."""
+    """Print what Envoy is started with: who it is, where its admin socket and the agent's socket are.
+
+    For an Envoy that someone else runs (proxy.mode external) this is its configuration file.
+    """
     settings = resolved.settings
+    if settings.proxy.mode == "external" and form == "yaml":
+        flags = shlex.join(flags_of(settings.proxy.drain_time))
+        click.echo(f"# envoy --config-path FILE --concurrency {settings.proxy.concurrency} {flags}")
     show(started_with(settings, assets.load(settings.proxy.assets_dir), gateway), form)
 
 
@@ -138,14 +147,16 @@ def started_with(
 ) -> Resource:
     """The bootstrap; with its sockets in ``folder`` instead of the state folder."""
     place = Place(folder) if folder else placed(settings, gateway)
+    place = replace(place, folder=place.folder.absolute())
     name = "gateway" if gateway else settings.service.name or "service"
     return bootstrap(
         fragments.copy("bootstrap"),
         node=Node(name, name, settings.service.zone),
-        admin=place.admin,
+        admin=place.admin if folder else admin_at(settings.proxy.admin, place.admin),
         xds=place.xds,
         otlp=settings.tracing.endpoint,
         heap_limit=settings.proxy.heap_limit,
+        shared=place.shared,
     )
 
 

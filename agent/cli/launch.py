@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from agent.config import sharing
 from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.demo import components
@@ -29,7 +30,7 @@ def prepared(settings: Settings, kind: str = "") -> Place:
     longest = max((place.xds, place.admin), key=lambda path: len(os.fsencode(path)))
     if len(os.fsencode(longest.absolute())) > LONGEST_SOCKET:
         wrong = f"is {place.folder}, too long for the sockets in it"
-        raise Misconfigured([Problem("state.dir", wrong, f"a path of at most {LONGEST_SOCKET - 11} bytes")])
+        raise Misconfigured([Problem("state.dir", wrong, f"a path of at most {LONGEST_SOCKET - 17} bytes")])
     try:
         place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -38,6 +39,8 @@ def prepared(settings: Settings, kind: str = "") -> Place:
     if not os.access(place.folder, os.W_OK | os.X_OK):
         wrong = f"is {place.folder}, which this user may not write"
         raise Misconfigured([Problem("state.dir", wrong, "a folder that this user may write")])
+    if (group := sharing.group(settings)) is not None:
+        sharing.share(place, group)
     return place
 
 
@@ -48,7 +51,9 @@ def launch(settings: Settings, command: Sequence[str] = (), kind: str = "") -> N
     """
     place = prepared(settings, kind)
     known_to_start(command)
-    envoy.find(settings.proxy.envoy, partial(components.find, "envoy"))
+    managed = settings.proxy.mode == "managed"
+    if managed:
+        envoy.find(settings.proxy.envoy, partial(components.find, "envoy"))
     with envoy.hold(place.lock):
         free(settings, kind)
     # The supervisor appends the number of its socket, which therefore always stands behind the --.
@@ -62,7 +67,7 @@ def launch(settings: Settings, command: Sequence[str] = (), kind: str = "") -> N
         "--",
         *command,
     ]
-    children = ("envoy",) if kind else ("envoy", "service")
+    children = (*(("envoy",) if managed else ()), *(() if kind else ("service",)))
     argv = supervised(agent, place.folder.absolute(), stop_time(settings), children=children)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -105,6 +110,8 @@ def _listeners(settings: Settings, kind: str) -> list[tuple[str, str]]:
         if kind
         else [("proxy.inbound", settings.proxy.inbound), ("proxy.outbound", settings.proxy.outbound)]
     )
+    if settings.proxy.mode == "external":
+        own = []  # that Envoy may have them since long before this start
     admin = settings.admin
     rest = [("admin.listen", admin.listen), ("admin.health", admin.health), ("admin.metrics", admin.metrics)]
     return [(key, listen) for key, listen in (*own, *rest) if listen]

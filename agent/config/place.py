@@ -12,6 +12,8 @@ class Place:
     """The state folder of one agent."""
 
     folder: Path
+    shared: bool = False
+    """The sockets are in a folder of their own, which an Envoy of another user may enter."""
 
     @classmethod
     def of(cls, settings: Settings, environ: Mapping[str, str], kind: str = "") -> "Place":
@@ -19,12 +21,18 @@ class Place:
 
         ``kind`` tells agents apart that stand beside no service, such as ``gateway``.
         """
+        shared = bool(settings.proxy.xds_group)
         if settings.state.dir:
-            return cls(Path(settings.state.dir))
+            return cls(Path(settings.state.dir), shared)
         home = Path(environ.get("HOME") or "/")
         base = Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state")
         name = kind or f"{settings.service.name or 'service'}-{settings.service.port}"
-        return cls(base / "pillion" / name)
+        return cls(base / "pillion" / name, shared)
+
+    @property
+    def sockets(self) -> Path:
+        """The folder of both sockets."""
+        return self.folder / "envoy" if self.shared else self.folder
 
     @property
     def ports(self) -> Path:
@@ -64,12 +72,12 @@ class Place:
     @property
     def xds(self) -> Path:
         """The socket on which Envoy asks for its configuration."""
-        return self.folder / "xds.sock"
+        return self.sockets / "xds.sock"
 
     @property
     def admin(self) -> Path:
         """Envoy's admin socket."""
-        return self.folder / "admin.sock"
+        return self.sockets / "admin.sock"
 
     @property
     def lock(self) -> Path:

@@ -19,13 +19,13 @@ _ACTIVE = re.compile(r"http\.(?:inbound|gateway)\.downstream_(rq|cx)_active: (\d
 
 
 class EnvoyAdmin:
-    """A client of one Envoy's admin socket.
+    """A client of one Envoy's admin API at ``where``: a unix socket, or an address of an Envoy that is not ours.
 
     All calls raise Transient when Envoy does not answer within ``timeout`` seconds.
     """
 
-    def __init__(self, socket: Path, timeout: float = 2.0) -> None:
-        self._socket = socket
+    def __init__(self, where: Path | Address, timeout: float = 2.0) -> None:
+        self._where = where
         self._timeout = timeout
 
     async def listening(self) -> dict[str, Address]:
@@ -45,7 +45,7 @@ class EnvoyAdmin:
         """What Envoy holds, as it tells it itself."""
         dump: Any = json.loads(await self._call("GET", "/config_dump", include_eds=""))
         if not isinstance(dump, dict):
-            raise Transient(f"Envoy's admin at {self._socket} sent no mapping as its config dump")
+            raise Transient(f"Envoy's admin at {self._where} sent no mapping as its config dump")
         return dump
 
     async def announce(self) -> None:
@@ -65,11 +65,15 @@ class EnvoyAdmin:
         loop = asyncio.get_running_loop()
         began = loop.time()
         await self.announce()
-        await self._idle("cx", began + within / 2)
+        await self.idle("cx", began + within / 2)
         await self._call("POST", "/drain_listeners", inboundonly="")
-        return await self._idle("rq", began + within)
+        return await self.idle("rq", began + within)
 
-    async def _idle(self, what: str, deadline: float) -> bool:
+    async def health(self, well: bool) -> None:
+        """Set what Envoy's own health check says; while it fails, every response says ``Connection: close``."""
+        await self._call("POST", f"/healthcheck/{'ok' if well else 'fail'}")
+
+    async def idle(self, what: str, deadline: float) -> bool:
         """Wait until no connection (``cx``) or request (``rq``) is active, or the loop's clock is past the
         deadline.
         """
@@ -91,15 +95,24 @@ class EnvoyAdmin:
             counts[what] += int(number)
         return counts
 
+    @property
+    def _host(self) -> str:
+        return str(self._where) if isinstance(self._where, Address) else "envoy"
+
+    def _connector(self) -> aiohttp.BaseConnector:
+        if isinstance(self._where, Address):
+            return aiohttp.TCPConnector()
+        return aiohttp.UnixConnector(str(self._where))
+
     async def _call(self, method: str, path: str, **query: str) -> bytes:
-        doing = f"asking Envoy's admin at {self._socket} for {path}"
+        doing = f"asking Envoy's admin at {self._where} for {path}"
         timeout = aiohttp.ClientTimeout(total=self._timeout)
         try:
             async with (
                 aiohttp.ClientSession(
-                    connector=aiohttp.UnixConnector(str(self._socket)), timeout=timeout, trust_env=False
+                    connector=self._connector(), timeout=timeout, trust_env=False
                 ) as session,
-                session.request(method, f"http://envoy{path}", params=query) as response,
+                session.request(method, f"http://{self._host}{path}", params=query) as response,
             ):
                 body = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:

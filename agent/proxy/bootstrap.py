@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from agent.model.address import Address
 from agent.proxy.snapshot import Resource
 
 OTLP_CLUSTER = "otlp"
@@ -28,11 +29,19 @@ class Node:
 
 
 def bootstrap(
-    fragment: Resource, *, node: Node, admin: Path, xds: Path, otlp: str = "", heap_limit: int = 0
+    fragment: Resource,
+    *,
+    node: Node,
+    admin: Path | Address,
+    xds: Path,
+    otlp: str = "",
+    heap_limit: int = 0,
+    shared: bool = False,
 ) -> Resource:
     """The whole bootstrap in Envoy's JSON form.
 
-    ``admin`` and ``xds`` are unix sockets. ``otlp`` is the OTLP/HTTP endpoint as URL, empty for none;
+    ``admin`` is a unix socket, ``shared`` with the group of its folder, or an address; ``xds`` is a unix socket.
+    ``otlp`` is the OTLP/HTTP endpoint as URL, empty for none;
     ``heap_limit`` is in bytes, 0 for none. Raises ValueError for an endpoint that is no http or https URL
     with a host.
     """
@@ -40,7 +49,7 @@ def bootstrap(
     filled["node"] = {"id": node.id, "cluster": node.cluster}
     if node.zone:
         filled["node"]["locality"] = {"zone": node.zone}
-    filled["admin"]["address"]["pipe"]["path"] = str(admin)
+    _admin(filled["admin"], admin, shared)
     clusters = filled["static_resources"]["clusters"]
     for cluster in clusters:
         if cluster["name"] == XDS_CLUSTER:
@@ -49,6 +58,15 @@ def bootstrap(
         clusters.append(otlp_cluster(otlp))
     _limit_heap(filled.get("overload_manager", {}), heap_limit)
     return filled
+
+
+def _admin(section: Resource, where: Path | Address, shared: bool) -> None:
+    if isinstance(where, Address):
+        section["address"] = {"socket_address": {"address": where.host, "port_value": where.port}}
+        return
+    section["address"]["pipe"]["path"] = str(where)
+    if shared:
+        section["address"]["pipe"]["mode"] = 0o660
 
 
 def otlp_cluster(endpoint: str) -> Resource:

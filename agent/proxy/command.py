@@ -29,23 +29,30 @@ class Command:
 
     @property
     def argv(self) -> list[str]:
-        """Arguments, the binary first.
-
-        ``--drain-strategy immediate``: by default Envoy announces a drain gradually over ``--drain-time-s``
-        (600 s), and in that time hardly any response says ``Connection: close``. ``--use-dynamic-base-id``:
-        several Envoys on one host.
-        """
+        """Arguments, the binary first."""
         return [
             str(self.binary),
             "--config-path", str(self.bootstrap),
             "--concurrency", str(self.concurrency),
-            "--use-dynamic-base-id",
-            "--drain-strategy", "immediate",
-            "--drain-time-s", str(max(1, round(self.drain_time))),
-            "--reject-unknown-dynamic-fields",
+            *flags_of(self.drain_time),
             "--log-level", self.log_level,
             "--component-log-level", QUIET,
         ]  # fmt: skip
+
+
+def flags_of(drain_time: float) -> list[str]:
+    """The flags that Pillion's configuration counts on.
+
+    ``--drain-strategy immediate``: by default Envoy announces a drain gradually over ``--drain-time-s``
+    (600 s), and in that time hardly any response says ``Connection: close``. ``--use-dynamic-base-id``:
+    several Envoys on one host.
+    """
+    return [
+        "--use-dynamic-base-id",
+        "--drain-strategy", "immediate",
+        "--drain-time-s", str(max(1, round(drain_time))),
+        "--reject-unknown-dynamic-fields",
+    ]  # fmt: skip
 
 
 def find(setting: str, cached: Callable[[], Path | None]) -> Path:

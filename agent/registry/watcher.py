@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from agent.model.catalog import Catalog
+from agent.model.catalog import Catalog, Service
 from agent.registry import blocking, decode, fold, remembered, selection
 from agent.registry.client import Client
 from agent.registry.metrics import Reads
@@ -90,6 +90,7 @@ class Watcher:
         self._answered: set[str] = set()
         """The services of which Consul has told since the start."""
         self._known: dict[str, fold.Known] = {}
+        self._told: dict[str, tuple[fold.Known, Service]] = {}
         self._stamps: dict[str, Stamp] = {}
         self._identity = Stamp(-1, "")
         self._trouble: dict[str, str] = {}
@@ -245,7 +246,7 @@ class Watcher:
 
     def _publish(self) -> None:
         chosen = self._selection.value
-        services = {name: self._known.get(name, fold.Known(name)).service() for name in chosen.names}
+        services = self._services(chosen.names)
         listed = self._wanted is not None or self._listed is not None
         known = listed and self._answered.issuperset(chosen.names)
         self._catalog.set(Catalog(services, chosen.left_out, known))
@@ -254,6 +255,16 @@ class Watcher:
         self._metrics.stale.set(sum(service.stale for service in services.values()))
         self._metrics.left_out.set(len(chosen.left_out))
         self._report()
+
+    def _services(self, names: tuple[str, ...]) -> dict[str, Service]:
+        """The services as callers get them, each the object of before unless something became known of it."""
+        told = {}
+        for name in names:
+            known = self._known.get(name) or fold.Known(name)
+            entry = self._told.get(name)
+            told[name] = entry if entry is not None and entry[0] is known else (known, known.service())
+        self._told = told
+        return {name: service for name, (_, service) in told.items()}
 
     async def _expire(self) -> None:
         while True:

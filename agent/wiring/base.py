@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from agent.admin.server import Admin
 from agent.admin.sources import Sources
+from agent.config import sharing
 from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.model.address import Address
@@ -25,6 +26,8 @@ from agent.proxy.admin import EnvoyAdmin
 from agent.proxy.bootstrap import Node, bootstrap
 from agent.proxy.command import Command
 from agent.proxy.departure import Departure
+from agent.proxy.external import External, ExternalAdmin, admin_at
+from agent.proxy.planner import Memo
 from agent.proxy.planning import Planning
 from agent.proxy.snapshot import Snapshot
 from agent.proxy.xds.server import AdsServer
@@ -59,8 +62,8 @@ class Around:
     """Bound: every port is real."""
     place: Place
     supervisor: Supervisor
-    envoy: Path
-    """Envoy's binary."""
+    envoy: Path | None
+    """Envoy's binary; None where someone else runs Envoy."""
     host: str
     """This machine's name; part of the instance's id."""
     environ: Mapping[str, str]
@@ -110,7 +113,8 @@ class Base:
         ProcessCollector(registry=self.collectors)
         self.deliveries = proxy_metrics.Metrics(self.collectors)
         self.fragments = assets.load(around.settings.proxy.assets_dir)
-        self.envoy_admin = EnvoyAdmin(around.place.admin)
+        self.memo = Memo()
+        self.envoy_admin = _admin(around)
 
     def departure(self, spread: float) -> Departure:
         """How this instance drains; ``spread`` as ``registry.spread``."""
@@ -151,13 +155,19 @@ class Base:
         )  # fmt: skip
         xds = AdsServer(
             self.place.xds, cells.snapshots, cells.revision, SnapshotStore(self.place.snapshot),
-            health=health("xds"), metrics=self.deliveries,
+            health=health("xds"), metrics=self.deliveries, group=sharing.group(self.settings),
         )  # fmt: skip
-        envoy = Child(
-            "envoy", self.around.supervisor, partial(self._command, node), self._connected, self.leaving,
-            stop_timeout=ENVOY_STOP, health=health("envoy"), restarts=True,
+        return planning, xds, self._envoy(node), Once("announcement", self.around.supervisor.ready)
+
+    def _envoy(self, node: Node) -> Component:
+        """Envoy as a child of the supervisor, or what stands for one that someone else runs."""
+        cells, health = self.cells, self.board.of("envoy")
+        if self.around.envoy is None:
+            return External(cells.revision, cells.draining, self.envoy_admin, self.place.xds, health)
+        return Child(
+            "envoy", self.around.supervisor, partial(self._command, self.around.envoy, node), self._connected,
+            self.leaving, stop_timeout=ENVOY_STOP, health=health, restarts=True,
         )  # fmt: skip
-        return planning, xds, envoy, Once("announcement", self.around.supervisor.ready)
 
     def opened(self) -> Once:
         """The end of the start: who waits for this instance is told that it serves."""
@@ -172,7 +182,7 @@ class Base:
         version, pid = self.around.version, str(self.around.pid)
         return {"service": service, "instance": instance, "version": version, "pid": pid}
 
-    def _command(self, node: Node) -> ChildCommand:
+    def _command(self, binary: Path, node: Node) -> ChildCommand:
         """Envoy's arguments and environment; its bootstrap is written first."""
         place, proxy = self.place, self.settings.proxy
         content = bootstrap(
@@ -180,12 +190,18 @@ class Base:
             otlp=self.settings.tracing.endpoint, heap_limit=proxy.heap_limit,
         )  # fmt: skip
         write_atomically(place.bootstrap, msgspec.json.encode(content))
-        argv = Command(self.around.envoy, place.bootstrap, proxy.concurrency, proxy.drain_time).argv
+        argv = Command(binary, place.bootstrap, proxy.concurrency, proxy.drain_time).argv
         environ = self.around.environ
         return argv, {name: environ[name] for name in ("PATH", "TZ", "LANG") if name in environ}
 
     async def _connected(self) -> bool:
         return self.cells.revision.value.connected
+
+
+def _admin(around: Around) -> EnvoyAdmin:
+    if around.envoy is None:
+        return ExternalAdmin(admin_at(around.settings.proxy.admin, around.place.admin))
+    return EnvoyAdmin(around.place.admin)
 
 
 async def informed(cells: Cells, plan: Plan) -> None:

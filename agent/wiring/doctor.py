@@ -106,6 +106,8 @@ async def _version(consul: client.Client, where: str) -> Finding:
 
 
 async def _envoy(settings: Settings) -> Sequence[Finding]:
+    if settings.proxy.mode == "external":
+        return [ok("envoy.binary", "Envoy's binary", "someone else runs Envoy (proxy.mode external)")]
     try:
         binary = await asyncio.to_thread(envoy.find, settings.proxy.envoy, partial(components.find, "envoy"))
     except (Misconfigured, Permanent) as error:
@@ -161,6 +163,8 @@ def ports(settings: Settings, runs: Callable[[], bool]) -> list[Finding]:
         "admin.health": settings.admin.health,
         "admin.metrics": settings.admin.metrics,
     }
+    if settings.proxy.mode == "external":  # whose Envoy is not this agent's holds them rightly
+        del wanted["proxy.inbound"], wanted["proxy.outbound"]
     places = {key: Address.parse(text) for key, text in wanted.items() if text}
     taken = {key: one for key, one in places.items() if one.port and not is_free(one.host, one.port)}
     if not taken:

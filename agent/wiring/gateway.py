@@ -43,7 +43,7 @@ class Gateway:
         return tuple(part for part in parts if part is not None)
 
     def _plan(self, catalog: Catalog, settings: Settings) -> Snapshot:
-        return planner.plan_gateway(settings, catalog, self._base.fragments)
+        return planner.plan_gateway(settings, catalog, self._base.fragments, self._base.memo)
 
     def _sources(self) -> Sources:
         base, cells = self._base, self._base.cells

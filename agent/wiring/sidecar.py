@@ -88,7 +88,8 @@ class Sidecar:
         return tuple(part for part in parts if part is not None)
 
     def _plan(self, catalog: Catalog, settings: Settings) -> Snapshot:
-        return planner.plan(settings, catalog, self._base.fragments, (self._base.around.host,))
+        hosts = (self._base.around.host,)
+        return planner.plan(settings, catalog, self._base.fragments, hosts, self._base.memo)
 
     def _sources(self) -> Sources:
         base, cells = self._base, self._base.cells

@@ -1,6 +1,6 @@
 """Envoy and its listeners."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from agent.config.declare import Section, about
 
@@ -10,9 +10,31 @@ LISTEN = r"^.+:[0-9]{1,5}$"
 class Proxy(Section, frozen=True):
     """Envoy: its binary and its listeners."""
 
+    mode: Annotated[
+        Literal["managed", "external"],
+        about(
+            "managed: the agent starts its own Envoy. external: someone else runs Envoy, with what "
+            "`pillion envoy bootstrap` prints, and the agent only tells it what to do."
+        ),
+    ] = "managed"
     envoy: Annotated[str, about("Path of the Envoy binary. Empty: from PATH, else from Pillion's cache.")] = (
         ""
     )
+    admin: Annotated[
+        str,
+        about(
+            "Admin API of an external Envoy, for metrics and drains. Empty: a socket beside the agent's own.",
+            pattern=r"^(/.+|[^/]+:[0-9]{1,5})?$",
+            form="a socket's absolute path or ADDRESS:PORT",
+        ),
+    ] = ""
+    xds_group: Annotated[
+        str,
+        about(
+            "Group, by name or number, that may ask for an external Envoy's configuration: for an Envoy of "
+            "another user. Empty: the agent's user only."
+        ),
+    ] = ""
     inbound: Annotated[
         str,
         about(

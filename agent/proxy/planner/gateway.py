@@ -12,6 +12,7 @@ from agent.proxy.planner.cluster import upstream_cluster
 from agent.proxy.planner.endpoints import load_assignment
 from agent.proxy.planner.fragments import Fragments
 from agent.proxy.planner.listener import listener
+from agent.proxy.planner.memo import Memo
 from agent.proxy.planner.names import VERSION_SLOT
 from agent.proxy.planner.routes import Way, upstream_routes
 from agent.proxy.planner.targets import Target, targets
@@ -31,9 +32,14 @@ class Claim:
     target: Target
 
 
-def plan_gateway(settings: Settings, catalog: Catalog, fragments: Fragments) -> Snapshot:
-    """What the gateway's Envoy is to do; ``settings`` are bound, as for a sidecar."""
-    known = targets(catalog)
+def plan_gateway(
+    settings: Settings, catalog: Catalog, fragments: Fragments, memo: Memo | None = None
+) -> Snapshot:
+    """What the gateway's Envoy is to do; ``settings`` are bound and ``memo`` is given as for a sidecar."""
+    memo = memo or Memo()
+    memo.begin(settings, fragments)
+    known = targets(catalog, (), memo)
+    every = {one.cluster: one for one in known}
     zone = settings.service.zone
     door = listener(
         "gateway",
@@ -46,12 +52,13 @@ def plan_gateway(settings: Settings, catalog: Catalog, fragments: Fragments) -> 
         replies=True,
     )
     return Snapshot(
-        clusters={
-            one.cluster: upstream_cluster(one, traffic_for(settings, one.name), fragments) for one in known
-        },
-        endpoints={one.cluster: load_assignment(one, zone) for one in known},
-        listeners={NAME: door},
-        routes={NAME: _routes(settings, known)},
+        clusters=memo.each(
+            "cluster", every, lambda one: upstream_cluster(one, traffic_for(settings, one.name), fragments)
+        ),
+        endpoints=memo.each("endpoints", every, lambda one: load_assignment(one, zone)),
+        listeners=memo.same("listeners", {NAME: door}),
+        routes=memo.same("routes", {NAME: _routes(settings, known)}),
+        digest=memo.digest,
     )
 
 

@@ -1,6 +1,6 @@
 """The outbound: the service's HTTP_PROXY and its explicit upstream ports."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from agent.config.settings import Settings
 from agent.model.address import Address
@@ -9,8 +9,9 @@ from agent.proxy.planner import direct, external, names, retry
 from agent.proxy.planner.durations import seconds
 from agent.proxy.planner.fragments import Fragments
 from agent.proxy.planner.listener import listener
+from agent.proxy.planner.memo import Memo
 from agent.proxy.planner.routes import Way, upstream_routes, version_metadata
-from agent.proxy.planner.targets import Target, scoped
+from agent.proxy.planner.targets import Target
 from agent.proxy.planner.traffic import Treatment, treatment
 from agent.proxy.planner.versioning import Entry
 from agent.proxy.snapshot import Resource
@@ -53,17 +54,21 @@ def _port_name(upstream: str) -> str:
 
 
 def outbound_routes(
-    settings: Settings, targets: Sequence[Target], left_out: Iterable[str], hosts: Sequence[str]
+    settings: Settings,
+    every: Mapping[str, Target],
+    left_out: Iterable[str],
+    hosts: Sequence[str],
+    memo: Memo,
 ) -> dict[str, Resource]:
-    """The route configurations of all outbound listeners, by name."""
+    """The route configurations of all outbound listeners, by name.
+
+    ``every`` has all targets by their cluster, those of single namespaces too.
+    """
     ports = explicit_ports(settings)
-    by_name = {target.name: target for target in targets}
+    by_name = {target.name: target for target in every.values() if not target.scope}
     short = {settings.kubernetes.namespace, *settings.kubernetes.namespaces}
-    virtual = [
-        _virtual_host(one, treatment(settings, one.name), short)
-        for target in targets
-        for one in (target, *scoped(target))
-    ]
+    made = memo.each("host", every, lambda one: _virtual_host(one, treatment(settings, one.name), short))
+    virtual = list(made.values())
     beyond = sorted({name for name in left_out if is_service(name)} - set(by_name))
     if beyond:
         virtual.append(_left_out(beyond))

@@ -9,37 +9,47 @@ from agent.proxy.planner import inbound, outbound
 from agent.proxy.planner.cluster import upstream_cluster
 from agent.proxy.planner.endpoints import load_assignment
 from agent.proxy.planner.fragments import Fragments
-from agent.proxy.planner.targets import scoped, targets
+from agent.proxy.planner.memo import Memo
+from agent.proxy.planner.targets import targets, with_scopes
 from agent.proxy.snapshot import Snapshot
 
 
-def plan(settings: Settings, catalog: Catalog, fragments: Fragments, hosts: Sequence[str] = ()) -> Snapshot:
+def plan(
+    settings: Settings,
+    catalog: Catalog,
+    fragments: Fragments,
+    hosts: Sequence[str] = (),
+    memo: Memo | None = None,
+) -> Snapshot:
     """What the Envoy beside one service is to do.
 
     ``settings`` are bound: every port is the one in use, and live overrides are applied. ``hosts`` are
     further names and
     addresses of this machine, by which a request could be sent back to our own listeners (answered 508).
+    ``memo`` is that of the plan before.
     """
-    known = targets(catalog, (name for name in settings.upstreams if name != "*"))
-    every = [one for target in known for one in (target, *scoped(target))]
+    memo = memo or Memo()
+    memo.begin(settings, fragments, tuple(hosts))
+    known = targets(catalog, (name for name in settings.upstreams if name != "*"), memo)
+    every = {one.cluster: one for one in with_scopes(known, memo)}
     zone = settings.service.zone
     external = fragments.copy("external_cluster")
+    own = {**inbound.service_clusters(settings, fragments), external["name"]: external}
+    upstreams = memo.each(
+        "upstreams", every, lambda one: upstream_cluster(one, traffic_for(settings, one.name), fragments)
+    )
+    listeners = {
+        inbound.NAME: inbound.inbound_listener(settings, fragments),
+        **outbound.outbound_listeners(settings, fragments),
+    }
+    routes = {
+        inbound.NAME: inbound.inbound_routes(settings),
+        **outbound.outbound_routes(settings, every, catalog.left_out, hosts, memo),
+    }
     return Snapshot(
-        clusters={
-            **inbound.service_clusters(settings, fragments),
-            external["name"]: external,
-            **{
-                one.cluster: upstream_cluster(one, traffic_for(settings, one.name), fragments)
-                for one in every
-            },
-        },
-        endpoints={one.cluster: load_assignment(one, zone) for one in every},
-        listeners={
-            inbound.NAME: inbound.inbound_listener(settings, fragments),
-            **outbound.outbound_listeners(settings, fragments),
-        },
-        routes={
-            inbound.NAME: inbound.inbound_routes(settings),
-            **outbound.outbound_routes(settings, known, catalog.left_out, hosts),
-        },
+        clusters=memo.same("clusters", {**own, **upstreams}),
+        endpoints=memo.each("endpoints", every, lambda one: load_assignment(one, zone)),
+        listeners=memo.same("listeners", listeners),
+        routes=memo.same("routes", routes),
+        digest=memo.digest,
     )

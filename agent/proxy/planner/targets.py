@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from agent.model.catalog import Catalog, Instance, Service
 from agent.model.names import is_service
 from agent.proxy.planner import names
+from agent.proxy.planner.memo import Memo
 from agent.versions import resolve
 
 MOST_ROUTES = 32
@@ -46,13 +47,23 @@ class Target:
         return self.namespaces[0] if len(self.namespaces) == 1 else ""
 
 
-def targets(catalog: Catalog, declared: Iterable[str] = ()) -> tuple[Target, ...]:
+def targets(catalog: Catalog, declared: Iterable[str] = (), memo: Memo | None = None) -> tuple[Target, ...]:
     """All usable services by name. A ``declared`` name is one even while the registry does not know it."""
-    services = {name: service for name, service in catalog.services.items() if is_service(name)}
-    for name in declared:
-        if is_service(name):
-            services.setdefault(name, Service(name, ()))
-    return tuple(_target(name, services[name]) for name in sorted(services))
+    services = {name: Service(name, ()) for name in declared if name not in catalog.services}
+    for name, one in catalog.services.items():
+        services[name] = one if one.name == name else replace(one, name=name)
+    found = (memo or Memo()).each("targets", dict(sorted(services.items())), _usable)
+    return tuple(target for target in found.values() if target is not None)
+
+
+def with_scopes(targets: Iterable[Target], memo: Memo) -> list[Target]:
+    """Each target, followed by those of its single namespaces."""
+    scopes = memo.each("scopes", {one.name: one for one in targets}, lambda one: (one, *scoped(one)))
+    return [one for scope in scopes.values() for one in scope]
+
+
+def _usable(service: Service) -> Target | None:
+    return _target(service.name, service) if is_service(service.name) else None
 
 
 def scoped(target: Target) -> tuple[Target, ...]:

@@ -118,6 +118,27 @@ class Delivery:
         for lane in (self._clusters, self._endpoints, self._listeners, self._routes):
             lane.forgive()
 
+    @property
+    def silent(self) -> bool:
+        """Envoy owes a word about the clusters: an answer, or the question that opens them on a stream."""
+        return self._connected and (self._clusters.under_way is not None or not self._clusters.asked)
+
+    def lose_patience(self, seconds: float) -> Refusal | None:
+        """Go on although Envoy has been silent for so long; returns what counts as its refusal.
+
+        Envoy says nothing of clusters while one warms. One that it refuses when that was counted as warming already
+        (seen with 1.40: a bad ring hash) keeps it silent for ever, its refusal included. Clusters that are sent
+        without being asked for end that, if the bad one is not among them.
+        """
+        refusal = None
+        if self._clusters.under_way is not None:
+            text = f"no answer within {seconds:g} s; Envoy's own log says why"
+            refusal = self._refusal(Kind.CLUSTER, text, self._clusters.under_way)
+            self._clusters.refuse(refusal)
+        self._clusters.ask()
+        self._settle()
+        return refusal
+
     def heard(self, request: Request) -> Refusal | None:
         """Take in what Envoy said.
 
@@ -157,8 +178,9 @@ class Delivery:
 
     def _wishes(self, target: Encoded) -> Iterable[tuple[Kind, Contents | None]]:
         yield Kind.CLUSTER, self._clusters.next(*self._wanted_clusters(target))
-        if self._clusters.sent:
-            # Clusters of the snapshot before may be warming: without endpoints they would for ever.
+        if self._clusters.sent or not self._clusters.asked:
+            # Clusters of the snapshot before may be warming: without endpoints they would for ever. Envoy asks for
+            # no clusters as long as one is, not even an agent that is new.
             yield Kind.ENDPOINT, self._endpoints.next({**self._former, **target.resources[Kind.ENDPOINT]})
         if self._clusters_in(target):
             yield Kind.LISTENER, self._listeners.next(self._wanted_listeners(target))

@@ -1,8 +1,5 @@
 """Envoy's JSON form becomes protobuf, each resource once."""
 
-import importlib
-import pkgutil
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +8,14 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
-from google.protobuf import any_pb2, descriptor_pool, json_format
+from google.protobuf import any_pb2, descriptor_pool
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from agent.model.revision import Refusal
-from agent.proxy.snapshot import Resource, Snapshot
+from agent.proxy.snapshot import Part, Resource, Snapshot
 from agent.proxy.xds.kinds import Kind
+from agent.proxy.xds.wire import ERRORS, Wire, mappings
 
 CLASSES: Mapping[Kind, type[Message]] = {
     Kind.CLUSTER: cluster_pb2.Cluster,
@@ -24,7 +23,13 @@ CLASSES: Mapping[Kind, type[Message]] = {
     Kind.LISTENER: listener_pb2.Listener,
     Kind.ROUTE: route_pb2.RouteConfiguration,
 }
-_TYPE = re.compile(r"type\.googleapis\.com/((envoy(?:\.[a-z0-9_]+)+)\.[A-Za-z0-9_.]+)")
+DESCRIPTORS: Mapping[Kind, Descriptor] = {
+    kind: descriptor_pool.Default().FindMessageTypeByName(kind.url.rpartition("/")[2]) for kind in CLASSES
+}
+HOSTS = "virtual_hosts"
+
+Entry = tuple[Resource, bytes]
+"""What was encoded, and how."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,24 @@ class Encoded:
     """Names of the routes that its listeners ask for."""
 
 
+@dataclass(frozen=True)
+class Done:
+    """The resources of one type as they were encoded last."""
+
+    part: Part
+    content: Mapping[str, bytes]
+
+
 class Encoder:
-    """Encodes snapshots; a resource that equals the former one of its name costs a comparison only."""
+    """Encodes snapshots; what equals the former resource of its name costs a comparison only.
+
+    A route configuration may hold thousands of virtual hosts, so for each of those the same holds.
+    """
 
     def __init__(self) -> None:
-        self._former: dict[tuple[Kind, str], tuple[Resource, bytes]] = {}
+        self._wire = Wire()
+        self._former = {kind: Done({}, {}) for kind in Kind}
+        self._hosts: dict[str, dict[str, Entry]] = {}
 
     def steps(self, snapshot: Snapshot) -> Iterator[Encoded | list[Refusal] | None]:
         """Encode in small steps, so that a loop can breathe between them.
@@ -53,35 +71,57 @@ class Encoder:
         why.
         """
         refusals: list[Refusal] = []
-        resources: dict[Kind, dict[str, bytes]] = {kind: {} for kind in Kind}
-        kept: dict[tuple[Kind, str], tuple[Resource, bytes]] = {}
-        for kind, name, resource in _all(snapshot):
-            try:
-                kept[kind, name] = resource, self._encode(kind, name, resource)
-                resources[kind][name] = kept[kind, name][1]
-            except (json_format.Error, ValueError, TypeError, ImportError, RecursionError) as error:
-                refusals.append(Refusal(kind.value, snapshot.hash, f"{name} can't be encoded: {error}"))
-            yield None
+        done: dict[Kind, Done] = {}
+        for kind in Kind:
+            part, former = kind.of(snapshot), self._former[kind]
+            content = former.content
+            if part is not former.part:
+                known = dict(former.content)
+                for name in [name for name, one in part.items() if former.part.get(name) is not one]:
+                    if name not in known or former.part[name] != part[name]:
+                        try:
+                            known[name] = self._encode(kind, part[name])
+                        except ERRORS as error:
+                            known[name] = b""
+                            text = f"{name} can't be encoded: {error}"
+                            refusals.append(Refusal(kind.value, snapshot.hash, text))
+                        yield None
+                content = {name: known[name] for name in part}
+            done[kind] = Done(part, content)
         refusals += [Refusal(kind.value, snapshot.hash, text) for kind, text in _dangling(snapshot)]
         if refusals:
             yield refusals
             return
-        self._former = kept
+        self._former = done
+        resources = {kind: one.content for kind, one in done.items()}
         yield Encoded(snapshot.hash, resources, assignments(snapshot.clusters), routed(snapshot.listeners))
 
     def encode(self, snapshot: Snapshot) -> Encoded | list[Refusal]:
         """The same in one go."""
         return next(result for result in self.steps(snapshot) if result is not None)
 
-    def _encode(self, kind: Kind, name: str, resource: Resource) -> bytes:
-        former = self._former.get((kind, name))
-        if former is not None and (former[0] is resource or former[0] == resource):
-            return former[1]
-        load_types(resource)
-        message = json_format.ParseDict(resource, CLASSES[kind]())
-        wrapped = any_pb2.Any()
-        wrapped.Pack(message, deterministic=True)
-        return wrapped.SerializeToString(deterministic=True)
+    def _encode(self, kind: Kind, resource: Resource) -> bytes:
+        hosts = resource.get(HOSTS) if kind is Kind.ROUTE else None
+        if isinstance(hosts, list) and all(isinstance(host, dict) for host in hosts):
+            content = self._routes(resource)
+        else:
+            content = self._wire.message(resource, DESCRIPTORS[kind])
+        return any_pb2.Any(type_url=kind.url, value=content).SerializeToString(deterministic=True)
+
+    def _routes(self, resource: Resource) -> bytes:
+        kind = DESCRIPTORS[Kind.ROUTE]
+        field = kind.fields_by_name[HOSTS]
+        former, made = self._hosts.get(str(resource.get("name")), {}), {}
+        found = [self._wire.message({**resource, HOSTS: []}, kind)]
+        for number, host in enumerate(resource[HOSTS]):
+            name = str(host.get("name", number))
+            entry = former.get(name)
+            if entry is None or (entry[0] is not host and entry[0] != host):
+                entry = host, self._wire.part(host, field)
+            made[name] = entry
+            found.append(entry[1])
+        self._hosts[str(resource.get("name"))] = made
+        return b"".join(found)
 
 
 def assignments(clusters: Mapping[str, Resource]) -> dict[str, str]:
@@ -96,49 +136,6 @@ def assignments(clusters: Mapping[str, Resource]) -> dict[str, str]:
 def routed(value: Any) -> frozenset[str]:
     """The names of all routes that listeners ask for over RDS."""
     return frozenset(found["route_config_name"] for found in mappings(value) if "route_config_name" in found)
-
-
-def mappings(value: Any) -> Iterator[dict[str, Any]]:
-    """Every mapping within plain data."""
-    if isinstance(value, dict):
-        yield value
-        for inner in value.values():
-            yield from mappings(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from mappings(inner)
-
-
-def load_types(resource: Resource) -> None:
-    """Make the message types known that the resource names by ``@type``.
-
-    Raises ValueError for one that isn't Envoy's.
-    """
-    for found in mappings(resource):
-        url = found.get("@type")
-        if url is not None:
-            _load_type(str(url))
-
-
-def _load_type(url: str) -> None:
-    match = _TYPE.fullmatch(url)
-    if match is None:
-        if url.startswith("type.googleapis.com/google.protobuf."):
-            return
-        raise ValueError(f"{url!r} is not a type of Envoy's")
-    try:
-        descriptor_pool.Default().FindMessageTypeByName(match[1])
-    except KeyError:
-        package = importlib.import_module(match[2])
-        for module in pkgutil.iter_modules(package.__path__):
-            if module.name.endswith("_pb2"):
-                importlib.import_module(f"{match[2]}.{module.name}")
-
-
-def _all(snapshot: Snapshot) -> Iterator[tuple[Kind, str, Resource]]:
-    for kind in Kind:
-        for name, resource in kind.of(snapshot).items():
-            yield kind, name, resource
 
 
 def _dangling(snapshot: Snapshot) -> Iterator[tuple[Kind, str]]:

@@ -18,9 +18,10 @@ from agent.proxy.metrics import Metrics
 from agent.proxy.snapshot import Snapshot
 from agent.proxy.xds.delivery import Delivery, Request, Response
 from agent.proxy.xds.encode import Encoded, Encoder
-from agent.proxy.xds.kinds import KINDS
+from agent.proxy.xds.kinds import KINDS, Kind
 from agent.proxy.xds.socket import SocketServer
 from agent.proxy.xds.store import SnapshotStore
+from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
 from agent.runtime.health import Health
 from agent.runtime.latest import Latest
@@ -34,6 +35,13 @@ KEEP_INTERVAL = 1.0
 """Seconds between two writes of the kept snapshot."""
 SLOW = 20.0
 """Seconds after which an answer is overdue; Envoy itself waits 15 s for a warming cluster's endpoints."""
+PATIENCE = 15.0
+"""Seconds that Envoy may say nothing of clusters."""
+TICK = 1.0
+"""Seconds between two looks at the clock."""
+
+RETRY = 1.0
+"""Seconds after which a refusal is tried again for the first time, at most."""
 
 AdsStream = Stream[discovery_pb2.DiscoveryRequest, discovery_pb2.DiscoveryResponse]
 
@@ -43,7 +51,8 @@ class AdsServer:
 
     The newest stream counts: a second one is the same Envoy after a restart, or a mistake that ends the
     first. Until there is a plan, an Envoy gets what ``store`` kept, so that an agent's restart never empties
-    it. What Envoy refused is tried again every ``retry_interval`` seconds.
+    it. What Envoy refused is tried again, after ``RETRY`` seconds first and in the end every ``retry_interval``:
+    the port of a listener may have been in use for a moment. ``group`` may use the socket too.
     """
 
     name = "xds"
@@ -58,15 +67,20 @@ class AdsServer:
         *,
         health: Health,
         metrics: Metrics,
+        group: int | None = None,
         retry_interval: float = 30.0,
+        patience: float = PATIENCE,
     ) -> None:
         self._path = path
+        self._group = group
         self._snapshots = snapshots
         self._revision = revision
         self._store = store
         self._health = health
         self._metrics = metrics
         self._retry_interval = retry_interval
+        self._patience = patience
+        self._silent_since: float | None = None
         self._encoder = Encoder()
         self._delivery = Delivery()
         self._stream: object | None = None
@@ -79,12 +93,13 @@ class AdsServer:
     async def run(self, ready: Ready) -> None:
         """Serve until cancelled; ready when the socket listens. Raises Permanent when it can't."""
         await self._restore()
-        server = SocketServer([self], self._path)
+        server = SocketServer([self], self._path, self._group)
         await server.listen()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow(), name="xds: snapshots")
                 tasks.create_task(self._keep(), name="xds: store")
+                tasks.create_task(self._retry(), name="xds: retries")
                 tasks.create_task(self._tick(), name="xds: ticks")
                 self._publish()
                 ready()
@@ -138,6 +153,7 @@ class AdsServer:
     async def _serve(self, stream: AdsStream) -> None:
         """One stream from its beginning to its end."""
         self._stream = stream
+        self._silent_since = None
         self._metrics.streams.inc()
         self._delivery.connect()
         self._publish()
@@ -168,6 +184,8 @@ class AdsServer:
 
     async def _send(self, stream: AdsStream, response: Response) -> None:
         self._sent_at = time.monotonic()
+        if response.kind is Kind.CLUSTER:
+            self._silent_since = self._sent_at
         self._metrics.responses.labels(response.kind.value).inc()
         await stream.send_message(
             discovery_pb2.DiscoveryResponse(
@@ -207,6 +225,10 @@ class AdsServer:
 
     def _publish(self) -> None:
         """Tell everyone what became of the last event."""
+        if not self._delivery.silent:
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = time.monotonic()
         revision = self._delivery.revision
         if revision.in_force != self._revision.value.in_force and revision.in_force == self._offered[0]:
             self._metrics.delivery.observe(time.monotonic() - self._offered[1])
@@ -245,9 +267,27 @@ class AdsServer:
                 log.warning("snapshot.unwritten", error=str(error))
             await asyncio.sleep(KEEP_INTERVAL)
 
-    async def _tick(self) -> None:
+    async def _retry(self) -> None:
+        backoff, refused = Backoff(min(RETRY, self._retry_interval), self._retry_interval), ""
         while True:
-            await asyncio.sleep(self._retry_interval)
+            now = await self._revision.until(lambda revision: revision.connected and bool(revision.refusals))
+            if now.sent != refused:
+                backoff.reset()
+                refused = now.sent
+            await asyncio.sleep(backoff.next())
             if self._delivery.revision.refusals:
                 self._delivery.retry()
-            self._publish()
+                self._publish()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(min(TICK, self._patience / 2))
+            since = self._silent_since
+            if since is not None and time.monotonic() - since > self._patience:
+                self._silent_since = None
+                refusal = self._delivery.lose_patience(self._patience)
+                if refusal is not None:
+                    self._note(refusal)
+                self._publish()
+            elif self._delivery.waiting:
+                self._publish()

@@ -1,5 +1,6 @@
-"""A gRPC server on a unix socket that only its owner reaches and that ends its connections when it stops."""
+"""A gRPC server on a unix socket that its owner reaches, or a group too, and that ends its connections with itself."""
 
+import os
 import tempfile
 import weakref
 from collections.abc import Collection, Mapping
@@ -27,12 +28,13 @@ class Servable(Protocol):
 class SocketServer(Server):
     """grpclib's server, which by itself leaves connections open when it closes.
 
-    Envoy would stay on a dead one.
+    Envoy would stay on a dead one. ``group`` is the id of a group that may connect too, None for none.
     """
 
-    def __init__(self, handlers: Collection[Servable], path: Path) -> None:
+    def __init__(self, handlers: Collection[Servable], path: Path, group: int | None = None) -> None:
         super().__init__(handlers)
         self._path = path
+        self._group = group
         self._inode = 0
         self._protocols: weakref.WeakSet[H2Protocol] = weakref.WeakSet()
 
@@ -49,7 +51,9 @@ class SocketServer(Server):
                     text = f"the socket {self._path} needs a path of at most {LONGEST_PATH} bytes"
                     raise Permanent(f"{text}: set a shorter state.dir")
                 await self.start(path=str(beside))
-                beside.chmod(0o600)
+                if self._group is not None:
+                    os.chown(beside, -1, self._group)
+                beside.chmod(0o600 if self._group is None else 0o660)
                 beside.replace(self._path)
                 self._inode = self._path.stat().st_ino
         except OSError as error:

@@ -93,6 +93,7 @@ class Agent:
 
     folder: Path
     retry_interval: float = 30.0
+    patience: float = 15.0
     snapshots: Latest[Snapshot | None] = field(default_factory=lambda: Latest(None))
     revision: Latest[Revision] = field(default_factory=lambda: Latest(Revision()))
     collectors: CollectorRegistry = field(default_factory=CollectorRegistry)
@@ -118,6 +119,7 @@ class Agent:
             health=self.board.of("xds"),
             metrics=Metrics(self.collectors),
             retry_interval=self.retry_interval,
+            patience=self.patience,
         )
         return asyncio.create_task(server.run(lambda: None), name="xds")
 
@@ -192,6 +194,7 @@ class Hammer:
 
     url: str
     paths: list[str] = field(default_factory=lambda: ["/"])
+    headers: dict[str, str] = field(default_factory=dict)
     seen: collections.Counter[str] = field(default_factory=collections.Counter)
 
     @asynccontextmanager
@@ -214,7 +217,7 @@ class Hammer:
         while True:
             for path in list(self.paths):
                 try:
-                    async with session.get(self.url + path) as response:
+                    async with session.get(self.url + path, headers=self.headers) as response:
                         text = await response.text()
                         what = "200" if response.status == 200 else f"{response.status} {text} {path}"
                 except aiohttp.ClientError as error:

@@ -129,6 +129,23 @@ async def test_what_was_refused_is_tried_again_and_accepted_once_its_reason_is_g
         assert agent.revision.value.refusals == ()
 
 
+async def test_a_listener_whose_port_was_in_use_for_a_moment_is_there_within_seconds(
+    agent: Agent, envoy: Envoy
+) -> None:
+    """With the intervals that an agent has."""
+    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    in_use = taken.sockets[0].getsockname()[1]
+    wanted = snapshot(in_use, {"a": [1]})
+    wanted.listeners["in"]["enable_reuse_port"] = False
+    async with agent.running():
+        envoy.start()
+        agent.snapshots.set(wanted)
+        await agent.revision.until(lambda now: bool(now.refusals))
+        taken.close()
+        await taken.wait_closed()
+        await agent.in_force(wanted, within=5)
+
+
 async def test_a_refused_cluster_leaves_endpoints_flowing(
     agent: Agent, envoy: Envoy, http: aiohttp.ClientSession
 ) -> None:

@@ -18,6 +18,10 @@ def wrong(text: str) -> dict[str, str]:
 
 
 WRONG = [
+    ("proxy: {admin: /run/envoy.sock}", "proxy.admin", "proxy.mode is managed"),
+    ("proxy: {xds_group: envoy}", "proxy.xds_group", "proxy.mode is managed"),
+    ("proxy: {mode: external, admin: '127.0.0.1:0'}", "proxy.admin", "the port 0"),
+    ("proxy: {mode: external, admin: '127.0.0.1:70000'}", "proxy.admin", "not a number from 0 to 65535"),
     ("service: {name: localhost}", "service.name", "means something else"),
     ("service: {name: '2130706433'}", "service.name", "means something else"),
     ("upstreams: [metadata]", "upstreams.metadata", "means something else"),
