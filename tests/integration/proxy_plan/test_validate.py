@@ -112,6 +112,12 @@ SETTINGS: dict[str, Mapping[str, Any]] = {
             "plain": {"paths": [{"prefix": "/a%20b//c.d*"}, {"prefix": "//"}]},
         }
     },
+    "checks": {
+        "service": {"name": "front", "port": 5000, "health_path": "/health?a=b%20", "health_interval": 0.5},
+        "traffic": {"check_path": '/a"?b=%20&c', "check_interval": 0.1, "check_timeout": 0.001,
+                    "check_failures": 100, "check_passes": 100, "ejection_on": "gateway"},
+        "upstreams": {"*": {"paths": [{"prefix": "/a", "idle_timeout": 0}, {"prefix": "/api/v2/orders"}]}},
+    },
     "service name": {"service": {"name": "otlp", "port": 5000, "version": "%1%"}},
 }  # fmt: skip
 
