@@ -63,7 +63,8 @@ def _breaking(after: bytes, *, body: bool = True, kindly: bool = False) -> Stage
     return stage
 
 
-async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes) -> None:
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes) -> None:
+    """Take the request and say nothing."""
     await _body(reader, head)
     with suppress(TimeoutError):
         async with asyncio.timeout(NEVER):
@@ -84,7 +85,7 @@ REFUSING: Mapping[str, Stage] = {
     for status in (409, 429, 500, 502, 503, 504)
 }
 """Answers that say that it did not work."""
-SILENT: Mapping[str, Stage] = {"/silent": _silent}
+SILENT: Mapping[str, Stage] = {"/silent": silent}
 """The request is taken, and nothing comes back."""
 
 

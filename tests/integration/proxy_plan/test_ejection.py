@@ -9,10 +9,14 @@ from aiohttp import web
 
 from agent.metrics.families import envoy
 from agent.model.version import Offer, Version
+from tests.integration.proxy_plan import raw
 from tests.integration.proxy_plan.conftest import Start
 from tests.integration.proxy_plan.counted import counted
 from tests.integration.proxy_plan.rig import Sidecar, catalog, echo, instance
 from tests.waiting import until
+
+SLACK = 5
+"""Requests that an instance may still get before all of Envoy knows that it is ejected."""
 
 
 class Instances:
@@ -48,7 +52,7 @@ async def test_an_instance_that_answers_5xx_rests_and_is_back_after_its_time(
     over = {"traffic": {"ejection_failures": 3, "ejection_time": 1}}
     async with echo(answer=each["bad"]) as bad, echo(answer=each["good"]) as good:
         sidecar = start(Sidecar(folder, catalog(orders=[instance(bad), instance(good)]), over))
-        assert (await posts(http, sidecar, 30))[500] == 3
+        assert 3 <= (await posts(http, sidecar, 40))[500] <= 3 + SLACK
         assert await counted(sidecar, envoy.EJECTIONS) == 1
         assert await counted(sidecar, envoy.GATEWAY_EJECTIONS) == 0
         assert await counted(sidecar, envoy.EJECTED) == 1
@@ -75,10 +79,23 @@ async def test_gateway_failures_eject_and_a_services_own_errors_need_not(
         assert (await posts(http, sidecar, 40))[500] > 10
         assert await counted(sidecar, envoy.EJECTED) == 0
         each.statuses["bad"] = 503
-        assert (await posts(http, sidecar, 40))[503] == 3
+        assert 3 <= (await posts(http, sidecar, 40))[503] <= 3 + SLACK
         assert await counted(sidecar, envoy.GATEWAY_EJECTIONS) == 1
         assert await counted(sidecar, envoy.EJECTIONS) == 0
         assert await counted(sidecar, envoy.EJECTED) == 1
+
+
+async def test_an_instance_that_is_silent_is_ejected_by_timeouts(
+    folder: Path, start: Start, http: aiohttp.ClientSession
+) -> None:
+    """It takes connections and requests and answers none: each timeout is a gateway failure."""
+    over = {"traffic": {"ejection_failures": 3, "ejection_on": "gateway", "timeout": 0.15}}
+    async with raw.service({"/": raw.silent}) as silent, echo("good") as good:
+        sidecar = start(Sidecar(folder, catalog(orders=[instance(silent.port), instance(good)]), over))
+        failed = (await posts(http, sidecar, 40))[504]
+        assert 3 <= failed <= 3 + SLACK
+        assert silent.times("POST", "/") == failed
+        assert await counted(sidecar, envoy.GATEWAY_EJECTIONS) == 1
 
 
 async def test_never_more_than_half_of_the_instances_rest(
@@ -92,7 +109,7 @@ async def test_never_more_than_half_of_the_instances_rest(
         assert await posts(http, sidecar, 60) == {500: 60}
         assert await counted(sidecar, envoy.EJECTED) == 1
         assert await counted(sidecar, envoy.HEALTHY) == 2
-        assert min(each.asked.values()) == 2
+        assert 2 <= min(each.asked.values()) <= 2 + SLACK
 
 
 async def test_the_only_instance_is_never_left_out(
@@ -119,5 +136,5 @@ async def test_an_ejected_instance_that_alone_serves_a_version_still_gets_its_re
         assert await posts(http, sidecar, 10, X_API_Version="1") == {500: 10}
         assert await posts(http, sidecar, 10, X_API_Version="2") == {200: 10}
         assert await counted(sidecar, envoy.EJECTED) == 1
-        assert await counted(sidecar, envoy.ALL_UNWELL) == 8
+        assert 8 - SLACK <= await counted(sidecar, envoy.ALL_UNWELL) <= 8
         assert each.asked == {"old": 10, "new": 10}

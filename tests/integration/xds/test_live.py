@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -21,10 +22,12 @@ from agent.demo.backing import free_port
 from agent.model.address import Address
 from agent.model.catalog import Catalog, Instance, Service
 from agent.proxy import assets
+from agent.proxy.admin import EnvoyAdmin
 from agent.proxy.metrics import Metrics
 from agent.proxy.planner import plan
 from agent.proxy.planning import Planning
 from agent.runtime.latest import Latest
+from tests.integration.proxy_plan.raw import deaf
 from tests.integration.xds.rig import Agent, Envoy, end
 from tests.serving import closed
 from tests.waiting import until
@@ -37,13 +40,22 @@ EACH: Mapping[str, Any] = {
     "check_path": "/health", "check_interval": 0.2, "check_timeout": 0.5, "check_failures": 4, "check_passes": 1,
 }  # fmt: skip
 """Another value for each live setting of `traffic`."""
+LONG = 60
+"""Bytes of an answer that takes three seconds."""
 
 
 @asynccontextmanager
 async def service(name: str) -> AsyncIterator[int]:
     """A service whose answers take a moment, so that requests are under way at every change."""
 
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path == "/long":
+            stream = web.StreamResponse()
+            await stream.prepare(request)
+            for _ in range(LONG):
+                await stream.write(b"x")
+                await asyncio.sleep(0.05)
+            return stream
         await asyncio.sleep(0 if request.path == "/health" else 0.03)
         return web.Response(text=name)
 
@@ -244,3 +256,51 @@ async def test_a_live_change_is_in_force_at_once_and_its_removal_too(calling: Ca
         caller.settings.set(caller.base)
         await caller.in_force()
         assert [await status("/quick"), await status("/other")] == [200, 200]
+
+
+async def test_what_waits_and_what_is_under_way_survives_a_change_of_its_upstream(calling: Calling) -> None:
+    """One connection: a long answer is on it, others wait for it, and meanwhile everything of the upstream changes."""
+    async with (
+        service("a") as a,
+        calling(a, traffic={"max_connections": 1, "max_pending": 50}) as caller,
+        aiohttp.ClientSession() as session,
+    ):
+
+        async def text(path: str) -> str:
+            async with session.post(f"http://orders{path}", proxy=caller.url) as answer:
+                return f"{answer.status} {await answer.text()}"
+
+        long = asyncio.create_task(text("/long"))
+        await asyncio.sleep(0)
+        waiting = [asyncio.create_task(text("/")) for _ in range(20)]
+        await until(lambda: _pending(caller))
+        for documents in ({"traffic": {"connect_timeout": 3}}, {"traffic": EACH}, {}):
+            caller.settings.set(live.override(caller.base, json.dumps(documents).encode()))
+            await caller.in_force()
+        assert not long.done(), "it was under way all the time"
+        assert await long == f"200 {'x' * LONG}"
+        assert await asyncio.gather(*waiting) == ["200 a"] * 20
+
+
+async def _pending(caller: Caller) -> bool:
+    """Whether requests wait for the connection; each of Envoy's workers may have one."""
+    text = await EnvoyAdmin(caller.agent.folder / "a.sock").metrics()
+    found = re.search(r'upstream_rq_pending_active\{envoy_cluster_name="upstream_orders"\} (\d+)', text)
+    return found is not None and int(found[1]) > 3
+
+
+async def test_a_change_does_not_send_requests_to_an_instance_that_failed_its_checks(
+    calling: Calling,
+) -> None:
+    """The changed upstream takes over only once it has checked its instances itself."""
+    checks = {"check_path": "/health", "check_interval": 0.2, "check_timeout": 0.3, "check_failures": 1}
+    with deaf() as nobody:
+        async with (
+            service("a") as a,
+            calling(a, nobody, traffic={**checks, "connect_timeout": 0.2}) as caller,
+            caller.load(),
+        ):
+            await caller.more(50)
+            for number in range(3):
+                await caller.override({"traffic": {"max_requests": 500 + number}})
+            assert caller.failed == {}
