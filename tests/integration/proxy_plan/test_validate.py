@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent.config import declare
 from agent.demo import backing
 from agent.model.address import Address
 from agent.model.catalog import Catalog, Instance, Service
@@ -102,6 +103,16 @@ SETTINGS: dict[str, Mapping[str, Any]] = {
             "max_requests": 1, "ejection_failures": 1, "ejection_time": 100000,
             "balance": "ring_hash", "hash_header": "x-user",
         }
+    },
+    "longest": {
+        "service": {"name": "front", "port": 5000, "health_path": "/h", "health_interval": declare.LONGEST},
+        "traffic": {
+            "connect_timeout": declare.LONGEST, "idle_timeout": declare.LONGEST, "timeout": declare.LONGEST,
+            "per_try_timeout": declare.LONGEST, "ejection_time": declare.LONGEST, "check_path": "/",
+            "check_interval": declare.LONGEST, "check_timeout": declare.LONGEST,
+            "max_connections": declare.LARGEST, "max_pending": declare.LARGEST, "max_requests": declare.LARGEST,
+            "ejection_failures": declare.LARGEST,
+        },
     },
     "upstreams": {
         "upstreams": {
