@@ -70,7 +70,14 @@ class Traffic(Section, frozen=True):
         float, about("Time between two such checks of an instance.", unit="s", ge=0.1, live=True)
     ] = 10.0
     check_timeout: Annotated[
-        float, about("How long the answer to a check may take.", unit="s", gt=0, live=True)
+        float,
+        about(
+            "How long the answer to a check may take; a silent instance holds up a changed configuration that long.",
+            unit="s",
+            gt=0,
+            le=10,
+            live=True,
+        ),
     ] = 1.0
     check_failures: Annotated[
         int, about("Failed checks in a row that leave an instance out.", ge=1, le=100, live=True)

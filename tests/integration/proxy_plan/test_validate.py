@@ -109,7 +109,7 @@ SETTINGS: dict[str, Mapping[str, Any]] = {
         "traffic": {
             "connect_timeout": declare.LONGEST, "idle_timeout": declare.LONGEST, "timeout": declare.LONGEST,
             "per_try_timeout": declare.LONGEST, "ejection_time": declare.LONGEST, "check_path": "/",
-            "check_interval": declare.LONGEST, "check_timeout": declare.LONGEST,
+            "check_interval": declare.LONGEST, "check_timeout": 10,
             "max_connections": declare.LARGEST, "max_pending": declare.LARGEST, "max_requests": declare.LARGEST,
             "ejection_failures": declare.LARGEST,
         },

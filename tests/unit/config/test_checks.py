@@ -92,6 +92,7 @@ WRONG = [
     ("traffic: {check_path: '/a b'}", "traffic.check_path", "starts with /"),
     ("traffic: {check_path: '/a#b'}", "traffic.check_path", "starts with /"),
     ("traffic: {check_path: /é}", "traffic.check_path", "starts with /"),
+    ("traffic: {check_timeout: 11s}", "traffic.check_timeout", "more than 0 and at most 10s"),
     ("traffic: {check_interval: 1ms}", "traffic.check_interval", "at least"),
     ("upstreams: {a: {traffic: {check_failures: 0}}}", "upstreams.a.traffic.check_failures", "from 1 to 100"),
     ("traffic: {balance: ring_hash}", "traffic.hash_header", "ring_hash needs it"),
