@@ -40,7 +40,9 @@ with a file, `pillion config schema` prints a JSON Schema for an editor.
   a warning.
 * An empty variable is an empty text or list; for a number or a choice it is an error. An empty foreign variable is
   none.
-* **Live** settings can be changed without a restart by a document in Consul's KV at `pillion/SERVICE`.
+* **Live** settings can be changed without a restart by a document in Consul's KV at `pillion/SERVICE`, a
+  gateway's at `pillion/gateway` (or its `service.name`), and so can `upstreams.*.traffic` and `upstreams.*.paths`: see
+  [traffic.md](traffic.md).
 
 ## Kubernetes' service links
 

@@ -17,19 +17,37 @@ __all__ = ["override", "traffic_for"]
 ENTRY = ("traffic", "paths")
 """What may change of one upstream."""
 
-ALLOWED = "traffic, versions.policy, and of upstreams: traffic and paths"
+
+def allowed() -> str:
+    """What an override may hold, for messages."""
+    return f"{', '.join(_live_keys(fields.shape(), ''))}, and of upstreams: {' and '.join(ENTRY)}"
 
 
-def override(settings: Settings, text: bytes, name: str = "the override") -> Settings:
+def _live_keys(group: Group, prefix: str) -> Iterator[str]:
+    """The live settings; a section of which all are, by its name."""
+    if prefix and all(member.live for member in group.members.values()):
+        yield prefix
+        return
+    for name, member in group.members.items():
+        if isinstance(member.shape, Group):
+            yield from _live_keys(member.shape, values.place_of(prefix, name))
+        elif member.live:
+            yield values.place_of(prefix, name)
+
+
+def override(
+    settings: Settings, text: bytes, name: str = "the override", *, everyone: bool = False
+) -> Settings:
     """``settings`` with what the document ``text`` (YAML or JSON, hostile until read) says; ``name`` is what
-    messages call it.
+    messages call it. ``everyone``: every service is an upstream, whether `upstreams` names it or not, as for a
+    gateway.
 
     Only settings declared live may be in it, and of each upstream `traffic` (its entries are changed one by
     one) and `paths` (replaced). An empty document changes nothing. Raises Misconfigured with all problems;
     ``settings`` is never altered."""
     report = Report(source=name)
     content = _content(text, name, report)
-    upstreams = _upstreams(settings, content.pop("upstreams", None), report)
+    upstreams = _upstreams(settings, content.pop("upstreams", None), report, everyone)
     given = dict(_live(fields.shape(), content, "", report))
     report.check()
     given["upstreams"] = Given({**msgspec.to_builtins(settings.upstreams), **upstreams}, Origin("KV", name))
@@ -48,7 +66,7 @@ def _content(text: bytes, name: str, report: Report) -> dict[str, object]:
     else:
         if isinstance(content, dict | None):
             return dict(content or {})
-        report.refuse(name, "is not a mapping", ALLOWED)
+        report.refuse(name, "is not a mapping", allowed())
     return {}
 
 
@@ -63,26 +81,26 @@ def _live(
         elif isinstance(member.shape, Group) and isinstance(raw, dict | None):
             yield from _live(member.shape, raw or {}, key, report)
         elif not member.live:
-            report.refuse(key, "can't be changed without a restart", ALLOWED)
+            report.refuse(key, "can't be changed without a restart", allowed())
         else:
             yield key, Given(values.read(member.shape, raw, key, report), Origin("KV", report.source))
 
 
-def _upstreams(settings: Settings, content: object, report: Report) -> dict[str, object]:
+def _upstreams(settings: Settings, content: object, report: Report, everyone: bool) -> dict[str, object]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        report.refuse("upstreams", "is not a mapping", ALLOWED)
+        report.refuse("upstreams", "is not a mapping", allowed())
         return {}
-    return {name: _upstream(settings, name, raw, report) for name, raw in content.items()}
+    return {name: _upstream(settings, name, raw, report, everyone) for name, raw in content.items()}
 
 
-def _upstream(settings: Settings, name: str, raw: object, report: Report) -> object:
+def _upstream(settings: Settings, name: str, raw: object, report: Report, everyone: bool) -> object:
     named = fields.shape().members["upstreams"].shape
     assert isinstance(named, Named)
     key = values.place_of("upstreams", name)
     values.read(named.key, name, key, report)
-    if name not in settings.upstreams and "*" not in settings.upstreams:
+    if not everyone and name not in settings.upstreams and "*" not in settings.upstreams:
         report.refuse(
             key, "is not an upstream of this service", f"one of {', '.join(sorted(settings.upstreams))}"
         )

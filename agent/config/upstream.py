@@ -4,7 +4,7 @@ import msgspec
 
 from agent.config import fields, values
 from agent.config.problems import Report
-from agent.config.sections.traffic import Traffic
+from agent.config.sections.traffic import Path, Traffic
 from agent.config.settings import Settings
 from agent.config.shapes import Group
 
@@ -22,6 +22,16 @@ def traffic_for(settings: Settings, name: str) -> Traffic:
     read = values.read(_shape(), changes, f"upstreams.{name}.traffic", report)
     report.check()
     return msgspec.convert({**msgspec.to_builtins(settings.traffic), **_mapping(read)}, Traffic)
+
+
+def paths_for(settings: Settings, name: str) -> dict[str, Path]:
+    """What single path prefixes of the upstream ``name`` change, by prefix without a trailing slash (``/``:
+    all paths): its own entries, and those of ``*`` for prefixes of which it says nothing."""
+    found: dict[str, Path] = {}
+    for key in dict.fromkeys(("*", name)):
+        upstream = settings.upstreams.get(key)
+        found.update({path.prefix.rstrip("/") or "/": path for path in (upstream.paths if upstream else ())})
+    return found
 
 
 def _shape() -> Group:

@@ -57,7 +57,10 @@ def _allowed_number(shape: Number) -> str:
     )
     low = "" if shape.low is None else units.written(shape.low, shape.unit)
     if shape.high not in NO_LIMIT:
-        return f"{kind} from {low} to {units.written(shape.high, shape.unit)}"
+        high = units.written(shape.high, shape.unit)
+        if shape.above is not None:
+            return f"{kind}, more than {shape.above:g} and at most {high}"
+        return f"{kind} from {low} to {high}"
     return f"{kind}, more than {shape.above:g}" if shape.above is not None else f"{kind}, at least {low}"
 
 

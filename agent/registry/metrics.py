@@ -8,7 +8,8 @@ from agent.metrics.families import registry as declared
 
 
 class Reads:
-    """What every agent counts: its reading of the catalogue. Made once for a process, on its registry."""
+    """What every agent counts: its reading of the catalogue and of its live settings. Made once for a process, on
+    its registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.failures = make.counter(declared.FAILURES, registry)
@@ -17,6 +18,7 @@ class Reads:
         self.instances = make.gauge(declared.INSTANCES, registry)
         self.stale = make.gauge(declared.STALE, registry)
         self.left_out = make.gauge(declared.LEFT_OUT, registry)
+        self.overrides = make.counter(declared.OVERRIDES, registry)
 
 
 class Sweeps:
@@ -41,4 +43,3 @@ class Metrics(Reads):
         self.keys = make.gauge(declared.KEYS, registry)
         self.refused = make.gauge(declared.REFUSED, registry)
         self.deliveries = make.counter(declared.DELIVERIES, registry)
-        self.overrides = make.counter(declared.OVERRIDES, registry)

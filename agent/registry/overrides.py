@@ -1,4 +1,5 @@
-"""Live settings: what KV ``pillion/<service>`` changes of the settings, without a restart."""
+"""Live settings: what KV ``pillion/<service>``, a gateway's ``pillion/<its name>``, changes of the settings,
+without a restart."""
 
 import asyncio
 import contextlib
@@ -11,7 +12,7 @@ import structlog
 from agent.config.settings import Settings
 from agent.registry import blocking
 from agent.registry.client import Client
-from agent.registry.metrics import Metrics
+from agent.registry.metrics import Reads
 from agent.runtime.component import Ready
 from agent.runtime.errors import Misconfigured, PillionError
 from agent.runtime.files import write_atomically
@@ -45,11 +46,14 @@ class Overrides:
         file: Path | None,
         *,
         health: Health,
-        metrics: Metrics,
+        metrics: Reads,
+        name: str = "",
     ) -> None:
         """``base`` is what holds without an override;
-        ``file`` is where the last good document outlives the agent.
+        ``file`` is where the last good document outlives the agent;
+        ``name`` is what the agent is called, if not as the service beside it.
         """
+        self._key = f"pillion/{name or base.service.name}"
         self._client = client
         self._base = base
         self._settings = settings
@@ -66,9 +70,9 @@ class Overrides:
         """Follow the key until cancelled."""
         self._restore()
         ready()
-        key = f"pillion/{self._base.service.name}"
+        ask = partial(self._client.value, self._key)
         try:
-            await blocking.follow(self._client, partial(self._client.value, key), self.observe, self._failed)
+            await blocking.follow(self._client, ask, self.observe, self._failed)
         finally:
             self._health.stopped()
 
@@ -95,7 +99,7 @@ class Overrides:
         except Misconfigured as error:
             self._metrics.overrides.labels("refused").inc()
             log.warning("override.refused", error=str(error))
-            return f"the override in pillion/{self._base.service.name} is refused, the former stays: {error}"
+            return f"the override in {self._key} is refused, the former stays: {error}"
         self._metrics.overrides.labels("removed" if document is None else "accepted").inc()
         log.info("override.removed" if document is None else "override.accepted")
         return ""

@@ -3,7 +3,7 @@
 from functools import partial
 
 from agent.admin.sources import Sources
-from agent.config import bound
+from agent.config import bound, live
 from agent.config.settings import Settings
 from agent.model.catalog import Catalog
 from agent.proxy import planner
@@ -12,6 +12,7 @@ from agent.proxy.departure import LastDrain
 from agent.proxy.snapshot import Snapshot
 from agent.registry import client
 from agent.registry import metrics as registry_metrics
+from agent.registry.overrides import Overrides
 from agent.runtime.component import Component
 from agent.runtime.latest import Latest
 from agent.wiring.base import Base, Cells, serving
@@ -23,6 +24,7 @@ class Gateway:
     def __init__(self, base: Base, reading: client.Client) -> None:
         self._base = base
         self._reading = reading
+        self._metrics = registry_metrics.Reads(base.collectors)
         self._name = base.settings.service.name or "gateway"
         self._instance = f"{self._name}-{base.around.host}"
         self._departure = base.departure(base.settings.registry.spread)
@@ -34,13 +36,21 @@ class Gateway:
         parts = (
             base.admin(self._sources()),
             base.secrets(),
-            base.watcher(self._reading, None, registry_metrics.Reads(base.collectors)),
+            base.watcher(self._reading, None, self._metrics),
+            self._overrides(),
             *base.proxy(self._plan, node),
             base.upstreams(self._plan),
             base.opened(),
             LastDrain(base.leaving, self._departure.at_last, self._departure.longest),
         )
         return tuple(part for part in parts if part is not None)
+
+    def _overrides(self) -> Overrides:
+        base, judge = self._base, partial(live.override, everyone=True)
+        return Overrides(
+            self._reading, base.settings, base.cells.settings, judge, base.place.overrides,
+            health=base.board.of("overrides"), metrics=self._metrics, name=self._name,
+        )  # fmt: skip
 
     def _plan(self, catalog: Catalog, settings: Settings) -> Snapshot:
         return planner.plan_gateway(settings, catalog, self._base.fragments, self._base.memo)

@@ -43,7 +43,7 @@ POLICIES: Mapping[str, str] = {
     "consul-dns": 'node_prefix "" { policy = "read" }\nservice_prefix "" { policy = "read" }\n',
     "consul-operator": _READ + 'key_prefix "" { policy = "write" }\n',
     "consul-backup": "",  # a snapshot needs all rights: Consul's own policy global-management
-    "consul-gateway": _READ,
+    "consul-gateway": _READ + 'key "pillion/gateway" { policy = "read" }\n',
     **{f"consul-{agent}": _agent(service) for agent, service in AGENTS.items()},
 }
 """What each Consul token may do, in Consul's rule language."""

@@ -1,4 +1,4 @@
-"""How requests to upstreams are treated: defaults for all, and what one upstream changes."""
+"""How requests to upstreams are treated: defaults for all, what one upstream changes, and one path of it."""
 
 from typing import Annotated, Literal
 
@@ -39,9 +39,52 @@ class Traffic(Section, frozen=True):
         int,
         about("5xx answers or gateway failures in a row that eject an instance. 0: never.", ge=0, live=True),
     ] = 5
+    ejection_on: Annotated[
+        Literal["5xx", "gateway"],
+        about(
+            "What counts as a failure: every 5xx, or only 502, 503, 504, a broken connection and a timeout.",
+            live=True,
+        ),
+    ] = "5xx"
     ejection_time: Annotated[
-        float, about("How long an ejected instance rests.", unit="s", gt=0, live=True)
+        float,
+        about(
+            "How long an ejected instance rests the first time; each further time as much longer, to 5 minutes "
+            "or this if that is more.",
+            unit="s",
+            gt=0,
+            live=True,
+        ),
     ] = 30.0
+    check_path: Annotated[
+        str,
+        about(
+            "Path that callers ask each instance for, to leave out those that do not answer 2xx or 3xx; best the "
+            "upstream's own `service.health_path`. Empty: none, Consul's word alone counts.",
+            live=True,
+            pattern=r'^(/[!"$-~]*)?$',
+            form="a path that starts with /, of visible ASCII characters without #",
+        ),
+    ] = ""
+    check_interval: Annotated[
+        float, about("Time between two such checks of an instance.", unit="s", ge=0.1, live=True)
+    ] = 10.0
+    check_timeout: Annotated[
+        float,
+        about(
+            "How long the answer to a check may take; a silent instance holds up a changed configuration that long.",
+            unit="s",
+            gt=0,
+            le=10,
+            live=True,
+        ),
+    ] = 1.0
+    check_failures: Annotated[
+        int, about("Failed checks in a row that leave an instance out.", ge=1, le=100, live=True)
+    ] = 3
+    check_passes: Annotated[
+        int, about("Good checks in a row that bring it back.", ge=1, le=100, live=True)
+    ] = 2
     balance: Annotated[
         Literal["least_request", "round_robin", "ring_hash"],
         about("Load balancing; ring_hash needs `hash_header`.", live=True),
@@ -70,6 +113,7 @@ class Path(Section, frozen=True):
     ]
     timeout: Annotated[float, about("As `traffic.timeout`.", unit="s", ge=0)] | None = None
     per_try_timeout: Annotated[float, about("As `traffic.per_try_timeout`.", unit="s", ge=0)] | None = None
+    idle_timeout: Annotated[float, about("As `traffic.idle_timeout`.", unit="s", ge=0)] | None = None
     retries: Annotated[int, about("As `traffic.retries`.", ge=0, le=10)] | None = None
 
 

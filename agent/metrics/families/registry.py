@@ -92,7 +92,6 @@ OVERRIDES = Metric(
     Kind.COUNTER,
     "Changes of the live override, by outcome.",
     labels={"outcome": one_of("accepted", "removed", "refused")},
-    where=Where.SIDECAR,
 )
 
 ALL = (

@@ -12,6 +12,7 @@ _BY = f"{SERVICE}, {envoy.MANAGER}"
 _LEGEND = "{{service}} {{" + envoy.MANAGER + "}}"
 _MESH = f'{envoy.CLUSTER}=~"upstream_.+"'
 _BY_UPSTREAM = f"{SERVICE}, {envoy.CLUSTER}"
+_ZONES = f"{_BY_UPSTREAM}, from_zone, to_zone"
 _UPSTREAM = "{{service}} to {{" + envoy.CLUSTER + "}}"
 
 
@@ -22,6 +23,20 @@ def _quantile(part: float, by: str, inner: str) -> str:
 def _times(metric: Metric, by: str, legend: str, *matchers: str) -> tuple[Target, ...]:
     inner = ask.rate(metric, *matchers, over=OVER, suffix="_bucket")
     return tuple(Target(_quantile(part, by, inner), f"{legend} p{round(part * 100)}") for part in (0.5, 0.99))
+
+
+def _counted(*metrics: tuple[Metric, str]) -> tuple[Target, ...]:
+    """How often a second each counter of an upstream counts; 0 where it never did."""
+    members = ask.select(envoy.MEMBERS, *SELECTED, _MESH)
+    return tuple(
+        Target(
+            ask.gathered(
+                "sum", _BY_UPSTREAM, ask.or_zero(ask.rate(metric, *SELECTED, _MESH, over=OVER), members)
+            ),
+            f"{_UPSTREAM} {what}".strip(),
+        )
+        for metric, what in metrics
+    )
 
 
 OVERVIEW = Part(
@@ -99,17 +114,41 @@ UPSTREAMS = Part(
         ),
         Panel(
             "Retries",
+            _counted((envoy.RETRIES, ""), (envoy.RETRIES_WON, "that helped")),
+            unit=Unit.REQUESTS,
+        ),
+        Panel(
+            "Given up",
+            _counted(
+                (envoy.TIMEOUTS, "timeout"),
+                (envoy.TRY_TIMEOUTS, "timeout of a try"),
+                (envoy.CONNECT_TIMEOUTS, "connect timeout"),
+                (envoy.RETRIES_HELD, "retry held back"),
+            ),
+            unit=Unit.REQUESTS,
+        ),
+        Panel(
+            "Refused by limits",
+            _counted(
+                (envoy.PENDING_FULL, "waiting"),
+                (envoy.REQUESTS_FULL, "requests"),
+                (envoy.CONNECTIONS_FULL, "waits for a connection"),
+            ),
+            unit=Unit.REQUESTS,
+        ),
+        Panel(
+            "Silent streams ended",
             (
                 Target(
                     ask.gathered(
                         "sum",
-                        _BY_UPSTREAM,
+                        _BY,
                         ask.or_zero(
-                            ask.rate(envoy.RETRIES, *SELECTED, _MESH, over=OVER),
-                            ask.select(envoy.MEMBERS, *SELECTED, _MESH),
+                            ask.rate(envoy.IDLE_TIMEOUTS, *SELECTED, over=OVER),
+                            ask.rate(envoy.ANSWERS, *SELECTED, over=OVER),
                         ),
                     ),
-                    _UPSTREAM,
+                    _LEGEND,
                 ),
             ),
             unit=Unit.REQUESTS,
@@ -154,6 +193,45 @@ UPSTREAMS = Part(
                     _UPSTREAM,
                 ),
             ),
+        ),
+        Panel(
+            "Ejections and checks",
+            _counted(
+                (envoy.EJECTIONS, "ejected for 5xx"),
+                (envoy.GATEWAY_EJECTIONS, "ejected for gateway failures"),
+                (envoy.CHECKS, "checks"),
+                (envoy.CHECKS_FAILED, "failed checks"),
+                (envoy.ALL_UNWELL, "requests while none was well"),
+            ),
+            unit=Unit.EACH_SECOND,
+        ),
+        Panel(
+            "Requests from zone to zone",
+            (
+                Target(
+                    ask.gathered("sum", _ZONES, ask.rate(envoy.ZONES, *SELECTED, _MESH, over=OVER)),
+                    _UPSTREAM + ", {{from_zone}} to {{to_zone}}",
+                ),
+            ),
+            "Empty where `service.zone` is not set.",
+            unit=Unit.REQUESTS,
+        ),
+        Panel(
+            "Rings of sticky upstreams",
+            (
+                Target(
+                    ask.gathered(
+                        "max",
+                        _BY_UPSTREAM,
+                        ask.or_zero(
+                            ask.select(envoy.RING, *SELECTED, _MESH),
+                            ask.select(envoy.MEMBERS, *SELECTED, _MESH),
+                        ),
+                    ),
+                    _UPSTREAM,
+                ),
+            ),
+            "0 where `balance` is not ring_hash.",
         ),
         Panel(
             "Members as a whole",

@@ -63,10 +63,13 @@ ALL = (
         severity=Severity.CRITICAL,
         summary=f"No instance of {on(envoy.CLUSTER)} may get requests",
         description=(
-            "No Envoy that knows this service has an instance of it to send requests to: calls are "
-            "answered 503."
+            "No Envoy that knows this service has a well instance of it: calls are answered 503, or go to "
+            "instances that fail their active checks."
         ),
-        do="Look in Consul which instances there are and why they do not pass; start one if there is none.",
+        do=(
+            "Look in Consul which instances there are and why they do not pass; start one if there is none. Where "
+            "all pass, see whether `check_path` is right."
+        ),
         why="Longer than a lone instance takes to start anew.",
     ),
     Rule(
@@ -105,5 +108,23 @@ ALL = (
             "requests fail is too kind."
         ),
         why="Each ejection follows as many failures in a row as `ejection_failures` says.",
+    ),
+    Rule(
+        "PillionRetriesHeldBack",
+        values=(
+            ask.gathered(
+                "sum", _BY_CLUSTER, ask.or_zero(ask.rate(envoy.RETRIES_HELD, _MESH, over="1m"), _HEALTHY)
+            ),
+        ),
+        holds="> 0",
+        wait="1m",
+        severity=Severity.WARNING,
+        summary=f"{on(_BY_CLUSTER)}: retries are held back",
+        description=(
+            "So many requests to this upstream fail that their retries would be more than a fifth of all: "
+            "callers see errors that retries else hide."
+        ),
+        do="See what the upstream answers and whether it is overloaded; more retries would only add to that.",
+        why="A moment of it is a restart; longer, the upstream does not recover by itself.",
     ),
 )

@@ -1,12 +1,16 @@
-"""Upstream clusters: balancing, circuit breaking, subsets by version."""
+"""Upstream clusters: balancing, circuit breaking, outlier detection, subsets by version."""
 
 from agent.config.sections.traffic import Traffic
+from agent.proxy.planner import checking
 from agent.proxy.planner.durations import seconds
 from agent.proxy.planner.endpoints import VERSIONS
 from agent.proxy.planner.fragments import Fragments
 from agent.proxy.planner.targets import Target
 from agent.proxy.snapshot import Resource
 
+_SWEEPS = (0.1, 5.0)
+"""Seconds between two looks at who has rested long enough: the shortest and the longest."""
+_LONGEST_REST = 300.0
 _BALANCE = {"least_request": "LEAST_REQUEST", "round_robin": "ROUND_ROBIN", "ring_hash": "RING_HASH"}
 
 
@@ -21,6 +25,7 @@ def upstream_cluster(target: Target, traffic: Traffic, fragments: Fragments) -> 
     thresholds["max_pending_requests"] = traffic.max_pending
     thresholds["max_requests"] = traffic.max_requests
     _eject(cluster, traffic)
+    checking.ask(cluster, target, traffic, fragments)
     if target.table is not None:
         cluster["lb_subset_config"] = {
             "fallback_policy": "NO_FALLBACK",
@@ -37,5 +42,9 @@ def _eject(cluster: Resource, traffic: Traffic) -> None:
     detection = cluster["outlier_detection"]
     detection["consecutive_5xx"] = traffic.ejection_failures
     detection["consecutive_gateway_failure"] = traffic.ejection_failures
+    if traffic.ejection_on == "gateway":
+        detection["enforcing_consecutive_5xx"] = 0
+    shortest, longest = _SWEEPS
+    detection["interval"] = seconds(max(shortest, min(longest, traffic.ejection_time)))
     detection["base_ejection_time"] = seconds(traffic.ejection_time)
-    detection["max_ejection_time"] = seconds(max(traffic.ejection_time, 300))
+    detection["max_ejection_time"] = seconds(max(traffic.ejection_time, _LONGEST_REST))

@@ -2,7 +2,7 @@
 
 from agent.config.settings import Settings
 from agent.model.address import Address
-from agent.proxy.planner import headers, retry, versioning
+from agent.proxy.planner import checking, headers, retry, versioning
 from agent.proxy.planner.durations import seconds
 from agent.proxy.planner.fragments import Fragments
 from agent.proxy.planner.listener import listener
@@ -18,7 +18,7 @@ ENTRY = Entry()
 
 def inbound_listener(settings: Settings, fragments: Fragments) -> Resource:
     """Where callers reach the service."""
-    return listener(
+    filled = listener(
         "inbound",
         settings,
         fragments,
@@ -27,6 +27,8 @@ def inbound_listener(settings: Settings, fragments: Fragments) -> Resource:
         early=("own", "trace"),
         service=settings.service.name,
     )
+    checking.answer(filled, settings.service, fragments)
+    return filled
 
 
 def inbound_routes(settings: Settings) -> Resource:

@@ -17,10 +17,10 @@ def to_service(idempotent: bool) -> Resource:
 
 
 def to_upstream(idempotent: bool, tries: int, per_try: float, zoned: bool) -> Resource | None:
-    """Outbound's and the gateway's: further tries, on another instance where there is one; None for no
-    further try."""
+    """Outbound's and the gateway's: further tries, on another instance where there is one, and the time of one
+    try in seconds, 0 for any; None where there is nothing to say."""
     if tries <= 0:
-        return None
+        return {"num_retries": 0, "per_try_timeout": seconds(per_try)} if per_try > 0 else None
     conditions = "connect-failure,reset-before-request"
     if idempotent:
         conditions += ",reset,refused-stream,gateway-error"

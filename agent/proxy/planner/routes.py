@@ -7,6 +7,7 @@ from agent.model.version import Version
 from agent.proxy.planner import headers, retry, versioning
 from agent.proxy.planner.durations import seconds
 from agent.proxy.planner.endpoints import VERSIONS
+from agent.proxy.planner.names import VERSION_SLOT
 from agent.proxy.planner.targets import Target
 from agent.proxy.planner.traffic import Handling, Treatment
 from agent.proxy.planner.versioning import Case, Entry
@@ -57,11 +58,12 @@ def _unversioned(target: Target, treatment: Treatment, way: Way) -> list[Resourc
 def _forwarding(target: Target, treatment: Treatment, way: Way, case: Case) -> list[Resource]:
     found = []
     for handling in treatment.handlings:
-        path = case.path if case.path and handling.prefix == "/" else _path(way.entry, handling)
-        if path is None or (case.path and handling.prefix != "/"):
+        path = case.path or _path(way.entry, handling)
+        if path is None or (case.path and not _may_meet(way.entry, handling)):
             continue
+        below = _below(handling) if case.path else []
         for idempotent in (True, False):
-            matchers = [*([IS_IDEMPOTENT] if idempotent else []), *case.matchers]
+            matchers = [*([IS_IDEMPOTENT] if idempotent else []), *below, *case.matchers]
             route = _route(target, treatment, way, case, handling, idempotent=idempotent)
             found.append({**route, "match": {**path, "headers": matchers}})
     return found
@@ -77,6 +79,20 @@ def _path(entry: Entry, handling: Handling) -> Resource | None:
     return path_match(whole or "/") if f"{whole}/".startswith(f"{part}/") else None
 
 
+def _may_meet(entry: Entry, handling: Handling) -> bool:
+    """Whether a path can be below both what stands before an entry's version and a handling's prefix."""
+    before, prefix = entry.prefix.partition(VERSION_SLOT)[0], handling.prefix.rstrip("/")
+    return f"{prefix}/".startswith(before) or before.startswith(f"{prefix}/")
+
+
+def _below(handling: Handling) -> list[Resource]:
+    """What tells requests below a handling's prefix where the route's path specifier is a pattern already."""
+    if handling.prefix == "/":
+        return []
+    pattern = f"{re.escape(handling.prefix)}(?:[/?].*)?"
+    return [{"name": ":path", "string_match": {"safe_regex": {"regex": pattern}}}]
+
+
 def _route(
     target: Target, treatment: Treatment, way: Way, case: Case, handling: Handling, *, idempotent: bool
 ) -> Resource:
@@ -84,7 +100,7 @@ def _route(
     action: Resource = {
         "cluster": target.cluster,
         "timeout": seconds(handling.timeout),
-        "idle_timeout": seconds(upstream.idle_timeout),
+        "idle_timeout": seconds(handling.idle),
     }
     policy = retry.to_upstream(idempotent, handling.retries, handling.per_try, treatment.zoned)
     if policy:

@@ -3,9 +3,9 @@ change."""
 
 from dataclasses import dataclass
 
-from agent.config.live import traffic_for
 from agent.config.sections.traffic import Path, Traffic, Upstream
 from agent.config.settings import Settings
+from agent.config.upstream import paths_for, traffic_for
 from agent.model.version import Version
 from agent.versions.plan import Policy
 
@@ -18,6 +18,7 @@ class Handling:
     """``/`` for all the rest."""
     timeout: float
     per_try: float
+    idle: float
     retries: int
 
 
@@ -36,21 +37,20 @@ class Treatment:
 
 
 def treatment(settings: Settings, name: str) -> Treatment:
-    """What holds for one upstream: its own entry over that of ``*`` over ``traffic``. The settings were
-    checked before."""
+    """What holds for one upstream: its own entry over that of ``*`` over ``traffic``, setting by setting and
+    path prefix by path prefix; the version only as a whole. The settings were checked before."""
     traffic = traffic_for(settings, name)
     upstream = settings.upstreams.get(name) or settings.upstreams.get("*") or Upstream()
     return Treatment(
         traffic,
-        _handlings(upstream, traffic),
+        _handlings(paths_for(settings, name), traffic),
         settings.versions.policy,
         Version.parse(upstream.version) if upstream.version else None,
         bool(settings.service.zone),
     )
 
 
-def _handlings(upstream: Upstream, traffic: Traffic) -> tuple[Handling, ...]:
-    paths = {path.prefix.rstrip("/") or "/": path for path in upstream.paths}
+def _handlings(paths: dict[str, Path], traffic: Traffic) -> tuple[Handling, ...]:
     root = paths.pop("/", Path(prefix="/"))
     longest = sorted(paths.items(), key=lambda item: (-len(item[0]), item[0]))
     return tuple(_handling(prefix, path, traffic) for prefix, path in [*longest, ("/", root)])
@@ -61,5 +61,6 @@ def _handling(prefix: str, path: Path, traffic: Traffic) -> Handling:
         prefix,
         traffic.timeout if path.timeout is None else path.timeout,
         traffic.per_try_timeout if path.per_try_timeout is None else path.per_try_timeout,
+        traffic.idle_timeout if path.idle_timeout is None else path.idle_timeout,
         traffic.retries if path.retries is None else path.retries,
     )

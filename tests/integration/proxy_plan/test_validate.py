@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent.config import declare
 from agent.demo import backing
 from agent.model.address import Address
 from agent.model.catalog import Catalog, Instance, Service
@@ -103,6 +104,16 @@ SETTINGS: dict[str, Mapping[str, Any]] = {
             "balance": "ring_hash", "hash_header": "x-user",
         }
     },
+    "longest": {
+        "service": {"name": "front", "port": 5000, "health_path": "/h", "health_interval": declare.LONGEST},
+        "traffic": {
+            "connect_timeout": declare.LONGEST, "idle_timeout": declare.LONGEST, "timeout": declare.LONGEST,
+            "per_try_timeout": declare.LONGEST, "ejection_time": declare.LONGEST, "check_path": "/",
+            "check_interval": declare.LONGEST, "check_timeout": 10,
+            "max_connections": declare.LARGEST, "max_pending": declare.LARGEST, "max_requests": declare.LARGEST,
+            "ejection_failures": declare.LARGEST,
+        },
+    },
     "upstreams": {
         "upstreams": {
             "*": {"traffic": {"balance": "round_robin"}},
@@ -111,6 +122,12 @@ SETTINGS: dict[str, Mapping[str, Any]] = {
             "ghost": {"port": 15102, "version": "v1"},
             "plain": {"paths": [{"prefix": "/a%20b//c.d*"}, {"prefix": "//"}]},
         }
+    },
+    "checks": {
+        "service": {"name": "front", "port": 5000, "health_path": "/health?a=b%20", "health_interval": 0.5},
+        "traffic": {"check_path": '/a"?b=%20&c', "check_interval": 0.1, "check_timeout": 0.001,
+                    "check_failures": 100, "check_passes": 100, "ejection_on": "gateway"},
+        "upstreams": {"*": {"paths": [{"prefix": "/a", "idle_timeout": 0}, {"prefix": "/api/v2/orders"}]}},
     },
     "service name": {"service": {"name": "otlp", "port": 5000, "version": "%1%"}},
 }  # fmt: skip

@@ -77,6 +77,28 @@ WRONG = [
         "upstreams.a.paths[0].per_try_timeout",
         "longer than timeout (3s)",
     ),
+    (
+        "upstreams: {'*': {traffic: {per_try_timeout: 2s}}, a: {traffic: {timeout: 1s}}}",
+        "upstreams.a.traffic.per_try_timeout",
+        "longer than timeout (1s)",
+    ),
+    (
+        "traffic: {per_try_timeout: 2s}\nupstreams: {a: {paths: [{prefix: /x, timeout: 1s}]}}",
+        "upstreams.a.paths[0].per_try_timeout",
+        "is 2s, longer than timeout (1s)",
+    ),
+    (
+        "upstreams: {'*': {paths: [{prefix: /x, per_try_timeout: 3s}]}, a: {traffic: {timeout: 1s}}}",
+        "upstreams.a.traffic",
+        "leaves /x a try of 3s within 1s, with what upstreams.* says of it",
+    ),
+    ("traffic: {check_path: health}", "traffic.check_path", "starts with /"),
+    ("traffic: {check_path: '/a b'}", "traffic.check_path", "starts with /"),
+    ("traffic: {check_path: '/a#b'}", "traffic.check_path", "starts with /"),
+    ("traffic: {check_path: /é}", "traffic.check_path", "starts with /"),
+    ("traffic: {check_timeout: 11s}", "traffic.check_timeout", "more than 0 and at most 10s"),
+    ("traffic: {check_interval: 1ms}", "traffic.check_interval", "at least"),
+    ("upstreams: {a: {traffic: {check_failures: 0}}}", "upstreams.a.traffic.check_failures", "from 1 to 100"),
     ("traffic: {balance: ring_hash}", "traffic.hash_header", "ring_hash needs it"),
     (
         "upstreams: {a: {traffic: {balance: ring_hash}}}",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.live import override, traffic_for
+from agent.config.live import allowed, override, traffic_for
 from agent.config.sections.traffic import Traffic, Upstream
 from agent.config.settings import Settings
 from agent.runtime.errors import Misconfigured
@@ -67,6 +67,20 @@ def test_a_bad_override_is_refused(text, said):
 def test_an_upstream_that_is_not_called_can_not_be_changed():
     base = Settings(upstreams={"orders": Upstream()})
     assert "not an upstream of this service" in refused("upstreams: {other: {traffic: {retries: 1}}}", base)
+
+
+def test_a_gateway_may_change_every_upstream():
+    base = Settings(upstreams={"orders": Upstream(traffic={"retries": 3})})
+    found = override(base, b"upstreams: {other: {traffic: {retries: 1}}}", everyone=True).upstreams
+    assert found["other"].traffic == {"retries": 1}
+    assert found["orders"].traffic == {"retries": 3}
+
+
+def test_what_may_be_changed_is_told_from_the_declarations():
+    assert "traffic" in allowed().split(", ")
+    assert "versions.policy" in allowed().split(", ")
+    assert allowed().endswith(", and of upstreams: traffic and paths")
+    assert allowed() in refused("service: {port: 1}")
 
 
 def test_an_upstreams_traffic_is_changed_entry_by_entry_and_its_paths_are_replaced():
