@@ -90,8 +90,10 @@ def free(settings: Settings, kind: str) -> None:
         if address.port == 0:
             continue
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        udp = key == "outbound.dns"
+        with socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM) as probe:
+            if not udp:  # it would let a second one in beside the first
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((address.host, address.port))
             except OSError as error:
@@ -105,9 +107,10 @@ def _listeners(settings: Settings, kind: str) -> list[tuple[str, str]]:
         if kind
         else [("proxy.inbound", settings.proxy.inbound), ("proxy.outbound", settings.proxy.outbound)]
     )
+    dns = [] if kind else [("outbound.dns", settings.outbound.dns)]
     admin = settings.admin
     rest = [("admin.listen", admin.listen), ("admin.health", admin.health), ("admin.metrics", admin.metrics)]
-    return [(key, listen) for key, listen in (*own, *rest) if listen]
+    return [(key, listen) for key, listen in (*own, *dns, *rest) if listen]
 
 
 def _flags() -> list[str]:

@@ -7,7 +7,7 @@ from agent.config.live import traffic_for
 from agent.config.settings import Settings
 from agent.model.address import Address
 from agent.model.catalog import Catalog
-from agent.proxy.planner import direct, headers
+from agent.proxy.planner import direct, headers, reach
 from agent.proxy.planner.cluster import upstream_cluster
 from agent.proxy.planner.endpoints import load_assignment
 from agent.proxy.planner.fragments import Fragments
@@ -33,7 +33,7 @@ class Claim:
 
 def plan_gateway(settings: Settings, catalog: Catalog, fragments: Fragments) -> Snapshot:
     """What the gateway's Envoy is to do; ``settings`` are bound, as for a sidecar."""
-    known = targets(catalog)
+    known = targets(catalog, reach=reach.gateway(settings))
     zone = settings.service.zone
     door = listener(
         "gateway",

@@ -7,7 +7,7 @@ from agent.model.address import Address
 from agent.model.names import is_service
 from agent.proxy.planner import direct, external, names, retry
 from agent.proxy.planner.durations import seconds
-from agent.proxy.planner.fragments import Fragments
+from agent.proxy.planner.fragments import Fragments, connection_manager
 from agent.proxy.planner.listener import listener
 from agent.proxy.planner.routes import Way, upstream_routes, version_metadata
 from agent.proxy.planner.targets import Target, scoped
@@ -33,7 +33,7 @@ def outbound_listeners(settings: Settings, fragments: Fragments) -> dict[str, Re
     addresses |= {
         _port_name(name): Address("127.0.0.1", port) for name, port in explicit_ports(settings).items()
     }
-    return {
+    found = {
         name: listener(
             "outbound",
             settings,
@@ -46,6 +46,10 @@ def outbound_listeners(settings: Settings, fragments: Fragments) -> dict[str, Re
         )
         for name, address in addresses.items()
     }
+    if settings.outbound.policy == "registry_only":
+        logs = connection_manager(found[NAME], "outbound").setdefault("access_log", [])
+        logs.append(fragments.copy("refused_count"))
+    return found
 
 
 def _port_name(upstream: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from agent.config.live import traffic_for
 from agent.config.settings import Settings
 from agent.model.catalog import Catalog
-from agent.proxy.planner import inbound, outbound
+from agent.proxy.planner import dns, inbound, outbound, reach
 from agent.proxy.planner.cluster import upstream_cluster
 from agent.proxy.planner.endpoints import load_assignment
 from agent.proxy.planner.fragments import Fragments
@@ -20,7 +20,8 @@ def plan(settings: Settings, catalog: Catalog, fragments: Fragments, hosts: Sequ
     further names and
     addresses of this machine, by which a request could be sent back to our own listeners (answered 508).
     """
-    known = targets(catalog, (name for name in settings.upstreams if name != "*"))
+    declared = (name for name in settings.upstreams if name != "*")
+    known = targets(catalog, declared, reach.sidecar(settings, hosts))
     every = [one for target in known for one in (target, *scoped(target))]
     zone = settings.service.zone
     external = fragments.copy("external_cluster")
@@ -37,6 +38,7 @@ def plan(settings: Settings, catalog: Catalog, fragments: Fragments, hosts: Sequ
         listeners={
             inbound.NAME: inbound.inbound_listener(settings, fragments),
             **outbound.outbound_listeners(settings, fragments),
+            **dns.dns_listeners(settings, known, fragments),
         },
         routes={
             inbound.NAME: inbound.inbound_routes(settings),

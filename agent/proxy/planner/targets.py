@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from agent.model.catalog import Catalog, Instance, Service
 from agent.model.names import is_service
 from agent.proxy.planner import names
+from agent.proxy.planner.reach import Reach
 from agent.versions import resolve
 
 MOST_ROUTES = 32
 """Path prefixes of one service."""
 MOST_NAMESPACES = 16
 """Namespaces of one service that get a cluster of their own."""
+ANYWHERE = Reach()
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,16 @@ class Target:
         return self.namespaces[0] if len(self.namespaces) == 1 else ""
 
 
-def targets(catalog: Catalog, declared: Iterable[str] = ()) -> tuple[Target, ...]:
-    """All usable services by name. A ``declared`` name is one even while the registry does not know it."""
+def targets(
+    catalog: Catalog, declared: Iterable[str] = (), reach: Reach = ANYWHERE
+) -> tuple[Target, ...]:
+    """All usable services by name, with the instances in ``reach``. A ``declared`` name is one even while the
+    registry does not know it."""
     services = {name: service for name, service in catalog.services.items() if is_service(name)}
     for name in declared:
         if is_service(name):
             services.setdefault(name, Service(name, ()))
-    return tuple(_target(name, services[name]) for name in sorted(services))
+    return tuple(_target(name, services[name], reach) for name in sorted(services))
 
 
 def scoped(target: Target) -> tuple[Target, ...]:
@@ -67,8 +72,8 @@ def scoped(target: Target) -> tuple[Target, ...]:
     )
 
 
-def _target(name: str, service: Service) -> Target:
-    instances = _instances(service)
+def _target(name: str, service: Service, reach: Reach) -> Target:
+    instances = _instances(service, reach)
     within = {*service.namespaces, *(one.namespace for one in instances)}
     routes = dict.fromkeys(
         path.rstrip("/") or "/" for path in service.routes if names.is_prefix(path.rstrip("/") or "/")
@@ -82,16 +87,16 @@ def _target(name: str, service: Service) -> Target:
     )
 
 
-def _instances(service: Service) -> tuple[Instance, ...]:
+def _instances(service: Service, reach: Reach) -> tuple[Instance, ...]:
     found: dict[tuple[str, int], Instance] = {}
     for one in sorted(service.instances, key=lambda instance: instance.id):
-        if names.is_endpoint(one.address):
+        if not reach.wrong(one.address):
             found.setdefault((one.address.host, one.address.port), one)
     return tuple(found.values())
 
 
-def problems(catalog: Catalog) -> tuple[str, ...]:
-    """A sentence for each thing of the catalogue that is left out of the plan."""
+def problems(catalog: Catalog, reach: Reach = ANYWHERE) -> tuple[str, ...]:
+    """A sentence for each thing of the catalogue that is left out of a plan with this ``reach``."""
     found: list[str] = []
     for name, service in sorted(catalog.services.items()):
         if not is_service(name):
@@ -100,9 +105,9 @@ def problems(catalog: Catalog) -> tuple[str, ...]:
             )
             continue
         found += [
-            f"The instance {one.id!r} of {name} is left out: {str(one.address)!r} is no IP address and port."
+            f"The instance {one.id!r} of {name} is left out: {str(one.address)!r} {wrong}."
             for one in service.instances
-            if not names.is_endpoint(one.address)
+            if (wrong := reach.wrong(one.address))
         ]
         found += [
             f"The route {path!r} of {name} is left out: it is no plain path prefix of at most 200 characters."
