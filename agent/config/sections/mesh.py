@@ -81,7 +81,9 @@ class Outbound(Section, frozen=True):
         tuple[
             Annotated[
                 str,
-                about("Resolver.", pattern=r"^[0-9A-Fa-f.:\[\]]+$", form="an IP address, with or without :PORT"),
+                about(
+                    "Resolver.", pattern=r"^[0-9A-Fa-f.:\[\]]+$", form="an IP address, with or without :PORT"
+                ),
             ],
             ...,
         ],

@@ -27,9 +27,7 @@ MOST_INSTANCES = 500
 _LOCAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
-def dns_listeners(
-    settings: Settings, targets: Sequence[Target], fragments: Fragments
-) -> dict[str, Resource]:
+def dns_listeners(settings: Settings, targets: Sequence[Target], fragments: Fragments) -> dict[str, Resource]:
     """The listener by its name; none where ``outbound.dns`` is off."""
     if not settings.outbound.dns:
         return {}

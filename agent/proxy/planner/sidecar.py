@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from agent.config.live import traffic_for
 from agent.config.settings import Settings
 from agent.model.catalog import Catalog
-from agent.proxy.planner import dns, inbound, outbound, reach
+from agent.proxy.planner import dns, external, inbound, outbound, reach
 from agent.proxy.planner.cluster import upstream_cluster
 from agent.proxy.planner.endpoints import load_assignment
 from agent.proxy.planner.fragments import Fragments
@@ -24,11 +24,11 @@ def plan(settings: Settings, catalog: Catalog, fragments: Fragments, hosts: Sequ
     known = targets(catalog, declared, reach.sidecar(settings, hosts))
     every = [one for target in known for one in (target, *scoped(target))]
     zone = settings.service.zone
-    external = fragments.copy("external_cluster")
+    strangers = external.external_cluster(settings, hosts, outbound.own_ports(settings), fragments)
     return Snapshot(
         clusters={
             **inbound.service_clusters(settings, fragments),
-            external["name"]: external,
+            strangers["name"]: strangers,
             **{
                 one.cluster: upstream_cluster(one, traffic_for(settings, one.name), fragments)
                 for one in every

@@ -48,9 +48,7 @@ class Target:
         return self.namespaces[0] if len(self.namespaces) == 1 else ""
 
 
-def targets(
-    catalog: Catalog, declared: Iterable[str] = (), reach: Reach = ANYWHERE
-) -> tuple[Target, ...]:
+def targets(catalog: Catalog, declared: Iterable[str] = (), reach: Reach = ANYWHERE) -> tuple[Target, ...]:
     """All usable services by name, with the instances in ``reach``. A ``declared`` name is one even while the
     registry does not know it."""
     services = {name: service for name, service in catalog.services.items() if is_service(name)}

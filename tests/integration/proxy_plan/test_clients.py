@@ -36,13 +36,20 @@ CLIENTS = {
         "asyncio.run(main())"
     ),
 }
-COMMANDS = {"curl": ("curl", "-sSk", "-m", "5"), "wget": ("wget", "-qO-", "-T", "5", "-t", "1", "--no-check-certificate")}
+COMMANDS = {
+    "curl": ("curl", "-sSk", "-m", "5"),
+    "wget": ("wget", "-qO-", "-T", "5", "-t", "1", "--no-check-certificate"),
+}
 ALL = [*CLIENTS, *COMMANDS]
 
 
 async def get(client: str, url: str, env: dict[str, str]) -> tuple[int, str]:
     """The exit status of a GET in a process of its own, and what it wrote."""
-    argv = [sys.executable, "-W", "ignore", "-c", CLIENTS[client]] if client in CLIENTS else list(COMMANDS[client])
+    argv = (
+        [sys.executable, "-W", "ignore", "-c", CLIENTS[client]]
+        if client in CLIENTS
+        else list(COMMANDS[client])
+    )
     if shutil.which(argv[0]) is None:
         pytest.skip(f"{client} is not installed")
     whole = {"PATH": os.environ["PATH"], **env}
@@ -126,7 +133,11 @@ async def test_https_goes_through_the_sidecar_only_where_asked_for(
     async with secure(folder) as port:
         sidecar = start(Sidecar(folder / "e", catalog()))
         env = told(sidecar, https=https)
-        env = {**env, "NO_PROXY": "169.254.169.254", "no_proxy": "169.254.169.254"}  # the stranger is on this machine
+        env = {
+            **env,
+            "NO_PROXY": "169.254.169.254",
+            "no_proxy": "169.254.169.254",
+        }  # the stranger is on this machine
         code, out = await get(client, f"https://127.0.0.1:{port}/x", env)
         assert code == 0, out
         assert "secure" in out
@@ -150,12 +161,21 @@ async def test_an_explicit_port_serves_a_client_that_knows_no_proxy(folder: Path
     async with echo("orders") as port, echo("stranger") as stranger:
         own = backing.free_port()
         start(Sidecar(folder, catalog(orders=[instance(port)]), {"upstreams": {"orders": {"port": own}}}))
-        for host in ("evil.example", f"127.0.0.1:{own}", "stock", "orders:1", "ORDERS", f"127.0.0.1:{stranger}"):
+        for host in (
+            "evil.example",
+            f"127.0.0.1:{own}",
+            "stock",
+            "orders:1",
+            "ORDERS",
+            f"127.0.0.1:{stranger}",
+        ):
             status, body = await spoken(own, f"GET /x HTTP/1.1\r\nHost: {host}\r\n")
             assert (status, b'"name": "orders"' in body, b'"host": "orders"' in body) == (200, True, True)
         status, body = await spoken(own, f"GET http://127.0.0.1:{stranger}/x HTTP/1.1\r\nHost: other\r\n")
         assert (status, b'"name": "orders"' in body) == (200, True)
-        status, body = await spoken(own, f"CONNECT 127.0.0.1:{stranger} HTTP/1.1\r\nHost: 127.0.0.1:{stranger}\r\n")
+        status, body = await spoken(
+            own, f"CONNECT 127.0.0.1:{stranger} HTTP/1.1\r\nHost: 127.0.0.1:{stranger}\r\n"
+        )
         assert status == 404
 
 

@@ -73,7 +73,9 @@ async def test_a_name_without_an_address_of_that_family_is_answered_at_once(
 
 async def test_srv_gives_each_instance_with_its_port_the_own_zone_first(folder: Path, start: Start) -> None:
     """Two instances at one address are two targets; each target's name has its address, in the answer and asked for."""
-    known = catalog(orders=[at("10.0.0.1", zone="a"), at("10.0.0.1", 15007, zone="b"), at("10.0.0.2", zone="b")])
+    known = catalog(
+        orders=[at("10.0.0.1", zone="a"), at("10.0.0.1", 15007, zone="b"), at("10.0.0.2", zone="b")]
+    )
     over = {"service": {"name": "front", "port": 1, "zone": "a"}}
     sidecar = start(Named(folder, known, over=over))
     answer = await ask(sidecar.dns, "_orders._tcp.service.consul", "SRV")
@@ -124,7 +126,11 @@ async def test_a_name_below_pillion_leads_through_the_sidecar(folder: Path, star
 
 async def test_other_names_are_asked_elsewhere(folder: Path, start: Start) -> None:
     """Also a service without instances, and a known one in upper case, which the table does not find."""
-    table = {"example.org": "192.0.2.1", "orders.service.consul": "192.0.2.2", "node.node.consul": "192.0.2.3"}
+    table = {
+        "example.org": "192.0.2.1",
+        "orders.service.consul": "192.0.2.2",
+        "node.node.consul": "192.0.2.3",
+    }
     async with elsewhere(table) as other:
         sidecar = start(Named(folder, ORDERS, other.address))
         for name, found in (
@@ -192,7 +198,20 @@ async def test_a_large_service_fits_its_answers(folder: Path, start: Start) -> N
 
 async def test_what_others_register_captures_no_name(folder: Path, start: Start) -> None:
     """Names that are none are asked elsewhere, where they mean what they always did."""
-    hostile = ("localhost", "s3.amazonaws.com", "127", "consul", "wpad", "*", "", "UP", "x\n", "é", "%", "com.")
+    hostile = (
+        "localhost",
+        "s3.amazonaws.com",
+        "127",
+        "consul",
+        "wpad",
+        "*",
+        "",
+        "UP",
+        "x\n",
+        "é",
+        "%",
+        "com.",
+    )
     known = catalog(**{name: Service(name, (at("10.6.6.6"),)) for name in (*hostile, "com", "xn--a")})
     table = {"s3.amazonaws.com": "192.0.2.1", "com": "192.0.2.2", "wpad.service.consul": "192.0.2.3"}
     async with elsewhere(table) as other:
@@ -213,7 +232,15 @@ async def test_a_malformed_packet_stops_nothing(folder: Path, start: Start) -> N
         asyncio.DatagramProtocol, remote_addr=(host, int(port))
     )
     query = dns.message.make_query("orders.service.consul", "A").to_wire()
-    for packet in (b"", b"\0", query[:13], b"\xff" * 512, query[:12] + b"\xc0\x0c" * 100, os.urandom(9000), query * 20):
+    for packet in (
+        b"",
+        b"\0",
+        query[:13],
+        b"\xff" * 512,
+        query[:12] + b"\xc0\x0c" * 100,
+        os.urandom(9000),
+        query * 20,
+    ):
         transport.sendto(packet)
     transport.close()
     assert values(await ask(sidecar.dns, "orders.service.consul")) == ["10.0.0.1", "10.0.0.2"]
@@ -239,7 +266,9 @@ async def test_the_systems_resolver_finds_the_names(folder: Path, start: Start) 
         over = {"outbound": {"dns": f"{own}:53", "dns_resolvers": [other.address]}}
         start(Sidecar(folder, ORDERS, over))
         (folder / "resolv.conf").write_text(f"nameserver {own}\n")
-        mount = f"mount --bind {folder}/resolv.conf /etc/resolv.conf && exec {sys.executable} -c '{GETADDRINFO}'"
+        mount = (
+            f"mount --bind {folder}/resolv.conf /etc/resolv.conf && exec {sys.executable} -c '{GETADDRINFO}'"
+        )
         client = await asyncio.create_subprocess_exec(
             "unshare", "--mount", "sh", "-c", mount, stdout=-1, stderr=-1
         )
@@ -252,7 +281,9 @@ async def test_the_systems_resolver_finds_the_names(folder: Path, start: Start) 
 
 async def test_a_change_of_instances_is_answered_at_once_and_no_query_is_lost(folder: Path) -> None:
     """The listener is replaced each time, under queries."""
-    given = settings({"outbound": {"dns": f"127.0.0.1:{backing.free_port()}", "dns_resolvers": ["127.0.0.1:1"]}})
+    given = settings(
+        {"outbound": {"dns": f"127.0.0.1:{backing.free_port()}", "dns_resolvers": ["127.0.0.1:1"]}}
+    )
     server = given.outbound.dns
     agent, envoy = xds.Agent(folder), xds.Envoy(folder)
     lost: list[str] = []

@@ -117,6 +117,8 @@ SETTINGS: dict[str, Mapping[str, Any]] = {
             "plain": {"paths": [{"prefix": "/a%20b//c.d*"}, {"prefix": "//"}]},
         }
     },
+    "explicit ports": {"upstreams": {f"s-{n}": {"port": 15100 + n} for n in range(60)}},
+    "everywhere": {"proxy": {"outbound": "0.0.0.0:80"}, "service": {"name": "f", "port": 1, "address": "10.0.0.7"}},
     "service name": {"service": {"name": "otlp", "port": 5000, "version": "%1%"}},
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from agent.proxy import assets
 from agent.proxy.planner import plan
 from tests.integration.proxy_plan.rig import catalog, echo, instance, settings
 from tests.integration.xds import rig as xds
+from tests.waiting import until
 
 
 async def test_traffic_leaves_the_own_zone_and_comes_back_with_its_instances(
@@ -32,8 +33,7 @@ async def test_traffic_leaves_the_own_zone_and_comes_back_with_its_instances(
     async def settled(known: Catalog) -> set[str]:
         await agent.in_force(plan(given, known, assets.load()))
         seen.clear()
-        while len(seen) < 60:
-            await asyncio.sleep(0.01)
+        await until(lambda: len(seen) >= 60)
         return set(seen[20:])
 
     async with agent.running(), echo("near") as near, echo("far") as far, echo("farther") as farther:

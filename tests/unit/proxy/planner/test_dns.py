@@ -66,5 +66,7 @@ def test_other_names_go_to_consuls_dns_unless_the_setting_says_where() -> None:
 
     assert resolvers(DNS) == [("127.0.0.1", 8600)]
     assert resolvers({**DNS, "registry": {"address": "http://[2001:db8::5]:8500"}}) == [("2001:db8::5", 8600)]
-    given = {"outbound": {"dns": "127.0.0.1:0", "dns_resolvers": ["10.0.0.2", "[::1]:53", "::1", "127.0.0.1:5353"]}}
+    given = {
+        "outbound": {"dns": "127.0.0.1:0", "dns_resolvers": ["10.0.0.2", "[::1]:53", "::1", "127.0.0.1:5353"]}
+    }
     assert resolvers(given) == [("10.0.0.2", 53), ("::1", 53), ("::1", 53), ("127.0.0.1", 5353)]

@@ -24,7 +24,8 @@ def with_loopback(given: Mapping[str, Any], setting: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("over", "used"),
     [
-        (NEAR, True), ({"registry": {"address": "localhost:8500"}}, True), ({"registry": {"address": "[::1]:8500"}}, True),
+        (NEAR, True), ({"registry": {"address": "localhost:8500"}}, True),
+        ({"registry": {"address": "[::1]:8500"}}, True),
         (FAR, False), ({"registry": {"address": "https://consul.example"}}, False),
         (with_loopback(FAR, "allow"), True), (with_loopback(NEAR, "refuse"), False),
     ],
@@ -49,7 +50,9 @@ def test_a_loopback_address_is_used_only_where_all_may_be_one_machine(
 def addresses(snapshot: Snapshot) -> list[tuple[str, int]]:
     """Where the requests for `orders` go."""
     endpoints = snapshot.endpoints["upstream_orders"]["endpoints"]
-    sockets = [each["endpoint"]["address"]["socket_address"] for one in endpoints for each in one["lb_endpoints"]]
+    sockets = [
+        each["endpoint"]["address"]["socket_address"] for one in endpoints for each in one["lb_endpoints"]
+    ]
     return [(one["address"], one["port_value"]) for one in sockets]
 
 
@@ -63,7 +66,9 @@ def test_no_instance_is_at_a_listener_that_leads_back() -> None:
             "gateway": {"listen": "0.0.0.0:10000"},
         }
     )
-    places = [(host, port) for host in ("127.0.0.1", "10.0.0.7") for port in (15001, 15100, 15020, 15006, 10000)]
+    places = [
+        (host, port) for host in ("127.0.0.1", "10.0.0.7") for port in (15001, 15100, 15020, 15006, 10000)
+    ]
     known = Catalog(
         {"orders": Service("orders", tuple(Instance(f"{a}:{p}", Address(a, p)) for a, p in places))}
     )
