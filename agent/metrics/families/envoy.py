@@ -7,7 +7,7 @@ Clusters are named by the planner: ``upstream_NAME`` another service of the mesh
 Source: Envoy's manual, statistics of connection managers, clusters, circuit breakers and outlier detection.
 """
 
-from agent.metrics.declare import ANY, Kind, Metric, Unit, Where
+from agent.metrics.declare import ANY, Kind, Metric, Unit
 
 MANAGER = "envoy_http_conn_manager_prefix"
 CLUSTER = "envoy_cluster_name"
@@ -98,19 +98,11 @@ PENDING_OPEN = Metric(
     Unit.TRUTH,
     labels=_OF_CLUSTER,
 )
-REFUSED = Metric(
-    "envoy_pillion_outbound_refused",
-    Kind.COUNTER,
-    "Requests and tunnels to hosts outside the mesh that were refused.",
-    where=Where.SIDECAR,
-    meaning="Only where `outbound.policy` is `registry_only`.",
-    late=True,
-)
 MEMORY = Metric(
     "envoy_server_memory_physical_size", Kind.GAUGE, "Estimate of Envoy's memory in bytes.", Unit.BYTES
 )
 
 ALL = (
     ANSWERS, TIME, UPSTREAM_ANSWERS, UPSTREAM_TIME, RETRIES, UNREACHED, HEALTHY, MEMBERS, EJECTED,
-    CONNECTIONS_OPEN, REQUESTS_OPEN, PENDING_OPEN, REFUSED, MEMORY,
+    CONNECTIONS_OPEN, REQUESTS_OPEN, PENDING_OPEN, MEMORY,
 )  # fmt: skip

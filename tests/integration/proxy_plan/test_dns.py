@@ -193,7 +193,10 @@ async def test_a_large_service_fits_its_answers(folder: Path, start: Start) -> N
         assert len(answer.to_wire()) <= 512
         seen.update(values(answer))
     assert len(seen) > 100
-    assert len(values(await ask(sidecar.dns, "_orders._tcp.service.consul", "SRV"))) > 0
+    for _ in range(20):
+        answer = await ask(sidecar.dns, "_orders._tcp.service.consul", "SRV")
+        assert len(values(answer)) in (2, 3)
+        assert len(answer.to_wire()) <= 512
 
 
 async def test_what_others_register_captures_no_name(folder: Path, start: Start) -> None:

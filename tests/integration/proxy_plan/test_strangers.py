@@ -11,7 +11,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from agent.metrics.families import envoy
 from agent.model.address import Address
 from agent.model.catalog import Service
 from agent.proxy.admin import EnvoyAdmin
@@ -107,6 +106,26 @@ async def test_a_stranger_gets_exactly_what_the_client_sent(
         assert set(got) - {("connection", "close")} - sent == {("host", f"127.0.0.1:{away.port}")}
         # TE is of the hop and not the client's to the stranger.
         assert sent - set(got) <= {("te", "trailers")}
+
+
+async def test_a_stranger_at_the_port_of_our_own_listener_sees_no_mark(folder: Path, start: Start) -> None:
+    """Only an address of this machine is marked, to find loops."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        own = probe.getsockname()[0]
+    sidecar = start(Sidecar(folder, catalog()))
+    port = Address.parse(sidecar.settings.proxy.outbound).port
+    away = Stranger()
+    server = await asyncio.start_server(away.serve, own, port)
+    async with server:
+        status, _ = await say(sidecar, request(f"http://{own}:{port}/x", "x-pillion-hop: 1"))
+        assert (status, away.heads) == (508, []), "a client's own mark is taken for ours"
+        status, _ = await say(sidecar, request(f"http://{own}:{port}/x", "x-pillion-trace: 1"))
+    assert status == 204
+    assert {name for name, _ in away.headers()} <= {"host", "connection"}
 
 
 async def test_a_redirect_to_a_stranger_takes_nothing_along(
@@ -216,7 +235,7 @@ async def test_registry_only_refuses_every_stranger_in_words_and_counts_it(
         status, body = await say(sidecar, connect("orders:80"), GET)
         assert (status, b'"orders"' in body) == (200, True)
         scrape = await EnvoyAdmin(sidecar.admin).metrics()
-        assert f"\n{envoy.REFUSED.name}{{}} 2\n" in scrape
+        assert "\nenvoy_pillion_outbound_refused{} 2\n" in scrape
 
 
 HOSTILE = (

@@ -71,7 +71,13 @@ catalogs = st.builds(
 )
 def test_no_catalogue_makes_planning_fail_or_becomes_more_than_text(catalog: Catalog) -> None:
     """It all comes from others: the plan is made, all of it can be encoded, and nothing of it is a template."""
-    given_settings = sample.settings({**sample.RICH, "kubernetes": {"namespaces": ["orders", "pillion"]}})
+    given_settings = sample.settings(
+        {
+            **sample.RICH,
+            "kubernetes": {"namespaces": ["orders", "pillion"]},
+            "outbound": {"dns": "127.0.0.1:15053", "policy": "registry_only"},
+        }
+    )
     for snapshot in (
         plan(given_settings, catalog, FRAGMENTS),
         plan_gateway(given_settings, catalog, FRAGMENTS),
