@@ -13,7 +13,7 @@ from agent.config.settings import Settings
 from agent.model.address import Address
 from agent.model.catalog import Instance
 from agent.proxy.planner.durations import seconds
-from agent.proxy.planner.fragments import Fragments
+from agent.proxy.planner.fragments import Fragments, within
 from agent.proxy.planner.targets import Target
 from agent.proxy.snapshot import Resource
 
@@ -34,10 +34,11 @@ def dns_listeners(settings: Settings, targets: Sequence[Target], fragments: Frag
     address = Address.parse(settings.outbound.dns)
     listener: Resource = fragments.copy("dns")
     listener["name"] = NAME
-    listener["address"]["socket_address"] |= {"address": address.host, "port_value": address.port}
-    config = listener["listener_filters"][0]["typed_config"]
-    config["server_config"]["inline_dns_table"]["virtual_domains"] = _table(settings, targets)
-    resolver = config["client_config"]["typed_dns_resolver_config"]["typed_config"]
+    place = within(listener, "dns", "address", "socket_address")
+    place |= {"address": address.host, "port_value": address.port}
+    config = within(listener, "dns", "listener_filters", 0, "typed_config")
+    within(config, "dns", "server_config", "inline_dns_table")["virtual_domains"] = _table(settings, targets)
+    resolver = within(config, "dns", "client_config", "typed_dns_resolver_config", "typed_config")
     resolver["resolvers"] = [
         {"socket_address": {"address": one.host, "port_value": one.port}} for one in resolvers_of(settings)
     ]

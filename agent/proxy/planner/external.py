@@ -6,7 +6,7 @@ from agent.config.settings import Settings
 from agent.model.address import Address
 from agent.proxy.planner import direct, names
 from agent.proxy.planner.durations import seconds
-from agent.proxy.planner.fragments import Fragments
+from agent.proxy.planner.fragments import Fragments, within
 from agent.proxy.planner.machine import EVERY, machine_host
 from agent.proxy.snapshot import Resource
 
@@ -17,6 +17,11 @@ REFUSED = "refused"
 """The route of what ``outbound.policy`` refuses; no other has this name."""
 _TUNNEL_IDLE = 3600.0
 """Seconds; pooled TLS connections are silent for long."""
+_MUTATIONS = (
+    "typed_extension_protocol_options", "envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "http_filters", 0,
+    "typed_config", "mutations", "request_mutations",
+)  # fmt: skip
+"""Where the fragment takes away what belongs to the mesh."""
 _LOOPBACK = ("127.", "0.0.0.0:", "[::1]:", "[::]:", "[::ffff:127.")
 
 
@@ -39,9 +44,7 @@ def external_cluster(
 ) -> Resource:
     """The cluster of strangers, which marks what comes back to us."""
     cluster: Resource = fragments.copy("external_cluster")
-    options = cluster["typed_extension_protocol_options"].values()
-    mutation = next(iter(options))["http_filters"][0]["typed_config"]["mutations"]["request_mutations"]
-    mutation.append(
+    within(cluster, "external_cluster", *_MUTATIONS).append(
         {
             "append": {
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",

@@ -25,10 +25,9 @@ class Reach:
         """Why the address is not used, as a clause; empty when it is."""
         if not names.is_endpoint(address):
             return "is no IP address and port"
-        local = is_loopback(address.host)
-        if address.port in self.own and (local or address.host in self.hosts):
+        if address.port in self.own and (address.host in self.hosts or is_loopback(address.host)):
             return "is a listener of this agent's own"
-        if local and not self.loopback:
+        if not self.loopback and is_loopback(address.host):
             return "is a loopback address, which here would be this very machine (registry.loopback)"
         return ""
 

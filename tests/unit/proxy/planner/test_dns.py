@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from agent.model.address import Address
 from agent.model.catalog import Catalog, Instance, Service
 from agent.proxy import assets
-from agent.proxy.planner import plan
+from agent.proxy.planner import Fragments, plan
+from agent.runtime.errors import Misconfigured
 from tests.unit.proxy.planner import sample
 
 DNS = {"outbound": {"dns": "127.0.0.1:15053"}}
@@ -70,3 +73,13 @@ def test_other_names_go_to_consuls_dns_unless_the_setting_says_where() -> None:
         "outbound": {"dns": "127.0.0.1:0", "dns_resolvers": ["10.0.0.2", "[::1]:53", "::1", "127.0.0.1:5353"]}
     }
     assert resolvers(given) == [("10.0.0.2", 53), ("::1", 53), ("::1", 53), ("127.0.0.1", 5353)]
+
+
+@pytest.mark.parametrize("name", ["dns", "external_cluster"])
+@pytest.mark.parametrize("content", [{}, {"listener_filters": []}, {"address": []}])
+def test_a_fragment_of_another_shape_is_named(name: str, content: dict[str, Any]) -> None:
+    """One that `proxy.assets_dir` puts in the place of ours."""
+    fragments = Fragments({**assets.load().content, name: content})
+    with pytest.raises(Misconfigured) as error:
+        plan(sample.settings(DNS), sample.CATALOG, fragments)
+    assert f"{name}.yaml" in str(error.value.problems[0])
