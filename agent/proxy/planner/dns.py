@@ -7,6 +7,7 @@ the outbound's port is balanced, retried and traced like any other.
 
 import ipaddress
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from agent.config.resolvers import resolvers_of
 from agent.config.settings import Settings
@@ -45,26 +46,40 @@ def dns_listeners(settings: Settings, targets: Sequence[Target], fragments: Frag
     return {NAME: listener}
 
 
+@dataclass(frozen=True)
+class Names:
+    """What one service adds to the table."""
+
+    domains: tuple[Resource, ...]
+    service: Resource | None
+    """Its SRV records; None without instances."""
+
+
+def names_of(target: Target, outbound: str, zone: str) -> Names:
+    """The names of one service; ``outbound`` is the address of the proxy's listener, ``zone`` the caller's."""
+    own = _domain(f"{target.name}.pillion", [_LOCAL.get(outbound, outbound)])
+    instances = target.instances[:MOST_INSTANCES]
+    if not instances:
+        return Names((own,), None)
+    hosts = list(dict.fromkeys(one.address.host for one in instances))
+    each = (_domain(_host_name(one.address), [one.address.host]) for one in instances)
+    domains = (own, _domain(f"{target.name}.service.consul", hosts), *each)
+    return Names(domains, _service(target.name, instances, zone))
+
+
 def _table(settings: Settings, targets: Iterable[Target]) -> list[Resource]:
-    outbound = Address.parse(settings.proxy.outbound).host
-    found, services = [], []
-    for target in targets:
-        found.append(_domain(f"{target.name}.pillion", [_LOCAL.get(outbound, outbound)]))
-        instances = target.instances[:MOST_INSTANCES]
-        if instances:
-            hosts = dict.fromkeys(one.address.host for one in instances)
-            found.append(_domain(f"{target.name}.service.consul", list(hosts)))
-            found += [_domain(_host_name(one.address), [one.address.host]) for one in instances]
-            services.append(_service(target.name, instances, settings.service.zone))
-    unique = {domain["name"]: domain for domain in found}
+    outbound, zone = Address.parse(settings.proxy.outbound).host, settings.service.zone
+    parts = [names_of(target, outbound, zone) for target in targets]
+    found = {domain["name"]: domain for part in parts for domain in part.domains}
+    services = [part.service for part in parts if part.service]
     if services:
         # Behind the names: Envoy takes services only for a suffix that it knows already.
-        unique["service.consul"] = {
+        found["service.consul"] = {
             "name": "service.consul",
             "answer_ttl": seconds(ANSWER_TTL),
             "endpoint": {"service_list": {"services": services}},
         }
-    return list(unique.values())
+    return list(found.values())
 
 
 def _domain(name: str, hosts: Sequence[str]) -> Resource:

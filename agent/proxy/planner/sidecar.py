@@ -21,7 +21,7 @@ def plan(settings: Settings, catalog: Catalog, fragments: Fragments, hosts: Sequ
     addresses of this machine, by which a request could be sent back to our own listeners (answered 508).
     """
     declared = (name for name in settings.upstreams if name != "*")
-    known = targets(catalog, declared, reach.sidecar(settings, hosts))
+    known = targets(catalog, declared, reach=reach.sidecar(settings, hosts))
     every = [one for target in known for one in (target, *scoped(target))]
     zone = settings.service.zone
     strangers = external.external_cluster(settings, hosts, outbound.own_ports(settings), fragments)
