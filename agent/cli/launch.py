@@ -95,8 +95,10 @@ def free(settings: Settings, kind: str) -> None:
         if address.port == 0:
             continue
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        udp = key == "outbound.dns"
+        with socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM) as probe:
+            if not udp:  # it would let a second one in beside the first
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((address.host, address.port))
             except OSError as error:
@@ -110,6 +112,8 @@ def _listeners(settings: Settings, kind: str) -> list[tuple[str, str]]:
         if kind
         else [("proxy.inbound", settings.proxy.inbound), ("proxy.outbound", settings.proxy.outbound)]
     )
+    if not kind:
+        own.append(("outbound.dns", settings.outbound.dns))
     if settings.proxy.mode == "external":
         own = []  # that Envoy may have them since long before this start
     admin = settings.admin

@@ -159,6 +159,7 @@ def ports(settings: Settings, runs: Callable[[], bool]) -> list[Finding]:
     wanted = {
         "proxy.inbound": settings.proxy.inbound,
         "proxy.outbound": settings.proxy.outbound,
+        "outbound.dns": settings.outbound.dns,
         "admin.listen": settings.admin.listen,
         "admin.health": settings.admin.health,
         "admin.metrics": settings.admin.metrics,

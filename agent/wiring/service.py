@@ -28,7 +28,7 @@ def command(around: Around, argv: tuple[str, ...], store: Latest[Store], board: 
     explicit = {name: one.port for name, one in settings.upstreams.items() if one.port > 0}
     env = {**given.variables, **own}
     env |= {"PORT": str(settings.service.port), "FLASK_RUN_PORT": str(settings.service.port)}
-    env |= service_environment(outbound, explicit, own)
+    env |= service_environment(outbound, explicit, own, https=settings.outbound.https)
     if settings.tracing.carry:
         env |= carry.environment(env, (*explicit.values(), outbound.port))
     return argv, env

@@ -6,7 +6,7 @@ A module a subject; a rule is a pure function that yields what is wrong. No rule
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from agent.config.checks import addresses, names, outbox, proxy, registry, traffic, versions, webhook
+from agent.config.checks import addresses, dns, names, outbox, proxy, registry, traffic, versions, webhook
 from agent.config.checks.finding import Finding
 from agent.config.settings import Settings
 from agent.runtime.errors import Misconfigured, Problem
@@ -26,6 +26,7 @@ RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     addresses.urls,
     addresses.times,
     proxy.external,
+    dns.resolvers,
     registry.login,
     traffic.tries,
     traffic.hashing,

@@ -14,6 +14,7 @@ def _listeners(settings: Settings) -> Mapping[str, str]:
     found = {
         "proxy.inbound": settings.proxy.inbound,
         "proxy.outbound": settings.proxy.outbound,
+        "outbound.dns": settings.outbound.dns,
         "gateway.listen": settings.gateway.listen,
         "admin.listen": settings.admin.listen,
         "admin.health": settings.admin.health,
@@ -68,7 +69,7 @@ def collisions(settings: Settings) -> Iterator[Finding]:
 
 def _apart(one: str, other: str) -> bool:
     # The gateway has no service, no inbound and no upstream ports, the injector nothing of either but the admin's.
-    sidecar = ("proxy.", "service.", "upstreams.")
+    sidecar = ("proxy.", "outbound.", "service.", "upstreams.")
     gateway = "gateway.listen" in {one, other}
     injector = "webhook.listen" in {one, other}
     return (gateway and any(key.startswith(sidecar) for key in (one, other))) or (

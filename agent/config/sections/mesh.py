@@ -61,6 +61,37 @@ class Outbound(Section, frozen=True):
         Literal["allow_any", "registry_only"],
         about("Hosts outside the mesh: forwarded, or answered 502. A convenience, not a security control."),
     ] = "allow_any"
+    https: Annotated[
+        bool,
+        about(
+            "Set HTTPS_PROXY too for the service started by `run -- CMD`, so that its https requests leave through "
+            "the sidecar as tunnels. Off: they go straight out."
+        ),
+    ] = False
+    dns: Annotated[
+        str,
+        about(
+            "UDP address at which names such as orders.service.consul are answered, as 127.0.0.1:15053. Port 0: "
+            "a free one, kept. Empty: off.",
+            pattern=r"^(.+:[0-9]{1,5})?$",
+            form="ADDRESS:PORT",
+        ),
+    ] = ""
+    dns_resolvers: Annotated[
+        tuple[
+            Annotated[
+                str,
+                about(
+                    "Resolver.", pattern=r"^[0-9A-Fa-f.:\[\]]+$", form="an IP address, with or without :PORT"
+                ),
+            ],
+            ...,
+        ],
+        about(
+            "Who is asked for names that are no service of the mesh, in this order. Empty: Consul's DNS, at port "
+            "8600 of the host in registry.address."
+        ),
+    ] = ()
 
 
 SAMPLE = "PILLION_DEFAULT_TRACING_SAMPLE"

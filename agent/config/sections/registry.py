@@ -54,6 +54,14 @@ class Registry(Section, frozen=True):
     reconcile_interval: Annotated[
         float, about("Time between two looks at the registration when nothing happens.", unit="s", ge=1)
     ] = 10.0
+    loopback: Annotated[
+        Literal["auto", "allow", "refuse"],
+        about(
+            "Instances with a loopback address, which every caller takes for its own machine. auto: they are used "
+            "where registry.address is a loopback address too, so that all of it may be one machine. Where each "
+            "machine has a Consul agent of its own: refuse."
+        ),
+    ] = "auto"
     keep_last: Annotated[
         float,
         about(

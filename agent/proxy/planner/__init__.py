@@ -6,6 +6,7 @@ at all, and it only ever becomes a plain string inside the data. ``problems`` te
 Settings come with their ports resolved (``agent.config.bound``).
 """
 
+from agent.proxy.planner import reach
 from agent.proxy.planner.fragments import Fragments
 from agent.proxy.planner.gateway import conflicts, plan_gateway
 from agent.proxy.planner.memo import Memo
@@ -13,4 +14,4 @@ from agent.proxy.planner.sidecar import plan
 from agent.proxy.planner.static import static_bootstrap
 from agent.proxy.planner.targets import problems
 
-__all__ = ["Fragments", "Memo", "conflicts", "plan", "plan_gateway", "problems", "static_bootstrap"]
+__all__ = ["Fragments", "Memo", "conflicts", "plan", "plan_gateway", "problems", "reach", "static_bootstrap"]

@@ -13,12 +13,14 @@ NAMES = (
     "bootstrap",
     "inbound",
     "outbound",
+    "dns",
     "gateway",
     "service_clusters",
     "upstream_cluster",
     "external_cluster",
     "tracing",
     "access_log",
+    "refused_count",
     "local_replies",
     "early_headers",
     "health_checks",
@@ -50,6 +52,22 @@ def connection_manager(listener: Resource, fragment: str) -> Resource:
             [Problem("proxy.assets_dir", wrong, "the shape of Pillion's own fragment")]
         ) from error
     return dict_of(found, fragment)
+
+
+def within(content: Any, fragment: str, *path: str | int) -> Any:
+    """What stands at a place within a fragment.
+
+    Raises Misconfigured when a replaced fragment has another shape.
+    """
+    for step in path:
+        try:
+            content = content[step]
+        except (KeyError, IndexError, TypeError) as error:
+            wrong = f"has {fragment}.yaml without {'.'.join(map(str, path))}"
+            raise Misconfigured(
+                [Problem("proxy.assets_dir", wrong, "the shape of Pillion's own fragment")]
+            ) from error
+    return content
 
 
 def dict_of(value: Any, fragment: str) -> Resource:

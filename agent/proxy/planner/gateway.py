@@ -7,7 +7,7 @@ from agent.config.live import traffic_for
 from agent.config.settings import Settings
 from agent.model.address import Address
 from agent.model.catalog import Catalog
-from agent.proxy.planner import direct, headers
+from agent.proxy.planner import direct, headers, reach
 from agent.proxy.planner.cluster import upstream_cluster
 from agent.proxy.planner.endpoints import load_assignment
 from agent.proxy.planner.fragments import Fragments
@@ -38,7 +38,7 @@ def plan_gateway(
     """What the gateway's Envoy is to do; ``settings`` are bound and ``memo`` is given as for a sidecar."""
     memo = memo or Memo()
     memo.begin(settings, fragments)
-    known = targets(catalog, (), memo)
+    known = targets(catalog, (), memo, reach.gateway(settings))
     every = {one.cluster: one for one in known}
     zone = settings.service.zone
     door = listener(

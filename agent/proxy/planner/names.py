@@ -32,7 +32,7 @@ def aliases(name: str, namespace: str, short: Container[str] = ()) -> tuple[str,
 
 def is_endpoint(address: Address) -> bool:
     """Whether Envoy can connect there: a plain IP address (EDS resolves no names) and a port."""
-    if not 0 < address.port <= 65535:
+    if not 0 < address.port <= 65535 or "%" in address.host:
         return False
     try:
         found = ipaddress.ip_address(address.host)

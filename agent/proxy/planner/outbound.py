@@ -7,8 +7,9 @@ from agent.model.address import Address
 from agent.model.names import is_service
 from agent.proxy.planner import direct, external, names, retry
 from agent.proxy.planner.durations import seconds
-from agent.proxy.planner.fragments import Fragments
+from agent.proxy.planner.fragments import Fragments, connection_manager
 from agent.proxy.planner.listener import listener
+from agent.proxy.planner.machine import EVERY
 from agent.proxy.planner.memo import Memo
 from agent.proxy.planner.routes import Way, upstream_routes, version_metadata
 from agent.proxy.planner.targets import Target
@@ -28,13 +29,18 @@ def explicit_ports(settings: Settings) -> dict[str, int]:
     }
 
 
+def own_ports(settings: Settings) -> frozenset[int]:
+    """The ports on which the service's own requests arrive."""
+    return frozenset((Address.parse(settings.proxy.outbound).port, *explicit_ports(settings).values()))
+
+
 def outbound_listeners(settings: Settings, fragments: Fragments) -> dict[str, Resource]:
     """The proxy's listener and one for each explicit port, by name."""
     addresses = {NAME: Address.parse(settings.proxy.outbound)}
     addresses |= {
         _port_name(name): Address("127.0.0.1", port) for name, port in explicit_ports(settings).items()
     }
-    return {
+    found = {
         name: listener(
             "outbound",
             settings,
@@ -47,6 +53,10 @@ def outbound_listeners(settings: Settings, fragments: Fragments) -> dict[str, Re
         )
         for name, address in addresses.items()
     }
+    if settings.outbound.policy == "registry_only":
+        logs = connection_manager(found[NAME], "outbound").setdefault("access_log", [])
+        logs.append(fragments.copy("refused_count"))
+    return found
 
 
 def _port_name(upstream: str) -> str:
@@ -72,9 +82,8 @@ def outbound_routes(
     beyond = sorted({name for name in left_out if is_service(name)} - set(by_name))
     if beyond:
         virtual.append(_left_out(beyond))
-    proxy = Address.parse(settings.proxy.outbound).port
-    inbound = Address.parse(settings.proxy.inbound).port
-    virtual.append(external.external_host(settings, hosts, {proxy, *ports.values()}, inbound))
+    taken = {domain for host in virtual for domain in host["domains"]}
+    virtual += external.external_hosts(settings, hosts, own_ports(settings), taken)
     found = {NAME: _configuration(NAME, virtual)}
     for name in ports:
         routes = upstream_routes(by_name[name], treatment(settings, name), Way(Entry(), host=name))
@@ -133,7 +142,7 @@ def _left_out(beyond: Sequence[str]) -> Resource:
         "Beyond the limit of upstreams",
         "The service is registered, but a sidecar watches 100 at most: name the wanted ones in `upstreams`.",
     )
-    answers = [direct.answer(match, 503, body, name="left out") for match in external.EVERY]
+    answers = [direct.answer(match, 503, body, name="left out") for match in EVERY]
     return {
         "name": "left-out.",
         "domains": [host for name in beyond for host in names.hosts(name)],

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from agent.config.live import traffic_for
 from agent.config.settings import Settings
 from agent.model.catalog import Catalog
-from agent.proxy.planner import inbound, outbound
+from agent.proxy.planner import dns, external, inbound, outbound, reach
 from agent.proxy.planner.cluster import upstream_cluster
 from agent.proxy.planner.endpoints import load_assignment
 from agent.proxy.planner.fragments import Fragments
@@ -30,17 +30,19 @@ def plan(
     """
     memo = memo or Memo()
     memo.begin(settings, fragments, tuple(hosts))
-    known = targets(catalog, (name for name in settings.upstreams if name != "*"), memo)
+    declared = (name for name in settings.upstreams if name != "*")
+    known = targets(catalog, declared, memo, reach.sidecar(settings, hosts))
     every = {one.cluster: one for one in with_scopes(known, memo)}
     zone = settings.service.zone
-    external = fragments.copy("external_cluster")
-    own = {**inbound.service_clusters(settings, fragments), external["name"]: external}
+    strangers = external.external_cluster(settings, hosts, outbound.own_ports(settings), fragments)
+    own = {**inbound.service_clusters(settings, fragments), strangers["name"]: strangers}
     upstreams = memo.each(
         "upstreams", every, lambda one: upstream_cluster(one, traffic_for(settings, one.name), fragments)
     )
     listeners = {
         inbound.NAME: inbound.inbound_listener(settings, fragments),
         **outbound.outbound_listeners(settings, fragments),
+        **dns.dns_listeners(settings, known, fragments),
     }
     routes = {
         inbound.NAME: inbound.inbound_routes(settings),

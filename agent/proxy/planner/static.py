@@ -34,6 +34,8 @@ def _cluster(name: str, cluster: Resource, snapshot: Snapshot) -> Resource:
 
 def _listener(listener: Resource, snapshot: Snapshot) -> Resource:
     static = copy.deepcopy(listener)
+    if "filter_chains" not in static:  # DNS has no requests to route
+        return static
     manager = connection_manager(static, listener["name"])
     # Clusters are checked anyway when all is static.
     manager["route_config"] = snapshot.routes[manager.pop("rds")["route_config_name"]]

@@ -2,17 +2,20 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from agent.model.catalog import Catalog, Instance, Service
 from agent.model.names import is_service
 from agent.proxy.planner import names
 from agent.proxy.planner.memo import Memo
+from agent.proxy.planner.reach import Reach
 from agent.versions import resolve
 
 MOST_ROUTES = 32
 """Path prefixes of one service."""
 MOST_NAMESPACES = 16
 """Namespaces of one service that get a cluster of their own."""
+ANYWHERE = Reach()
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,16 @@ class Target:
         return self.namespaces[0] if len(self.namespaces) == 1 else ""
 
 
-def targets(catalog: Catalog, declared: Iterable[str] = (), memo: Memo | None = None) -> tuple[Target, ...]:
-    """All usable services by name. A ``declared`` name is one even while the registry does not know it."""
+def targets(
+    catalog: Catalog, declared: Iterable[str] = (), memo: Memo | None = None, reach: Reach = ANYWHERE
+) -> tuple[Target, ...]:
+    """All usable services by name, with the instances in ``reach``. A ``declared`` name is one even while the
+    registry does not know it. ``reach`` follows from what the memo's plan began with."""
     services = {name: Service(name, ()) for name in declared if name not in catalog.services}
     for name, one in catalog.services.items():
         services[name] = one if one.name == name else replace(one, name=name)
-    found = (memo or Memo()).each("targets", dict(sorted(services.items())), _usable)
+    make = partial(_usable, reach=reach)
+    found = (memo or Memo()).each("targets", dict(sorted(services.items())), make)
     return tuple(target for target in found.values() if target is not None)
 
 
@@ -62,8 +69,8 @@ def with_scopes(targets: Iterable[Target], memo: Memo) -> list[Target]:
     return [one for scope in scopes.values() for one in scope]
 
 
-def _usable(service: Service) -> Target | None:
-    return _target(service.name, service) if is_service(service.name) else None
+def _usable(service: Service, reach: Reach) -> Target | None:
+    return _target(service.name, service, reach) if is_service(service.name) else None
 
 
 def scoped(target: Target) -> tuple[Target, ...]:
@@ -78,8 +85,8 @@ def scoped(target: Target) -> tuple[Target, ...]:
     )
 
 
-def _target(name: str, service: Service) -> Target:
-    instances = _instances(service)
+def _target(name: str, service: Service, reach: Reach) -> Target:
+    instances = _instances(service, reach)
     within = {*service.namespaces, *(one.namespace for one in instances)}
     routes = dict.fromkeys(
         path.rstrip("/") or "/" for path in service.routes if names.is_prefix(path.rstrip("/") or "/")
@@ -93,16 +100,16 @@ def _target(name: str, service: Service) -> Target:
     )
 
 
-def _instances(service: Service) -> tuple[Instance, ...]:
+def _instances(service: Service, reach: Reach) -> tuple[Instance, ...]:
     found: dict[tuple[str, int], Instance] = {}
     for one in sorted(service.instances, key=lambda instance: instance.id):
-        if names.is_endpoint(one.address):
+        if not reach.wrong(one.address):
             found.setdefault((one.address.host, one.address.port), one)
     return tuple(found.values())
 
 
-def problems(catalog: Catalog) -> tuple[str, ...]:
-    """A sentence for each thing of the catalogue that is left out of the plan."""
+def problems(catalog: Catalog, reach: Reach = ANYWHERE) -> tuple[str, ...]:
+    """A sentence for each thing of the catalogue that is left out of a plan with this ``reach``."""
     found: list[str] = []
     for name, service in sorted(catalog.services.items()):
         if not is_service(name):
@@ -111,9 +118,9 @@ def problems(catalog: Catalog) -> tuple[str, ...]:
             )
             continue
         found += [
-            f"The instance {one.id!r} of {name} is left out: {str(one.address)!r} is no IP address and port."
+            f"The instance {one.id!r} of {name} is left out: {str(one.address)!r} {wrong}."
             for one in service.instances
-            if not names.is_endpoint(one.address)
+            if (wrong := reach.wrong(one.address))
         ]
         found += [
             f"The route {path!r} of {name} is left out: it is no plain path prefix of at most 200 characters."

@@ -94,7 +94,12 @@ SETTINGS: dict[str, Mapping[str, Any]] = {
     "zone": {"service": {"name": "front", "port": 5000, "zone": "a", "host": "service.example"}},
     "versions": {"versions": {"serves": ["v1", "v2.1"], "default": "v1", "strip_prefix": True, "policy": "latest"}},
     "tracing": {"tracing": {"endpoint": "http://127.0.0.1:4318", "operation": "100% [x] %REQ(a)%", "sample": 0.333}},
-    "registry only": {"outbound": {"policy": "registry_only"}},
+    "registry only": {"outbound": {"policy": "registry_only"}, "proxy": {"access_log": True}},
+    "dns": {
+        "service": {"name": "front", "port": 5000, "zone": "a"},
+        "outbound": {"dns": "127.0.0.1:15053", "dns_resolvers": ["127.0.0.1:8600", "10.0.0.2", "[::1]:53"]},
+    },
+    "dns of consul": {"outbound": {"dns": "[::1]:15053"}, "registry": {"loopback": "refuse"}},
     "no limits": {"traffic": {"idle_timeout": 0, "retries": 0, "ejection_failures": 0}},
     "limits": {
         "traffic": {
@@ -129,6 +134,8 @@ SETTINGS: dict[str, Mapping[str, Any]] = {
                     "check_failures": 100, "check_passes": 100, "ejection_on": "gateway"},
         "upstreams": {"*": {"paths": [{"prefix": "/a", "idle_timeout": 0}, {"prefix": "/api/v2/orders"}]}},
     },
+    "explicit ports": {"upstreams": {f"s-{n}": {"port": 15100 + n} for n in range(60)}},
+    "everywhere": {"proxy": {"outbound": "0.0.0.0:80"}, "service": {"name": "f", "port": 1, "address": "10.0.0.7"}},
     "service name": {"service": {"name": "otlp", "port": 5000, "version": "%1%"}},
 }  # fmt: skip
 

@@ -71,7 +71,13 @@ catalogs = st.builds(
 )
 def test_no_catalogue_makes_planning_fail_or_becomes_more_than_text(catalog: Catalog) -> None:
     """It all comes from others: the plan is made, all of it can be encoded, and nothing of it is a template."""
-    given_settings = sample.settings({**sample.RICH, "kubernetes": {"namespaces": ["orders", "pillion"]}})
+    given_settings = sample.settings(
+        {
+            **sample.RICH,
+            "kubernetes": {"namespaces": ["orders", "pillion"]},
+            "outbound": {"dns": "127.0.0.1:15053", "policy": "registry_only"},
+        }
+    )
     for snapshot in (
         plan(given_settings, catalog, FRAGMENTS),
         plan_gateway(given_settings, catalog, FRAGMENTS),
@@ -89,11 +95,13 @@ def encode(snapshot: Snapshot) -> None:
 
 
 def check_domains(snapshot: Snapshot) -> None:
-    """Each domain once, none with a wildcard except the last host's."""
+    """Each domain once, none with a wildcard except this machine's and the last host's."""
     for configuration in snapshot.routes.values():
-        domains = [one for host in configuration["virtual_hosts"] for one in host["domains"]]
+        hosts = configuration["virtual_hosts"]
+        domains = [one for host in hosts for one in host["domains"]]
         assert len(domains) == len(set(domains))
-        assert all(re.fullmatch(r"[a-z0-9.-]+", one) for one in domains if one != "*")
+        theirs = [one for host in hosts if host["name"] != "machine" for one in host["domains"]]
+        assert all(re.fullmatch(r"[a-z0-9.-]+", one) for one in theirs if one != "*")
 
 
 def check_headers(snapshot: Snapshot) -> None:
@@ -164,9 +172,9 @@ def within(*namespaces: str, known: tuple[str, ...] = ()) -> Catalog:
 
 
 def hosts(catalog: Catalog, over: Mapping[str, Any] | None = None) -> dict[str, list[str]]:
-    """The domains of the outbound's virtual hosts, without the last, which has all others."""
+    """The domains of the outbound's virtual hosts, without the last two: this machine and all others."""
     found = plan(sample.settings(over), catalog, FRAGMENTS).routes["outbound"]["virtual_hosts"]
-    return {one["name"]: one["domains"] for one in found[:-1]}
+    return {one["name"]: one["domains"] for one in found[:-2]}
 
 
 PLAIN = ["orders", "orders.service.consul", "orders.pillion"]
@@ -219,3 +227,20 @@ def test_the_own_zone_comes_first_and_no_priority_is_missing() -> None:
     assert priorities("b") == [("b", 0), ("a", 1)]
     assert priorities("c") == [("a", 0), ("b", 0)]
     assert priorities("") == [("a", 0), ("b", 0)]
+
+
+def test_a_machine_that_is_called_like_a_service_leaves_the_name_to_the_service() -> None:
+    """As a container of Compose is; Envoy refuses a domain that stands twice."""
+    hosts = ("orders", "Orders", "stock.pillion", "own.example.", "bad name", "*", "127.0.0.1", "2001:db8::1")
+    found = plan(sample.settings(), sample.CATALOG, FRAGMENTS, hosts).routes["outbound"]["virtual_hosts"]
+    machine = next(one for one in found if one["name"] == "machine")
+    assert {"own.example", "[2001:db8::1]", "localhost", "127.*"} <= set(machine["domains"])
+    assert not {"orders", "stock.pillion", "bad name", "*", "127.0.0.1"} & set(machine["domains"])
+
+
+def test_many_explicit_ports_need_no_long_pattern() -> None:
+    """Envoy refuses a regular expression whose program is longer than 100."""
+    ports = {f"s-{n}": {"port": 15100 + n} for n in range(100)}
+    snapshot = plan(sample.settings({"upstreams": ports}), Catalog(), FRAGMENTS)
+    patterns = found(snapshot.routes, "headers")
+    assert not [one for one in patterns if "15100" in json.dumps(one) and "safe_regex" in json.dumps(one)]
