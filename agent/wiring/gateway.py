@@ -25,6 +25,7 @@ class Gateway:
         self._reading = reading
         self._name = base.settings.service.name or "gateway"
         self._instance = f"{self._name}-{base.around.host}"
+        self._fragments = planner.identified(base.fragments, self._instance)
         self._departure = base.departure(base.settings.registry.spread)
 
     def story(self) -> tuple[Component, ...]:
@@ -43,7 +44,7 @@ class Gateway:
         return tuple(part for part in parts if part is not None)
 
     def _plan(self, catalog: Catalog, settings: Settings) -> Snapshot:
-        return planner.plan_gateway(settings, catalog, self._base.fragments)
+        return planner.plan_gateway(settings, catalog, self._fragments)
 
     def _sources(self) -> Sources:
         base, cells = self._base, self._base.cells

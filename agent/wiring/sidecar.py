@@ -58,6 +58,7 @@ class Sidecar:
         self._metrics = registry_metrics.Metrics(base.collectors)
         self._departure = base.departure(base.settings.registry.spread)
         self._instance = definition.instance_id(base.settings, base.around.host)
+        self._fragments = planner.identified(base.fragments, self._instance)
         self._relay = _relay(base, self._instance, tracer)
         self._service = self._child() if command else None
 
@@ -88,7 +89,7 @@ class Sidecar:
         return tuple(part for part in parts if part is not None)
 
     def _plan(self, catalog: Catalog, settings: Settings) -> Snapshot:
-        return planner.plan(settings, catalog, self._base.fragments, (self._base.around.host,))
+        return planner.plan(settings, catalog, self._fragments, (self._base.around.host,))
 
     def _sources(self) -> Sources:
         base, cells = self._base, self._base.cells

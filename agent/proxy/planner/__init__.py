@@ -11,5 +11,6 @@ from agent.proxy.planner.gateway import conflicts, plan_gateway
 from agent.proxy.planner.sidecar import plan
 from agent.proxy.planner.static import static_bootstrap
 from agent.proxy.planner.targets import problems
+from agent.proxy.planner.tracing import identified
 
-__all__ = ["Fragments", "conflicts", "plan", "plan_gateway", "problems", "static_bootstrap"]
+__all__ = ["Fragments", "conflicts", "identified", "plan", "plan_gateway", "problems", "static_bootstrap"]
