@@ -35,7 +35,7 @@ def reply(*spans: dict[str, Any]) -> bytes:
 def test_a_span_has_seconds_its_parent_and_its_tags() -> None:
     (found,) = parsed(reply(span()))
     tags = (("a", "x"), ("http.status_code", 200))
-    assert found == Span("b", "a", "orders", "GET", pytest.approx(2.0), pytest.approx(0.0015), tags)  # type: ignore[arg-type]
+    assert found == Span("b", "a", "orders", "GET", pytest.approx(2.0), pytest.approx(0.0015), tags, "t")  # type: ignore[arg-type]
     assert (found.tag("a"), found.tag("b")) == ("x", None)
 
 
