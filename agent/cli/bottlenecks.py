@@ -3,16 +3,14 @@
 import asyncio
 import dataclasses
 import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from agent.cli.durations import duration
 from agent.cli.options import SettingsCommand, settings_options
-from agent.cli.trace_words import millis, plain
+from agent.cli.trace_words import Line, millis, plain
 from agent.config import sources
 from agent.config.settings import Settings
 from agent.config.units import written
@@ -64,8 +62,8 @@ def command(
     if as_json:
         click.echo(json.dumps(data(ranking, limit), indent=2, ensure_ascii=False))
         return
-    console = Console(highlight=False, markup=False, emoji=False)
-    console.print(table(ranking, limit))
+    for line in lines(ranking, limit):
+        click.echo(click.style(line.text, fg="red" if line.failed else None))
     click.echo(remark(ranking, limit, settings.tracing.sample, most))
 
 
@@ -74,20 +72,21 @@ async def _traces(settings: Settings, since: float, most: int, service: str) -> 
         return await lookup.recent(jaeger, since, most, service)
 
 
-def table(ranking: Ranking, limit: int) -> Table:
-    """The first ``limit`` operations."""
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for head in ("self", "share", "waited for", "calls", "errors", "p50", "p95"):
-        shown.add_column(head, justify="right", no_wrap=True)
-    shown.add_column("service", overflow="fold")
-    shown.add_column("operation", overflow="fold")
+def lines(ranking: Ranking, limit: int) -> Iterator[Line]:
+    """The first ``limit`` operations, one a line."""
+    heads = ("self", "share", "waited for", "calls", "errors", "p50", "p95")
+    yield Line(_columns(heads) + "  service  operation")
     for one in ranking.operations[:limit]:
-        errors = Text(str(one.failures), "red") if one.failures else Text("0")
-        shown.add_row(
-            millis(one.total), f"{one.share:.0%}", f"{one.waited_share:.0%}", str(one.calls), errors,
-            millis(one.median), millis(one.slow), plain(one.service), plain(one.name),
+        values = (
+            millis(one.total), f"{one.share:.0%}", f"{one.waited_share:.0%}", str(one.calls), str(one.failures),
+            millis(one.median), millis(one.slow),
         )  # fmt: skip
-    return shown
+        yield Line(f"{_columns(values)}  {plain(one.service)}  {plain(one.name)}", failed=one.failures > 0)
+
+
+def _columns(values: Sequence[str]) -> str:
+    widths = (10, 5, 10, 6, 6, 10, 10)
+    return " ".join(f"{value:>{width}}" for value, width in zip(values, widths, strict=True))
 
 
 def remark(ranking: Ranking, limit: int, sample: float, most: int) -> str:

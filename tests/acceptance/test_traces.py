@@ -11,10 +11,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from agent.demo import backing
 from tests.acceptance.conftest import Mesh
+from tests.acceptance.load import load
+from tests.acceptance.test_configuration import put
 from tests.commands import run
+from tests.serving import closed
 from tests.waiting import until
 
 TRACING = {"sample": 1}
@@ -182,3 +186,61 @@ async def test_spans_tell_which_instance_of_which_version_they_are_of(
         }.items()
     )
     assert tags["http.url"].endswith("/headers")
+
+
+async def test_the_share_of_sampled_requests_changes_without_a_restart(mesh: Mesh) -> None:
+    """From none to all, by an override in Consul's KV, while requests go on and none fails."""
+    tracing = {"endpoint": f"http://127.0.0.1:{backing.free_port()}", "sample": 0}
+    orders = await mesh.service("orders", settings={"tracing": tracing}).ready()
+    flag = lambda: json.loads(orders.get("/headers", orders.inbound)[1])["Traceparent"][-2:]  # noqa: E731
+    assert flag() == "00"
+    async with load(f"http://127.0.0.1:{orders.inbound}/") as record:
+        await until(lambda: record.sent > 20)
+        put(mesh, "pillion/orders", json.dumps({"tracing": {"sample": 1}}))
+        await until(lambda: flag() == "01", within=15)
+        sent = record.sent
+        await until(lambda: record.sent > sent + 100)
+    assert record.failures == []
+
+
+@pytest.mark.parametrize("collector", ["is away", "refuses"])
+async def test_a_collector_that_takes_no_spans_costs_no_request_and_does_not_fill_the_log(
+    mesh: Mesh, collector: str
+) -> None:
+    """Its answers and the connections to it that fail are metrics; Envoy's own count of sent spans says nothing."""
+    asked = 0
+
+    async def refuse(_request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return web.Response(status=503)
+
+    app = web.Application()
+    app.router.add_post("/v1/traces", refuse)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    port = backing.free_port()
+    if collector == "refuses":
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+    tracing = {"endpoint": f"http://127.0.0.1:{port}", "sample": 1}
+    orders = await mesh.service("orders", settings={"tracing": tracing}).ready()
+
+    def counted() -> float:
+        kind = (
+            'upstream_rq_xx{envoy_response_code_class="5",'
+            if collector == "refuses"
+            else "upstream_cx_connect_fail{"
+        )
+        found = re.search(
+            re.escape(f"envoy_cluster_{kind}") + r'envoy_cluster_name="otlp"\S* (\S+)',
+            orders.get("/metrics")[1],
+        )
+        return float(found[1]) if found else 0.0
+
+    written = len(orders.tail(10**6).splitlines())
+    async with load(f"http://127.0.0.1:{orders.inbound}/") as record:
+        await until(lambda: record.sent > 500 and counted() > 10, within=30)
+    assert record.failures == []
+    assert (asked > 0) == (collector == "refuses")
+    assert len(orders.tail(10**6).splitlines()) - written <= 2
+    await closed(runner)
