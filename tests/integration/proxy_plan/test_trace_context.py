@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,17 @@ from tests.integration.proxy_plan.w3c import ID, SPAN
 from tests.waiting import until
 
 Ask = Callable[[Sequence[tuple[str, str]]], Awaitable[dict[str, list[str]]]]
+
+
+def leading_to(port: int, snapshot: Snapshot) -> Snapshot:
+    """The snapshot with a cluster for spans that leads to a local port."""
+    endpoint = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}
+    assignment = {"cluster_name": "otlp", "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}]}
+    clusters = {
+        **snapshot.clusters,
+        "otlp": {"name": "otlp", "type": "STATIC", "load_assignment": assignment},
+    }
+    return Snapshot(clusters, snapshot.endpoints, snapshot.listeners, snapshot.routes)
 
 
 RULES = (*w3c.TRACEPARENT, *w3c.TRACESTATE, *w3c.UNSEEN)
@@ -129,17 +142,7 @@ async def test_the_callers_sampling_decision_goes_before_the_share(
             "tracing": {"endpoint": f"http://127.0.0.1:{otlp}/", "sample": sample, "operation": "serve 100%"},
         }
 
-        def to_collector(snapshot: Snapshot) -> Snapshot:
-            endpoint = {"socket_address": {"address": "127.0.0.1", "port_value": otlp}}
-            assignment = {
-                "cluster_name": "otlp",
-                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": endpoint}}]}],
-            }
-            cluster = {"name": "otlp", "type": "STATIC", "load_assignment": assignment}
-            clusters = {**snapshot.clusters, "otlp": cluster}
-            return Snapshot(clusters, snapshot.endpoints, snapshot.listeners, snapshot.routes)
-
-        sidecar = start(Sidecar(folder, catalog(), over, change=to_collector))
+        sidecar = start(Sidecar(folder, catalog(), over, change=partial(leading_to, otlp)))
         # An id that is no UUID must not keep a request from being sampled.
         sent = {"X-Request-Id": "order-17", **({"traceparent": f"00-{ID}-{SPAN}-{flags}"} if flags else {})}
         for _ in range(5):
@@ -156,3 +159,50 @@ async def test_the_callers_sampling_decision_goes_before_the_share(
             assert got == []
         if flags:
             assert parent.split("-")[1] == ID
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+async def test_as_many_traces_begin_sampled_as_were_asked_for(
+    folder: Path, start: Start, share: float
+) -> None:
+    """Of 2,000 requests; six standard deviations are let pass, which chance exceeds once in 500 million runs.
+
+    Those that are not sampled have ids all the same, so that logs can name them.
+    """
+    count = 2000
+    async with listening(
+        folder, start, "inbound", {"tracing": {"endpoint": "http://127.0.0.1:9", "sample": share}}
+    ) as ask:
+        turns = asyncio.Semaphore(16)
+
+        async def one() -> str:
+            async with turns:
+                return (await ask(()))["traceparent"][0]
+
+        parents = await asyncio.gather(*(one() for _ in range(count)))
+    assert len({parent.split("-")[1] for parent in parents}) == count
+    sampled = sum(parent.endswith("-01") for parent in parents)
+    assert abs(sampled - share * count) <= 6 * math.sqrt(count * share * (1 - share))
+
+
+async def test_a_span_s_name_can_hold_the_method_and_nothing_that_callers_choose_freely(
+    folder: Path, start: Start, http: aiohttp.ClientSession
+) -> None:
+    got: list[bytes] = []
+
+    async def collect(request: web.Request) -> web.Response:
+        got.append(await request.read())
+        return web.Response()
+
+    async with echo("orders") as port, echo(answer=collect) as otlp:
+        tracing = {
+            "endpoint": f"http://127.0.0.1:{otlp}",
+            "sample": 1.0,
+            "operation": "%REQ(X)% {method} 100%",
+        }
+        over = {"service": {"name": "orders", "port": port}, "tracing": tracing}
+        sidecar = start(Sidecar(folder, catalog(), over, change=partial(leading_to, otlp)))
+        for _ in range(5):
+            async with http.put(sidecar.inbound, headers={"X": "anything"}) as answer:
+                assert answer.status == 200
+            await until(lambda: b"%REQ(X)% PUT 100%" in b"".join(got), within=15)
