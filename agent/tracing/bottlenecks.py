@@ -70,7 +70,7 @@ def ranked(found: Iterable[Sequence[Span]]) -> Ranking:
     counts: Counter[str] = Counter()
     for spans in found:
         forest = grown(spans)
-        counts.update(traces=1, spans=len(spans), partial=len(forest.roots) > 1)
+        counts.update(traces=1, spans=len(spans), partial=int(len(forest.roots) > 1))
         main = forest.main
         path = times.on_path(times.critical_path(main)) if main else {}
         for root in forest.roots:

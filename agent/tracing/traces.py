@@ -76,6 +76,8 @@ def path(span: Span) -> str:
 def called(span: Span) -> str:
     """What was done, as one reads it: method and path of a request that has no name of its own, else the name.
 
+    A call has its host before the path.
+
     Envoy's spans are called like their service unless ``tracing.operation`` says otherwise; that says nothing.
     """
     return _called(span, path(span))
@@ -90,5 +92,15 @@ def class_of(span: Span) -> str:
 def _called(span: Span, shown: str) -> str:
     method = span.word("http.method", "http.request.method")
     if method and span.operation in {span.service, "", "ingress", "egress"}:
-        return f"{method} {shown or '/'}"[:LONGEST]
+        return f"{method} {_host(span)}{shown or '/'}"[:LONGEST]
     return span.operation[:LONGEST]
+
+
+def _host(span: Span) -> str:
+    """Of a call, whom it is for; a service that is called knows that it is meant."""
+    if span.kind != "client":
+        return ""
+    try:
+        return urlsplit(span.word("http.url", "url.full")).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""

@@ -23,6 +23,12 @@ def test_what_names_one_thing_among_many_is_left_out_of_a_class(path: str, templ
     assert traces.called(one) == f"GET {path}"
 
 
+def test_a_call_says_whom_it_is_for() -> None:
+    one = span("a", None, 0, 1, "front", "client", operation="front", http__method="GET",
+               http__url="http://me:secret@orders:80/orders/7?x=1")  # fmt: skip
+    assert traces.class_of(one) == "GET orders:80/orders/{id}"
+
+
 def test_a_query_is_never_shown() -> None:
     one = span(
         "a", None, 0, 1, operation="orders", http__method="GET", http__url="http://orders/x?token=secret"
