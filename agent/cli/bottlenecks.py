@@ -90,17 +90,16 @@ def _columns(values: Sequence[str]) -> str:
 
 
 def remark(ranking: Ranking, limit: int, sample: float, most: int) -> str:
-    """What the table was made of, in one line."""
+    """What the table was made of, in two lines."""
     parts = [f"{ranking.traces} traces, {ranking.spans} spans"]
     if ranking.partial:
         parts.append(f"{ranking.partial} of them incomplete")
     if len(ranking.operations) > limit:
-        parts.append(f"{len(ranking.operations) - limit} operations not shown (--limit)")
+        parts.append(f"{len(ranking.operations) - limit} more operations (--limit)")
     if ranking.traces >= most:
         parts.append(f"perhaps not all: {most} of each service at most (--traces)")
-    part = "all requests are" if sample == 1 else f"a share of {sample:g} of all requests is"
-    parts.append(f"by tracing.sample here {part} sampled, unless the caller decides")
-    return "; ".join(parts)
+    sampled = f"only sampled requests are counted: tracing.sample is {sample:g} in the settings read here"
+    return "; ".join(parts) + f"\n{sampled}"
 
 
 def data(ranking: Ranking, limit: int) -> dict[str, Any]:
