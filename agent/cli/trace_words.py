@@ -105,7 +105,7 @@ def _remarks(found: Found, forest: Forest, most: int) -> Iterator[Line]:
             "it is too young to be complete: spans arrive up to 5 s after a request; --wait waits longer"
         )
     if found.others:
-        yield Line(f"the same request id is in {', '.join(found.others[:5])} too")
+        yield Line(plain(f"the same request id is in {', '.join(found.others[:5])} too"))
 
 
 def data(found: Found) -> dict[str, Any]:
