@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import re
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,14 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 
+from agent.demo import backing
 from agent.model.address import Address
 from agent.proxy.snapshot import Snapshot
+from agent.tracing.hops import hop
+from agent.tracing.jaeger import Jaeger
+from agent.tracing.tree import grown
 from tests.integration.proxy_plan import w3c
 from tests.integration.proxy_plan.conftest import Start
-from tests.integration.proxy_plan.rig import Door, Sidecar, catalog, echo, instance, with_otlp
+from tests.integration.proxy_plan.rig import Door, Sidecar, catalog, echo, instance, settings, with_otlp
 from tests.integration.proxy_plan.w3c import ID, SPAN
 from tests.waiting import until
 
@@ -206,3 +212,37 @@ async def test_a_span_s_name_can_hold_the_method_and_nothing_that_callers_choose
             async with http.put(sidecar.inbound, headers={"X": "anything"}) as answer:
                 assert answer.status == 200
             await until(lambda: b"%REQ(X)% PUT 100%" in b"".join(got), within=15)
+
+
+async def test_tries_show_in_a_trace(
+    folder: Path, start: Start, http: aiohttp.ClientSession, shared_jaeger: backing.Jaeger
+) -> None:
+    """The caller's span counts them, and each that reached the service is a span of its own with what came of it."""
+    answers = iter([503, 200])
+    trace = uuid.uuid4().hex
+    async with echo("orders", answer=lambda _request: next(answers)) as port:
+        over = {
+            "service": {"name": "orders", "port": port},
+            "tracing": {"endpoint": f"http://127.0.0.1:{shared_jaeger.otlp}", "sample": 0.0},
+        }
+        here = settings(over)
+        inbound = Address.parse(here.proxy.inbound).port
+        over["proxy"] = msgspec.to_builtins(here.proxy)
+        known = catalog(orders=[instance(inbound)])
+        sidecar = start(Sidecar(folder, known, over, change=partial(leading_to, shared_jaeger.otlp)))
+        sent = {"traceparent": f"00-{trace}-{SPAN}-01"}
+        async with http.get("http://orders/x", headers=sent, proxy=sidecar.outbound) as answer:
+            assert answer.status == 200
+        jaeger = Jaeger(http, shared_jaeger.url)
+
+        async def told() -> bool:
+            return len(await jaeger.trace(trace)) == 3
+
+        await until(told, within=20)
+        (root,) = grown(await jaeger.trace(trace)).roots
+        one = hop(root)
+        assert (one.span.kind, one.attempts, one.failed) == ("client", 2, False)
+        assert [(child.span.kind, child.failed) for child in one.children] == [
+            ("server", True),
+            ("server", False),
+        ]
