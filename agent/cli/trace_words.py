@@ -46,12 +46,18 @@ def _title(found: Found, forest: Forest) -> str:
     services = {span.service for span in found.spans}
     parts = [f"trace {found.trace}"]
     if main:
-        began = datetime.fromtimestamp(main.start / 1e6, UTC).astimezone()
-        parts += [millis(main.duration), f"{began:%Y-%m-%d %H:%M:%S}"]
+        parts += [millis(main.duration), _moment(main.start)]
     parts += [_count(len(found.spans), "span"), _count(len(services), "service")]
     if ids := sorted({span.word(REQUEST_TAG) for span in found.spans} - {""}):
         parts.append(f"request {', '.join(ids[:3])}")
     return plain(" | ".join(parts))
+
+
+def _moment(micro: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(micro / 1e6, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return "at no time that a calendar has"
 
 
 def _tree(root: Hop, path: Mapping[str, int], whole: int) -> Iterator[Line]:

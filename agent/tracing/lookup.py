@@ -24,6 +24,8 @@ LONGEST = 256
 AT_ONCE = 4
 """Searches under way at a time."""
 MOST_SERVICES = 500
+MOST_TRACES = 5000
+"""Traces that are held at a time."""
 
 
 class Traces(Protocol):
@@ -127,7 +129,7 @@ async def _look(jaeger: Traces, asked: Wanted, since: float, now: float) -> Foun
         return None
     window = Window(now - since, now + 60, 20)
     tags = {REQUEST_TAG: asked.request}
-    matching = {spans[0].trace: spans for spans in await _search(jaeger, window, tags) if spans}
+    matching = await _search(jaeger, window, tags)
     newest = sorted(matching, key=lambda trace: (-_end(matching[trace]), trace))
     return Found(newest[0], matching[newest[0]], tuple(newest[1:])) if newest else None
 
@@ -140,20 +142,23 @@ async def recent(
     window = Window(now - since, now + 60, most)
     if service:
         return await jaeger.find(service, window)
-    by_id = {spans[0].trace: spans for spans in await _search(jaeger, window, {}) if spans}
-    return tuple(by_id.values())
+    return tuple((await _search(jaeger, window, {})).values())
 
 
-async def _search(jaeger: Traces, window: Window, tags: dict[str, str]) -> list[tuple[Span, ...]]:
+async def _search(jaeger: Traces, window: Window, tags: dict[str, str]) -> dict[str, tuple[Span, ...]]:
+    """The traces of all services by their ids, at most ``MOST_TRACES``."""
     turns = asyncio.Semaphore(AT_ONCE)
+    found: dict[str, tuple[Span, ...]] = {}
 
-    async def one(service: str) -> Sequence[tuple[Span, ...]]:
+    async def one(service: str) -> None:
         async with turns:
-            return await jaeger.find(service, window, tags)
+            for spans in await jaeger.find(service, window, tags):
+                if spans and len(found) < MOST_TRACES:
+                    found.setdefault(spans[0].trace, spans)
 
     services = (await jaeger.services())[:MOST_SERVICES]
-    results = await asyncio.gather(*(one(service) for service in services))
-    return [spans for found in results for spans in found]
+    await asyncio.gather(*(one(service) for service in services))
+    return found
 
 
 def _end(spans: Sequence[Span]) -> float:

@@ -50,7 +50,7 @@ class Span:
 def status(span: Span) -> int:
     """The answer's HTTP status; 0 where none is told."""
     text = span.word("http.status_code", "http.response.status_code")
-    return int(text) if text.isascii() and text.isdigit() else 0
+    return int(text) if re.fullmatch("[1-5][0-9]{2}", text, re.ASCII) else 0
 
 
 def flags(span: Span) -> str:
