@@ -63,7 +63,9 @@ async def _found(settings: Settings, text: str, wait: float, since: float) -> lo
         click.echo(words, err=True)
 
     async with traces.jaeger(settings) as jaeger:
-        found = await lookup.request(jaeger, asked, wait=wait, since=since, say=say)
+        found = await lookup.request(jaeger, asked, wait=wait if asked.sampled else 0, since=since, say=say)
+    if found is None and not asked.sampled:
+        raise Permanent(f"{text!r} was not sampled, as its last two digits say: there are no spans of it")
     if found is None:
         raise Permanent(
             f"Jaeger at {lookup.query_url(settings)} has no trace of {text!r}: the request was not sampled "

@@ -54,6 +54,8 @@ class Wanted:
     """A trace's id; empty when it can't be one."""
     request: str
     """A request's id; empty when it can't be one."""
+    sampled: bool = True
+    """False where the text itself says that nobody recorded the trace."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ def wanted(text: str) -> Wanted:
     Raises Permanent for what is none of them.
     """
     text = text.strip()
-    if whole := re.fullmatch(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", text, re.ASCII):
-        return Wanted(whole[1], "")
+    if whole := re.fullmatch(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})(-.*)?", text, re.ASCII):
+        return Wanted(whole[1], "", sampled=bool(int(whole[2], 16) & 1))
     if not text or len(text) > LONGEST or not text.isprintable():
         raise Permanent(f"{text[:64]!r} is neither a trace's id nor a request's (X-Request-Id)")
     digits = text.lower() if re.fullmatch(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{16}", text, re.ASCII) else ""

@@ -167,6 +167,8 @@ def test_a_trace_that_is_not_there_is_told_with_the_likely_reasons(shared_jaeger
         assert unknown in said
         assert all(word in said for word in ("not sampled", "tracing.sample is 0.1", "too young", "--since"))
         assert len(said.splitlines()) == 1
+    unsampled = f"00-{uuid.uuid4().hex}-b7ad6b7169203331-00"
+    assert "was not sampled" in pillion("trace", unsampled, "--tracing-query", shared_jaeger.url, code=1)
     none = pillion("bottlenecks", "--service", "unheard-of", "--tracing-query", shared_jaeger.url, code=1)
     assert "no trace of unheard-of in the last 15m" in none
 

@@ -117,7 +117,11 @@ HOSTILE = st.fixed_dictionaries(
                             "upstream_attempts",
                         ]
                     ),
-                    "value": TEXT | NUMBER | st.booleans() | st.none() | st.floats(allow_nan=False, allow_infinity=False),
+                    "value": TEXT
+                    | NUMBER
+                    | st.booleans()
+                    | st.none()
+                    | st.floats(allow_nan=False, allow_infinity=False),
                 }
             ),
             max_size=4,

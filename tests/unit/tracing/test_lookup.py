@@ -75,6 +75,7 @@ class Store:
         (TRACE, Wanted(TRACE, TRACE)),
         (TRACE.upper(), Wanted(TRACE, TRACE.upper())),
         (f"00-{TRACE}-b7ad6b7169203331-01", Wanted(TRACE, "")),
+        (f"00-{TRACE}-b7ad6b7169203331-00", Wanted(TRACE, "", sampled=False)),
         (" order-17\n", Wanted("", "order-17")),
         ("550e8400-e29b-41d4-a716-446655440000", Wanted("", "550e8400-e29b-41d4-a716-446655440000")),
     ],
