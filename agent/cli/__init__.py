@@ -25,6 +25,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "doctor": ("agent.cli.doctor:command", "What does not work, and what to do about it."),
     "config": ("agent.cli.config:command", "The settings: show, check, schema."),
     "envoy": ("agent.cli.envoy:command", "What Envoy would be given: render, validate, bootstrap."),
+    "trace": (
+        "agent.cli.trace:command",
+        "One request's path through the services, with where its time went.",
+    ),
+    "bottlenecks": ("agent.cli.bottlenecks:command", "The operations in which most time is spent."),
     "outbox": ("agent.cli.outbox:command", "The outbox in the service's database: init, sql, status."),
     "inject": (
         "agent.cli.inject:command",

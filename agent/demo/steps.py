@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 from prometheus_client import parser
 
-from agent.demo import readings
+from agent.demo import ask, readings
 from agent.demo.traffic import Answer, NotSeenError, until
 from agent.demo.walk import Scene, Step
 
@@ -112,6 +112,31 @@ async def versions(scene: Scene) -> str:
 
 async def tracing(scene: Scene) -> str:
     """One trace and one request id through services that do nothing for it."""
+    number, request, spans = await _traced(scene)
+    ids = {span.tags["guid:x-request-id"] for span in spans if "guid:x-request-id" in span.tags}
+    for line in _tree(spans):
+        scene.report.saw(line)
+    if ids != {request}:
+        raise NotSeenError(f"the request ids of the hops are {', '.join(ids)}; the client was told {request}")
+    return f"{len(spans)} spans in trace {number}, all with request id {request}"
+
+
+async def bottlenecks(scene: Scene) -> str:
+    """Which part of a request took the time, found by the id that its answer had; and of all requests."""
+    _, request, _ = await _traced(scene)
+    where = ("--tracing-query", scene.system.jaeger, "--tracing-sample", "1")
+    shown = await ask.pillion("trace", request, "--wait", "0", *where)
+    ranked = await ask.pillion("bottlenecks", "--limit", "3", *where)
+    for line in (f"pillion trace {request}", *shown, "pillion bottlenecks", *ranked):
+        scene.report.saw(line)
+    calls = [line for line in shown if "%" in line]
+    if len(calls) < 4 or len(ranked) < 5:
+        raise NotSeenError("no critical path through the services, or no ranking")
+    return f"the critical path goes through {len(calls)} calls"
+
+
+async def _traced(scene: Scene) -> tuple[str, str, list[readings.Span]]:
+    """A request to all services: its trace's id, the request id that the client was told, the spans."""
     number = uuid.uuid4().hex
     headers = {"traceparent": f"00-{number}-{uuid.uuid4().hex[:16]}-01"}
     answer = await scene.client.send("POST", "/shop/checkout", body={"sku": "teapot"}, headers=headers)
@@ -123,13 +148,7 @@ async def tracing(scene: Scene) -> str:
         services = {"gateway" if "gateway" in span.service else span.service for span in spans}
         return spans if services >= wanted else []
 
-    spans = await until(whole, f"one trace with spans of {', '.join(sorted(wanted))}", 30)
-    ids = {span.tags["guid:x-request-id"] for span in spans if "guid:x-request-id" in span.tags}
-    for line in _tree(spans):
-        scene.report.saw(line)
-    if ids != {request}:
-        raise NotSeenError(f"the request ids of the hops are {', '.join(ids)}; the client was told {request}")
-    return f"{len(spans)} spans in trace {number}, all with request id {request}"
+    return number, request, await until(whole, f"one trace with spans of {', '.join(sorted(wanted))}", 30)
 
 
 async def outbox(scene: Scene) -> str:
@@ -252,6 +271,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("An instance lost under load", loss),
     ("API versions", versions),
     ("One trace across all services", tracing),
+    ("Where a request's time went", bottlenecks),
     ("A model change as an event", outbox),
     ("A configuration value changed", configuration),
     ("Discovery by DNS", discovery),

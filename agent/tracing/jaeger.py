@@ -1,36 +1,20 @@
 """Reading traces from Jaeger's query API (``/api/traces``, the JSON that its own page uses)."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
 import msgspec
 
 from agent.runtime.errors import Permanent, Transient
+from agent.tracing.traces import Span
 
 TRACE_ID = re.compile(r"[0-9a-f]{16,32}", re.ASCII)
 LARGEST = 64 * 1024 * 1024
 """Bytes of a reply beyond which it is refused."""
 MICRO = 1e-6
-
-
-@dataclass(frozen=True)
-class Span:
-    """One operation of one service in a trace. ``start`` is seconds since the epoch, ``duration`` seconds."""
-
-    id: str
-    parent: str | None
-    """The parent's id; None for the root. The parent itself may be missing: never sent, or not there yet."""
-    service: str
-    operation: str
-    start: float
-    duration: float
-    tags: tuple[tuple[str, str | int | float | bool], ...]
-    """Attributes in the order of their names; ``span.kind`` is among them."""
-
-    def tag(self, name: str) -> str | int | float | bool | None:
-        """An attribute's value, None where the span has none of that name."""
-        return dict(self.tags).get(name)
+WHERE = "is that Jaeger's query address (tracing.query)?"
 
 
 class _Tag(msgspec.Struct):
@@ -56,15 +40,30 @@ class _Span(msgspec.Struct, rename="camel"):
 
 class _Process(msgspec.Struct, rename="camel"):
     service_name: str
+    tags: list[_Tag] | None = None
 
 
-class _Trace(msgspec.Struct):
+class _Trace(msgspec.Struct, rename="camel"):
     spans: list[_Span]
     processes: dict[str, _Process]
+    trace_id: str = msgspec.field(name="traceID", default="")
 
 
 class _Reply(msgspec.Struct):
     data: list[_Trace] | None = None
+
+
+class _Names(msgspec.Struct):
+    data: list[str] | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """Traces of a time. ``start`` and ``end`` are seconds since the epoch; ``most`` traces come, the newest."""
+
+    start: float
+    end: float
+    most: int
 
 
 class Jaeger:
@@ -87,21 +86,47 @@ class Jaeger:
         body = await self._get(f"/api/traces/{trace_id}")
         return parsed(body) if body else ()
 
-    async def _get(self, path: str) -> bytes:
+    async def services(self) -> tuple[str, ...]:
+        """The names of all services that Jaeger has spans of; raises as ``trace`` does."""
+        try:
+            reply = msgspec.json.decode(await self._get("/api/services") or b"{}", type=_Names)
+        except msgspec.MsgspecError as error:
+            raise _foreign(error) from error
+        return tuple(sorted(reply.data or []))
+
+    async def find(
+        self, service: str, window: Window, tags: Mapping[str, str] | None = None
+    ) -> tuple[tuple[Span, ...], ...]:
+        """The traces in which a service has a span that began in the window, and that has all of ``tags``.
+
+        Raises as ``trace`` does.
+        """
+        asked = {
+            "service": service,
+            "start": str(round(window.start / MICRO)),
+            "end": str(round(window.end / MICRO)),
+            "limit": str(window.most),
+        }
+        if tags:
+            asked["tags"] = msgspec.json.encode(dict(tags)).decode()
+        body = await self._get("/api/traces", asked)
+        return each(body) if body else ()
+
+    async def _get(self, path: str, asked: Mapping[str, str] | None = None) -> bytes:
         """The body of a 200; empty for a 404."""
         doing = f"reading {self._url}{path} from Jaeger"
         try:
-            async with self._session.get(self._url + path, timeout=self._timeout) as response:
+            async with self._session.get(
+                self._url + path, params=dict(asked or {}), timeout=self._timeout, allow_redirects=False
+            ) as response:
                 if response.status == 404:
                     return b""
                 if response.status != 200:
-                    kind = Permanent if 400 <= response.status < 500 and response.status != 429 else Transient
-                    raise kind(f"{doing}: it answered {response.status}")
+                    kind = Permanent if 300 <= response.status < 500 and response.status != 429 else Transient
+                    raise kind(f"{doing}: it answered {response.status}; {WHERE}")
                 return await _whole(response, doing)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Transient(
-                f"{doing}: {error or type(error).__name__}; check that Jaeger runs there"
-            ) from error
+            raise Transient(f"{doing}: {error or type(error).__name__}; {WHERE}") from error
 
 
 async def _whole(response: aiohttp.ClientResponse, doing: str) -> bytes:
@@ -114,25 +139,37 @@ async def _whole(response: aiohttp.ClientResponse, doing: str) -> bytes:
 
 
 def parsed(body: bytes) -> tuple[Span, ...]:
-    """The spans in a reply of ``/api/traces``; raises Permanent when it is something else."""
-    try:
-        reply = msgspec.json.decode(body, type=_Reply)
-    except msgspec.MsgspecError as error:
-        raise Permanent(f"the reply is not that of Jaeger's query API: {error}") from error
-    spans = [_span(span, trace.processes) for trace in reply.data or [] for span in trace.spans]
+    """All spans in a reply of ``/api/traces``, by start; raises Permanent when it is something else."""
+    spans = [span for trace in each(body) for span in trace]
     return tuple(sorted(spans, key=lambda span: (span.start, span.id)))
 
 
-def _span(span: _Span, processes: dict[str, _Process]) -> Span:
+def each(body: bytes) -> tuple[tuple[Span, ...], ...]:
+    """The traces in a reply of ``/api/traces``; raises Permanent when it is something else."""
+    try:
+        reply = msgspec.json.decode(body, type=_Reply)
+    except msgspec.MsgspecError as error:
+        raise _foreign(error) from error
+    return tuple(tuple(_span(span, trace) for span in trace.spans) for trace in reply.data or [])
+
+
+def _foreign(error: Exception) -> Permanent:
+    return Permanent(f"the reply is not that of Jaeger's query API: {error}; {WHERE}")
+
+
+def _span(span: _Span, trace: _Trace) -> Span:
     parents = [one.span_id for one in span.references if one.ref_type == "CHILD_OF"]
-    process = processes.get(span.process_id)
+    process = trace.processes.get(span.process_id)
     tags = {one.key: one.value for one in span.tags if one.value is not None}
+    told = {one.key: one.value for one in (process.tags if process else None) or []}
     return Span(
         id=span.span_id,
         parent=parents[0] if parents else None,
         service=process.service_name if process else "",
         operation=span.operation_name,
         start=span.start_time * MICRO,
-        duration=span.duration * MICRO,
+        duration=max(0, span.duration) * MICRO,
         tags=tuple(sorted(tags.items())),
+        trace=trace.trace_id,
+        instance=str(told.get("service.instance.id") or tags.get("node_id") or ""),
     )

@@ -43,7 +43,7 @@ async def setup(settings: Settings, metrics: Metrics) -> AsyncIterator[TracerPro
     exporter = Exporter(Otlp(url, TIMEOUT), without_secrets(url), metrics)
     provider = SdkTracerProvider(
         sampler=ParentBased(TraceIdRatioBased(settings.tracing.sample)),
-        resource=resource(settings.service.name),
+        resource=resource(settings),
         shutdown_on_exit=False,
     )
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=DELAY * 1000))
@@ -56,10 +56,12 @@ async def setup(settings: Settings, metrics: Metrics) -> AsyncIterator[TracerPro
             await asyncio.wait([stop], timeout=TIMEOUT + STOP)
 
 
-def resource(service: str) -> Resource:
-    """Who made the spans; ``OTEL_RESOURCE_ATTRIBUTES`` may add to it."""
+def resource(settings: Settings) -> Resource:
+    """Who made the spans; ``tracing.attributes`` and ``OTEL_RESOURCE_ATTRIBUTES`` may add to it."""
+    service = settings.service.name
     name = f"{service}-agent" if service else "pillion"
-    return Resource.create({SERVICE_NAME: name, SERVICE_VERSION: version("pillion")})
+    own = {SERVICE_NAME: name, SERVICE_VERSION: version("pillion")}
+    return Resource.create({**settings.tracing.attributes, **own})
 
 
 def traces_url(endpoint: str) -> str:

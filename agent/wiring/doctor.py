@@ -23,6 +23,8 @@ from agent.proxy import command as envoy
 from agent.registry import client
 from agent.runtime.errors import Misconfigured, Permanent, PillionError, Problem
 from agent.runtime.ports import is_free
+from agent.tracing import lookup
+from agent.wiring import traces
 
 TESTED = (1, 40)
 """The oldest Envoy with which all of Pillion's configuration is tested."""
@@ -30,10 +32,12 @@ TESTED = (1, 40)
 
 def machine(settings: Settings, place: Place) -> tuple[Check, ...]:
     """The checks of this machine."""
+    traced = settings.tracing.endpoint or settings.tracing.query
     return (
         Check("consul", f"Consul at {settings.registry.address}", partial(_consul, settings)),
         Check("envoy", "Envoy", partial(_envoy, settings)),
         Check("ports", "the ports of an agent", partial(_ports, settings, place)),
+        *([Check("jaeger", "Jaeger", partial(_jaeger, settings))] if traced else ()),
     )
 
 
@@ -130,6 +134,18 @@ async def _envoy(settings: Settings) -> Sequence[Finding]:
         todo = "Take a newer one; `pillion envoy validate` shows whether this one takes the configuration."
         return [found, warning("envoy.version", str(binary), f"{version} is older than what is tested", todo)]
     return [found, ok("envoy.version", str(binary), version)]
+
+
+async def _jaeger(settings: Settings) -> Sequence[Finding]:
+    """Nothing but two commands needs its answers, so that its silence is no problem."""
+    where = f"Jaeger at {lookup.query_url(settings)}"
+    try:
+        async with traces.jaeger(settings) as jaeger:
+            count = len(await jaeger.services())
+    except PillionError as error:
+        todo = "Without it `pillion trace` and `bottlenecks` can't work; say where it is: tracing.query."
+        return [warning("jaeger.reachable", where, str(error), todo)]
+    return [ok("jaeger.reachable", where, f"it answers, and has spans of {count} services")]
 
 
 async def _asked(binary: Path) -> str:

@@ -27,6 +27,7 @@ class Gateway:
         self._metrics = registry_metrics.Reads(base.collectors)
         self._name = base.settings.service.name or "gateway"
         self._instance = f"{self._name}-{base.around.host}"
+        self._fragments = planner.identified(base.fragments, self._instance)
         self._departure = base.departure(base.settings.registry.spread)
 
     def story(self) -> tuple[Component, ...]:
@@ -53,7 +54,7 @@ class Gateway:
         )  # fmt: skip
 
     def _plan(self, catalog: Catalog, settings: Settings) -> Snapshot:
-        return planner.plan_gateway(settings, catalog, self._base.fragments, self._base.memo)
+        return planner.plan_gateway(settings, catalog, self._fragments, self._base.memo)
 
     def _sources(self) -> Sources:
         base, cells = self._base, self._base.cells

@@ -58,6 +58,7 @@ class Sidecar:
         self._metrics = registry_metrics.Metrics(base.collectors)
         self._departure = base.departure(base.settings.registry.spread)
         self._instance = definition.instance_id(base.settings, base.around.host)
+        self._fragments = planner.identified(base.fragments, self._instance)
         self._relay = _relay(base, self._instance, tracer)
         self._service = self._child() if command else None
 
@@ -89,7 +90,7 @@ class Sidecar:
 
     def _plan(self, catalog: Catalog, settings: Settings) -> Snapshot:
         hosts = (self._base.around.host,)
-        return planner.plan(settings, catalog, self._base.fragments, hosts, self._base.memo)
+        return planner.plan(settings, catalog, self._fragments, hosts, self._base.memo)
 
     def _sources(self) -> Sources:
         base, cells = self._base, self._base.cells

@@ -92,6 +92,9 @@ def urls(settings: Settings) -> Iterator[Finding]:
     endpoint = settings.tracing.endpoint
     if endpoint and (wrong := _wrong_url(endpoint, bare=False)):
         yield Finding("tracing.endpoint", wrong, "a URL such as http://127.0.0.1:4318")
+    query = settings.tracing.query
+    if query and (wrong := _wrong_url(query, bare=False)):
+        yield Finding("tracing.query", wrong, "a URL such as http://127.0.0.1:16686")
 
 
 def _wrong_url(text: str, *, bare: bool) -> str:

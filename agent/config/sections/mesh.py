@@ -98,6 +98,12 @@ SAMPLE = "PILLION_DEFAULT_TRACING_SAMPLE"
 """The share that the injector tells every sidecar, which yields to the sidecar's file of settings."""
 
 
+AttributeName = Annotated[
+    str, about("Name.", pattern=r"^[a-z][a-z0-9._-]{0,127}$", form="lower case letters, digits, ., _ and -")
+]
+AttributeValue = Annotated[str, about("Value.", max_length=512)]
+
+
 class Tracing(Section, frozen=True):
     """Spans of sampled requests."""
 
@@ -116,9 +122,31 @@ class Tracing(Section, frozen=True):
             ge=0,
             le=1,
             aliases=(SAMPLE,),
+            live=True,
         ),
     ] = 0.1
-    operation: Annotated[str, about("Name of the spans. Empty: the service's name.")] = ""
+    operation: Annotated[
+        str,
+        about(
+            "Name of the spans; `{method}` stands for the request's method. Empty: the service's name. `pillion trace` "
+            "shows method and path anyway."
+        ),
+    ] = ""
+    query: Annotated[
+        str,
+        about(
+            "Where Jaeger answers questions, for `pillion trace` and `pillion bottlenecks`, such as "
+            "http://127.0.0.1:16686. Empty: port 16686 of the host in `tracing.endpoint`, or of this machine."
+        ),
+    ] = ""
+    attributes: Annotated[
+        dict[AttributeName, AttributeValue],
+        about(
+            "Attributes of all spans' resource, beside service.name, service.version and service.instance.id, such as "
+            "deployment.environment.name.",
+            max_length=32,
+        ),
+    ] = msgspec.field(default_factory=dict)
     carry: Annotated[
         bool,
         about(

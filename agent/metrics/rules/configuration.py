@@ -111,13 +111,21 @@ ALL = (
                     ask.increase(envoy.UNREACHED, _OTLP, over="10m"), ask.select(envoy.MEMBERS, _OTLP)
                 ),
             ),
+            ask.gathered(
+                "sum",
+                INSTANCE,
+                ask.or_zero(
+                    ask.increase(envoy.UPSTREAM_ANSWERS, _OTLP, f'{envoy.CLASS}=~"4|5"', over="10m"),
+                    ask.select(envoy.MEMBERS, _OTLP),
+                ),
+            ),
         ),
         holds="> 0",
         wait="5m",
         severity=Severity.WARNING,
         summary=f"Spans of {on(INSTANCE)} are lost",
         description=(
-            "The collector of traces can't be reached. Spans are dropped; requests are not touched."
+            "The collector of traces can't be reached or refuses spans. They are dropped; requests are not touched."
         ),
         do="Look whether Jaeger or the collector at `tracing.endpoint` runs and has room.",
         why="Longer than a restart of the collector.",

@@ -13,5 +13,16 @@ from agent.proxy.planner.memo import Memo
 from agent.proxy.planner.sidecar import plan
 from agent.proxy.planner.static import static_bootstrap
 from agent.proxy.planner.targets import problems
+from agent.proxy.planner.tracing import identified
 
-__all__ = ["Fragments", "Memo", "conflicts", "plan", "plan_gateway", "problems", "reach", "static_bootstrap"]
+__all__ = [
+    "Fragments",
+    "Memo",
+    "conflicts",
+    "identified",
+    "plan",
+    "plan_gateway",
+    "problems",
+    "reach",
+    "static_bootstrap",
+]

@@ -23,7 +23,8 @@ def listener(
     """A listener fragment with name, address, routes, tracing, early header mutations and access log filled
     in.
 
-    ``early`` names the lists of ``early_headers.yaml`` to apply; its routes come by the listener's name.
+    ``early`` names the lists of ``early_headers.yaml`` to apply (``trace``: those of trace context); its routes
+    come by the listener's name.
     ``replies`` puts Envoy's own answers into words.
     """
     filled: Resource = fragments.copy(fragment)
@@ -32,8 +33,8 @@ def listener(
     manager = connection_manager(filled, fragment)
     manager["stat_prefix"] = name
     manager["rds"]["route_config_name"] = name
-    manager["early_header_mutation_extensions"] = [_early(fragments, early)]
     tracer = tracing.tracer(settings, fragments, service=service)
+    manager["early_header_mutation_extensions"] = [_early(fragments, early, traced=tracer is not None)]
     if tracer:
         manager["tracing"] = tracer
     if replies:
@@ -45,7 +46,8 @@ def listener(
     return filled
 
 
-def _early(fragments: Fragments, lists: Sequence[str]) -> Resource:
+def _early(fragments: Fragments, names: Sequence[str], *, traced: bool) -> Resource:
+    lists = [one for name in names for one in (tracing.early(traced) if name == "trace" else (name,))]
     groups = fragments.copy("early_headers")
     return {
         "name": "envoy.http.early_header_mutation.header_mutation",

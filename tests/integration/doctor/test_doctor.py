@@ -143,6 +143,20 @@ def test_an_envoy_that_is_not_there_is_a_problem(shared_consul: backing.Consul, 
     assert (code, found["envoy.binary"]["level"]) == (1, "problem")
 
 
+def test_a_jaeger_that_does_not_answer_is_a_warning(
+    shared_consul: backing.Consul, shared_jaeger: backing.Jaeger, tmp_path: Path
+) -> None:
+    """It is looked at where spans are made; the commands on traces need it and nothing else does."""
+    variables = local(shared_consul.url) | {"PILLION_TRACING_ENDPOINT": shared_jaeger.endpoint}
+    code, found = doctor(folder=tmp_path, **variables, PILLION_TRACING_QUERY=shared_jaeger.url)
+    assert (code, found["jaeger.reachable"]["level"]) == (0, "ok")
+    code, found = doctor(
+        folder=tmp_path, **variables, PILLION_TRACING_QUERY=f"http://127.0.0.1:{backing.free_port()}"
+    )
+    assert (code, found["jaeger.reachable"]["level"]) == (0, "warning")
+    assert "tracing.query" in found["jaeger.reachable"]["todo"]
+
+
 def test_settings_that_are_wrong_are_findings_and_no_bad_usage(tmp_path: Path) -> None:
     code, found = doctor(folder=tmp_path, PILLION_SERVICE_PORT="many")
     assert (code, found["settings.valid"]["level"]) == (1, "problem")

@@ -8,6 +8,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from agent.config.sections.service import Service
+from agent.config.settings import Settings
 from agent.tracing.export import Exporter, Metrics
 from agent.tracing.spans import resource, traces_url, without_secrets
 
@@ -61,4 +63,4 @@ def test_a_password_in_the_endpoint_is_not_logged() -> None:
 
 @pytest.mark.parametrize(("service", "name"), [("orders", "orders-agent"), ("", "pillion")])
 def test_spans_are_the_agent_s_not_the_service_s(service: str, name: str) -> None:
-    assert resource(service).attributes["service.name"] == name
+    assert resource(Settings(service=Service(name=service))).attributes["service.name"] == name
