@@ -2,7 +2,7 @@
 
 from agent.config.settings import Settings
 from agent.model.address import Address
-from agent.proxy.planner import headers, retry, versioning
+from agent.proxy.planner import headers, presence, retry, versioning
 from agent.proxy.planner.durations import seconds
 from agent.proxy.planner.fragments import Fragments
 from agent.proxy.planner.listener import listener
@@ -18,7 +18,7 @@ ENTRY = Entry()
 
 def inbound_listener(settings: Settings, fragments: Fragments) -> Resource:
     """Where callers reach the service."""
-    return listener(
+    found = listener(
         "inbound",
         settings,
         fragments,
@@ -27,6 +27,7 @@ def inbound_listener(settings: Settings, fragments: Fragments) -> Resource:
         early=("own", "trace"),
         service=settings.service.name,
     )
+    return presence.count(found, fragments) if settings.tracing.carry else found
 
 
 def inbound_routes(settings: Settings) -> Resource:
@@ -49,7 +50,7 @@ def inbound_routes(settings: Settings) -> Resource:
 
 def _answer_headers(settings: Settings) -> Resource:
     # The carry hook tells its sidecar that it is there; nobody else needs to know.
-    found: Resource = {"response_headers_to_remove": ["x-pillion-carry"]}
+    found: Resource = {} if settings.tracing.carry else {"response_headers_to_remove": [presence.HEADER]}
     version = settings.service.version
     if version:
         found["response_headers_to_add"] = [headers.overwrite("x-service-version", headers.literal(version))]

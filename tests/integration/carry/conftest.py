@@ -18,8 +18,44 @@ SERVERS = {
     "gthread": ["gunicorn", "-k", "gthread", "--threads", "16"],
     "gevent": ["gunicorn", "-k", "gevent"],
     "flask run": ["flask", "--app", "application", "run"],
+    "flask debug": ["flask", "--app", "application", "--debug", "run"],
     "wsgiref": ["reference"],
+    "waitress": ["waitress", "--threads", "16"],
+    "uvicorn": ["uvicorn", "--interface", "wsgi", "--log-level", "warning"],
 }
+
+
+def arguments(program: str, options: list[str], port: int, module: str) -> list[str]:
+    """How one of the servers is told where to listen and what to serve."""
+    here, application = f"127.0.0.1:{port}", f"{module}:app"
+    match program:
+        case "gunicorn":
+            return [
+                program,
+                *options,
+                "--bind",
+                here,
+                "--chdir",
+                str(HERE),
+                "--no-control-socket",
+                application,
+            ]
+        case "flask":
+            return [program, "--app", module, *options[2:], "--port", str(port)]
+        case "uwsgi":
+            return [
+                "pyuwsgi",
+                *options,
+                "--http-socket",
+                here,
+                "--master",
+                "--need-app",
+                "--module",
+                application,
+            ]
+        case "waitress" | "uvicorn":
+            return [program, *options, "--host", "127.0.0.1", "--port", str(port), application]
+    return [program, *options, str(port)]
 
 
 class Service(Process):
@@ -28,21 +64,10 @@ class Service(Process):
     def __init__(self, server: str, folder: Path, env: dict[str, str], module: str = "application") -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        program, *options = SERVERS.get(server, ["gunicorn", "-k", server])
-        argv = [sys.executable, "-m", program, *options]
-        if program == "gunicorn":
-            argv += [
-                "--bind",
-                f"127.0.0.1:{self.port}",
-                "--chdir",
-                str(HERE),
-                "--no-control-socket",
-                f"{module}:app",
-            ]
-        elif program == "flask":
-            argv += ["--port", str(self.port)]
-        else:
-            argv += [str(self.port)]
+        program, *options = SERVERS.get(server, server.split())
+        if program.startswith("-"):
+            program, options = "gunicorn", [program, *options]
+        argv = [sys.executable, "-m", *arguments(program, options, self.port, module)]
         super().__init__(
             server, argv, folder / "service.log", env={"PATH": os.environ["PATH"], **env}, answers=self._up
         )

@@ -41,7 +41,7 @@ def add(connection: Any) -> None:
     present = {
         line.partition(b":")[0].decode("latin-1").lower() for line in lines[1:] if line[:1] in INITIALS
     }
-    for name, value in carried.checked.missing(present):
+    for name, value in carried.to_send().missing(present):
         lines.append(("%s: %s" % (name, value)).encode("latin-1"))
 
 
