@@ -44,7 +44,6 @@ def arguments(program: str, options: list[str], port: int, module: str) -> list[
             return [program, "--app", module, *options[2:], "--port", str(port)]
         case "uwsgi":
             return [
-                "pyuwsgi",
                 *options,
                 "--http-socket",
                 here,
@@ -67,7 +66,8 @@ class Service(Process):
         program, *options = SERVERS.get(server, server.split())
         if program.startswith("-"):
             program, options = "gunicorn", [program, *options]
-        argv = [sys.executable, "-m", *arguments(program, options, self.port, module)]
+        how = ["-c", "import pyuwsgi; pyuwsgi.run()"] if program == "uwsgi" else ["-m"]
+        argv = [sys.executable, *how, *arguments(program, options, self.port, module)]
         super().__init__(
             server, argv, folder / "service.log", env={"PATH": os.environ["PATH"], **env}, answers=self._up
         )

@@ -209,4 +209,4 @@ def test_a_fault_in_handing_the_context_on_leaves_the_work_without_it(
 def test_the_log_has_no_fault_of_the_hook(service: Service) -> None:
     """PILLION_CARRY=debug prints each; the last test of the file, after all others used these processes."""
     assert isinstance(service, Process)
-    assert "pillion_carry" not in service.log.read_text()
+    assert "a fault of the hook" not in service.log.read_text()

@@ -4,7 +4,7 @@ import os
 import queue
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
 
 import pytest
@@ -89,8 +89,9 @@ def test_work_that_gives_itself_again_loses_its_request_after_a_while(
             if times:
                 following.append(pool.submit(again, times - 1))
 
-        following = [pool.submit(again, 4)]
+        following: list[Future[None]] = []
         hook.context.get().finished = now[0]
+        following.append(pool.submit(again, 4))
         while len(seen) < 5:
             following[-1].result()
     assert seen == ["id-1", "id-1", None, None, None]

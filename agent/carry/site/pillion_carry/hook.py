@@ -33,6 +33,7 @@ PATCHES = {
     "queue": "queues",
     "gevent": "greenlets",
     "gevent.pool": "greenlets",
+    "gevent.queue": "queues",
     "gevent.threadpool": "greenlets",
     "psycopg.cursor": "psycopg",
     "psycopg.cursor_async": "psycopg",
@@ -87,14 +88,14 @@ class PatchingLoader:
         module.__loader__ = self._loader
         self._loader.exec_module(module)
         try:
-            patch(module)
+            patch(spec.name if spec is not None else module.__name__, module)
         except Exception:
             faults.note()
 
 
-def patch(module: ModuleType) -> None:
-    """Apply our patch to a loaded module. Raises what a library that looks different than expected brings."""
-    __import__(f"{__package__}.{PATCHES[module.__name__]}", fromlist=["patch"]).patch(module)
+def patch(name: str, module: ModuleType) -> None:
+    """Apply our patch to the module loaded by this name, which gevent's C modules change. Raises what a library that looks different than expected brings."""
+    __import__(f"{__package__}.{PATCHES[name]}", fromlist=["patch"]).patch(module)
 
 
 def install(meta_path: list[Any]) -> None:
@@ -106,6 +107,6 @@ def install(meta_path: list[Any]) -> None:
         module = sys.modules.get(name)
         if module is not None:
             try:
-                patch(module)
+                patch(name, module)
             except Exception:
                 faults.note()

@@ -22,10 +22,26 @@ MARK = "_pillion_carry"
 
 
 def patch(module: ModuleType) -> None:
-    """Patch the queues of threads."""
+    """Patch the queues of threads, or gevent's, which take their place."""
+    if module.__name__ != "queue":
+        vars(module)["Queue"] = _open(module.Queue)
     plain = module.Queue
     replace(plain, "put", lambda original: _putting(original, plain))
     replace(plain, "get", lambda original: _getting(original, plain))
+
+
+def _open(base: Any) -> Any:
+    """A class in the place of one that can't be changed: in all tests of types the same."""
+
+    class Kind(type):
+        def __instancecheck__(cls, instance: Any) -> bool:
+            return isinstance(instance, base) if cls is made else type.__instancecheck__(cls, instance)
+
+        def __subclasscheck__(cls, subclass: Any) -> bool:
+            return issubclass(subclass, base) if cls is made else type.__subclasscheck__(cls, subclass)
+
+    made: Any = Kind(base.__name__, (base,), {"__module__": base.__module__, "__doc__": base.__doc__})
+    return made
 
 
 def _putting(original: Callable[..., Any], plain: type) -> Callable[..., Any]:
