@@ -9,7 +9,9 @@ class Presence:
     """Counted by Envoy since it started."""
 
     answers: int
-    """Answers that came from the service."""
+    """Answers that surely came from the service: its own errors (5xx) are not among them unless they have the
+    header.
+    """
     with_hook: int
     """Those of them to which the hook had added its header."""
 

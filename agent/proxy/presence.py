@@ -5,8 +5,9 @@ from agent.proxy.admin import EnvoyAdmin
 
 PATTERN = (
     r"^(http_filter_name\.carry\.response_metadata_added"
-    r"|cluster\.service_(reuse|once)\.upstream_rq_completed)$"
+    r"|cluster\.service_(reuse|once)\.upstream_rq_[234]xx)$"
 )
+"""Answers with a 5xx are left out: many are Envoy's own, for a service that can't be reached."""
 
 
 async def presence(admin: EnvoyAdmin) -> Presence:

@@ -94,7 +94,10 @@ class PatchingLoader:
 
 
 def patch(name: str, module: ModuleType) -> None:
-    """Apply our patch to the module loaded by this name, which gevent's C modules change. Raises what a library that looks different than expected brings."""
+    """Apply our patch to the module loaded by this name; gevent gives some another.
+
+    Raises what a library that looks different than expected brings.
+    """
     __import__(f"{__package__}.{PATCHES[name]}", fromlist=["patch"]).patch(module)
 
 
