@@ -19,10 +19,18 @@ SERVERS = {
     "gevent": ["gunicorn", "-k", "gevent"],
     "flask run": ["flask", "--app", "application", "run"],
     "flask debug": ["flask", "--app", "application", "--debug", "run"],
+    "otel": ["otel"],
     "wsgiref": ["reference"],
     "waitress": ["waitress", "--threads", "16"],
     "uvicorn": ["uvicorn", "--interface", "wsgi", "--log-level", "warning"],
 }
+
+
+PROGRAMS = {
+    "uwsgi": "import pyuwsgi; pyuwsgi.run()",
+    "otel": "from opentelemetry.instrumentation.auto_instrumentation import run; run()",
+}
+"""What the console scripts of these do."""
 
 
 def arguments(program: str, options: list[str], port: int, module: str) -> list[str]:
@@ -52,6 +60,9 @@ def arguments(program: str, options: list[str], port: int, module: str) -> list[
                 "--module",
                 application,
             ]
+        case "otel":
+            gunicorn = arguments("gunicorn", ["-k", "gthread", "--threads", "16"], port, module)
+            return [sys.executable, "-m", *gunicorn]
         case "waitress" | "uvicorn":
             return [program, *options, "--host", "127.0.0.1", "--port", str(port), application]
     return [program, *options, str(port)]
@@ -66,7 +77,7 @@ class Service(Process):
         program, *options = SERVERS.get(server, server.split())
         if program.startswith("-"):
             program, options = "gunicorn", [program, *options]
-        how = ["-c", "import pyuwsgi; pyuwsgi.run()"] if program == "uwsgi" else ["-m"]
+        how = ["-c", PROGRAMS[program]] if program in PROGRAMS else ["-m"]
         argv = [sys.executable, *how, *arguments(program, options, self.port, module)]
         super().__init__(
             server, argv, folder / "service.log", env={"PATH": os.environ["PATH"], **env}, answers=self._up
@@ -114,7 +125,7 @@ def start(recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Itera
         service.stop()
 
 
-@pytest.fixture(scope="module", params=list(SERVERS))
+@pytest.fixture(scope="module", params=[name for name in SERVERS if name != "otel"])
 def service(request: pytest.FixtureRequest, start: Start) -> Service:
     """The Flask application below each kind of server."""
     return start(request.param)
