@@ -46,6 +46,8 @@ def arguments(program: str, options: list[str], port: int, module: str) -> list[
                 "--chdir",
                 str(HERE),
                 "--no-control-socket",
+                "--graceful-timeout",
+                "2",
                 application,
             ]
         case "flask":
