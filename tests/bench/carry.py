@@ -31,7 +31,7 @@ CASES = {
     "outgoing call, the first of its request": ("first-call", 600, 1, "incoming"),
     "outgoing call, http.client": ("calls", 60, carry_worker.CALLS, ""),
     "outgoing call out of the mesh": ("calls-elsewhere", 60, carry_worker.CALLS, ""),
-    "outgoing call, httpcore (httpx)": ("calls-httpcore", 8, carry_worker.CALLS, ""),
+    "outgoing call, httpx, beside headers by hand": ("calls-httpcore", 12, carry_worker.CALLS, ""),
     "work given to an executor": ("executor", 300, 1, "incoming"),
 }
 

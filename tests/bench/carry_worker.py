@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from wsgiref.simple_server import WSGIServer
+from wsgiref.util import setup_testing_defaults
 
 CALLS = 20
 """Outgoing calls in one request."""
@@ -47,9 +48,11 @@ def served(application: Any) -> Served:
     server = WSGIServer.__new__(WSGIServer)
     server.set_app(application)
     taken: Any = server.application
+    environ: dict[str, Any] = dict(HEADERS)
+    setup_testing_defaults(environ)
 
     def request() -> None:
-        body = taken(dict(HEADERS), lambda status, headers, exc_info=None: None)
+        body = taken(dict(environ), lambda status, headers, exc_info=None: None)
         for _ in body:
             pass
         if hasattr(body, "close"):
@@ -79,11 +82,14 @@ def httpcore(host: str) -> Served:
     import httpcore
 
     answer = [b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"]
+    # Without the hook by hand: four more headers cost this library more than the hook does.
+    names = () if "pillion_carry.hook" in sys.modules else tuple(HEADERS)[:4]
+    own = [(name[5:].replace("_", "-").lower(), HEADERS[name]) for name in names]
 
     def work() -> None:
         for _ in range(CALLS):
             pool = httpcore.ConnectionPool(network_backend=httpcore.MockBackend(answer))
-            pool.request("GET", f"http://{host}/items")
+            pool.request("GET", f"http://{host}/items", headers=own)
 
     return answering(work)
 
@@ -105,11 +111,11 @@ def case(name: str) -> Served:
 
 
 def timed(request: Served, times: int) -> float:
-    """Nanoseconds for one turn."""
-    began = time.perf_counter_ns()
+    """Nanoseconds of CPU time for one turn: other programs on the machine do not count."""
+    began = time.process_time_ns()
     for _ in range(times):
         request()
-    return (time.perf_counter_ns() - began) / times
+    return (time.process_time_ns() - began) / times
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import context, faults, mesh
+from . import context, faults, headers, mesh
 from .wrapping import replace
 
 TYPE_CHECKING = False
@@ -49,9 +49,5 @@ def prepare(request: Any) -> None:
     scheme = url.scheme.decode("latin-1")
     if not mesh.holds(scheme, url.host.decode("latin-1"), url.port or 80):
         return
-    present = {name.decode("latin-1").lower() for name, _ in request.headers}
-    added = carried.to_send().missing(present)
-    request.headers = [
-        *request.headers,
-        *((name.encode("latin-1"), value.encode("latin-1")) for name, value in added),
-    ]
+    present = {name.lower() for name, _ in request.headers if name[:1] in headers.INITIALS}
+    request.headers = [*request.headers, *carried.to_send().encoded(present)]
