@@ -122,8 +122,11 @@ async def test_a_streamed_body_and_its_end_carry_their_request(service: Service,
     given, url = headers(), target()
     lines = get(service, "/stream", given, url=url).iter_lines()
     assert len(list(lines)) == 3
-    await until(lambda: any(one["target"] == f"{url}/closed" for one in recorder.seen))
-    for part in ("0", "1", "2", "closed"):
+    parts = ["0", "1", "2"]
+    if service.name != "uvicorn":  # its adapter for WSGI closes no body
+        await until(lambda: any(one["target"] == f"{url}/closed" for one in recorder.seen))
+        parts.append("closed")
+    for part in parts:
         assert recorder.of(f"{url}/{part}")["carried"] == given
 
 
@@ -195,7 +198,7 @@ def test_a_fault_of_the_hook_never_reaches_the_application(start: Start, broken:
 
 
 @pytest.mark.parametrize(
-    ("broken", "path"), [("threads._lent", "/thread"), ("threads.carrying", "/executor")]
+    ("broken", "path"), [("threads._lent", "/thread"), ("threads.work", "/executor")]
 )
 def test_a_fault_in_handing_the_context_on_leaves_the_work_without_it(
     start: Start, broken: str, path: str

@@ -84,7 +84,10 @@ def _telling(send: Any) -> Any:
     async def tell(message: Any) -> Any:
         try:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), PRESENCE]}
+                given = list(message.get("headers", ()))
+                # An adapter for WSGI makes an environ of its own, for which Flask's entry has told it already.
+                if PRESENCE not in given:
+                    message = {**message, "headers": [*given, PRESENCE]}
         except Exception:
             faults.note()
         return await send(message)
