@@ -27,7 +27,7 @@ def page(status: Mapping[str, Any]) -> str:
         _envoy(status["envoy"]),
         _upstreams(status["upstreams"]),
     ]
-    for name in ("registration", "service", "verdict", "store", "outbox"):
+    for name in ("registration", "service", "verdict", "hook", "store", "outbox"):
         if status.get(name) is not None:
             value = status[name]
             rows = value.items() if isinstance(value, Mapping) else [(name, value)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry
 
 from agent.model.catalog import Catalog
+from agent.model.presence import Presence
 from agent.model.registration import Registration, ServiceHealth, Verdict
 from agent.model.revision import Revision
 from agent.model.store import Store
@@ -39,6 +40,8 @@ class Sources:
     """The relay's state as something msgspec can encode."""
     envoy_metrics: Callable[[], Awaitable[str]] | None = None
     """Envoy's statistics in Prometheus' text form; raises Transient while it does not answer."""
+    presence: Callable[[], Awaitable[Presence]] | None = None
+    """What Envoy has counted of the carry hook; raises Transient while it does not answer."""
     drain: Callable[[bool], Awaitable[bool]] | None = None
     """Begin to leave (not ready, critical, ``Connection: close``).
 

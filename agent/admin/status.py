@@ -1,11 +1,13 @@
 """Everything that an operator may want to know of this agent, as plain data."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
 from agent.admin.sources import Sources
 from agent.model.catalog import Catalog, Service
+from agent.model.presence import Presence
 from agent.runtime.errors import PillionError
 
 
@@ -32,12 +34,23 @@ async def status(sources: Sources) -> dict[str, Any]:
     ):
         if cell is not None:
             found[name] = msgspec.to_builtins(cell.value)
+    if sources.presence is not None:
+        found["hook"] = await _hook(sources.presence)
     if sources.store is not None:
         store = sources.store.value
         found["store"] = {"index": store.index, "keys": sorted(store.entries)}
     if sources.outbox is not None:
         found["outbox"] = await _outbox(sources)
     return found
+
+
+async def _hook(presence: Callable[[], Awaitable[Presence]]) -> dict[str, Any]:
+    """Whether the carry hook works in the service; ``unknown`` before its first answer and without Envoy."""
+    try:
+        counted = await presence()
+    except PillionError as error:
+        return {"active": "unknown", "problem": str(error)}
+    return {"active": counted.active, "answers": counted.answers, "with_hook": counted.with_hook}
 
 
 async def _outbox(sources: Sources) -> Any:

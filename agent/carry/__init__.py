@@ -6,7 +6,8 @@ nothing of ``agent``, no thread, never an exception into the service. ``SITE`` a
 outgoing ones, as SQL comments and as the response header ``x-pillion-carry``. Nothing in ``site`` may be
 imported by the agent.
 
-What is covered, what is not and what it costs is in ``site/pillion_carry/__init__.py``.
+``isolated`` looks at a command before it runs and says why its Python would never find the hook. How the hook is
+built is in ``site/pillion_carry/__init__.py``; what is covered, what is not and what it costs is in docs/carry.md.
 """
 
 import os

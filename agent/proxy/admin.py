@@ -37,6 +37,11 @@ class EnvoyAdmin:
             if (where := one.get("local_address", {}).get("socket_address"))
         }
 
+    async def counters(self, pattern: str) -> Mapping[str, int]:
+        """Counters and gauges whose names match the regular expression, by name."""
+        answer = json.loads(await self._call("GET", "/stats", format="json", filter=pattern))
+        return {str(one["name"]): int(one["value"]) for one in answer.get("stats", []) if "value" in one}
+
     async def metrics(self) -> str:
         """All statistics in Prometheus' text form."""
         return (await self._call("GET", "/stats/prometheus", usedonly="")).decode()

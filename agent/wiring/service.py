@@ -2,7 +2,10 @@
 
 import signal
 
+import structlog
+
 from agent import carry
+from agent.carry import isolated
 from agent.config import fields
 from agent.config.settings import Settings
 from agent.model.address import Address
@@ -17,6 +20,8 @@ from agent.runtime.latest import Latest
 from agent.runtime.supervisor import Supervisor
 from agent.wiring.base import Around
 
+log = structlog.get_logger(__name__)
+
 
 def command(around: Around, argv: tuple[str, ...], store: Latest[Store], board: Board) -> ChildCommand:
     """The service's arguments and environment: the operator's own, configuration, the mesh, the hook."""
@@ -30,8 +35,21 @@ def command(around: Around, argv: tuple[str, ...], store: Latest[Store], board: 
     env |= {"PORT": str(settings.service.port), "FLASK_RUN_PORT": str(settings.service.port)}
     env |= service_environment(outbound, explicit, own, https=settings.outbound.https)
     if settings.tracing.carry:
-        env |= carry.environment(env, (*explicit.values(), outbound.port))
+        hook = carry.environment(env, (*explicit.values(), outbound.port))
+        env |= hook
+        if hook:
+            _report_hook(isolated.why(argv, isolated.beginning(env)), board)
     return argv, env
+
+
+def _report_hook(why: str, board: Board) -> None:
+    """Say what is known before the start: no trace context is carried, everything else works."""
+    if why:
+        board.of("hook").degraded(
+            f"the service is started by {why}: it never loads the hook and carries no trace context; start it "
+            "without that, or set tracing.carry to false"
+        )
+        log.warning("hook.not_loaded", why=why)
 
 
 def _report(given: Environment, health: Health) -> None:

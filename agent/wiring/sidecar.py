@@ -15,6 +15,7 @@ from agent.model.catalog import Catalog
 from agent.proxy import planner
 from agent.proxy.bootstrap import Node
 from agent.proxy.departure import LastDrain
+from agent.proxy.presence import presence
 from agent.proxy.snapshot import Snapshot
 from agent.registry import client, definition
 from agent.registry import metrics as registry_metrics
@@ -109,6 +110,7 @@ class Sidecar:
             store=cells.store,
             outbox=self._relay.status if self._relay else None,
             envoy_metrics=base.envoy_admin.metrics,
+            presence=partial(presence, base.envoy_admin) if self._settings.tracing.carry else None,
             drain=self._departure.asked,
         )
 

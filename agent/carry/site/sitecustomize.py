@@ -1,14 +1,16 @@
 """Installs the carry hook when the interpreter starts, then runs the sitecustomize that would have been
 found.
 
-It must load on any Python that the service starts, so the syntax is old; below 3.8 only the next one is run.
+It must load on any Python that the service starts, 2.7 too, so the syntax is old; below 3.8 only the next one
+is run.
 """
 
 import os
 import sys
 
 
-def _install() -> None:
+def _install():
+    # type: () -> None
     if sys.version_info < (3, 8) or os.environ.get("PILLION_CARRY", "").strip().lower() in (
         "off",
         "0",
@@ -25,7 +27,8 @@ def _install() -> None:
             traceback.print_exc()
 
 
-def _next() -> None:
+def _next():
+    # type: () -> None
     """Run the next sitecustomize on sys.path in our place; its errors are site's to report, as without us.
 
     An ordinary import with our folder out of sight: importlib's modules would cost each start milliseconds.
@@ -37,7 +40,8 @@ def _next() -> None:
     try:
         __import__("sitecustomize")
     except ImportError as error:
-        if error.name != "sitecustomize":
+        # Python 2.7 has the name only at the end of its text.
+        if (getattr(error, "name", None) or str(error).rpartition(" ")[2]) != "sitecustomize":
             raise
     finally:
         sys.path[:0] = ours[:1]

@@ -24,6 +24,7 @@ NAMES = (
     "local_replies",
     "early_headers",
     "health_checks",
+    "presence",
 )
 """The files of the folder ``envoy``, without ``.yaml``."""
 

@@ -2,7 +2,7 @@
 
 from agent.config.settings import Settings
 from agent.model.address import Address
-from agent.proxy.planner import checking, headers, retry, versioning
+from agent.proxy.planner import checking, headers, presence, retry, versioning
 from agent.proxy.planner.durations import seconds
 from agent.proxy.planner.fragments import Fragments
 from agent.proxy.planner.listener import listener
@@ -28,7 +28,7 @@ def inbound_listener(settings: Settings, fragments: Fragments) -> Resource:
         service=settings.service.name,
     )
     checking.answer(filled, settings.service, fragments)
-    return filled
+    return presence.count(filled, fragments) if settings.tracing.carry else filled
 
 
 def inbound_routes(settings: Settings) -> Resource:
@@ -51,7 +51,7 @@ def inbound_routes(settings: Settings) -> Resource:
 
 def _answer_headers(settings: Settings) -> Resource:
     # The carry hook tells its sidecar that it is there; nobody else needs to know.
-    found: Resource = {"response_headers_to_remove": ["x-pillion-carry"]}
+    found: Resource = {} if settings.tracing.carry else {"response_headers_to_remove": [presence.HEADER]}
     version = settings.service.version
     if version:
         found["response_headers_to_add"] = [headers.overwrite("x-service-version", headers.literal(version))]

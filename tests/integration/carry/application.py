@@ -1,12 +1,16 @@
 """An ordinary Flask application that handles no header: each route calls another service in its own way."""
 
 import asyncio
+import functools
 import http.client
 import json
+import multiprocessing
+import queue
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import aiohttp
@@ -17,11 +21,18 @@ import urllib3
 
 app = flask.Flask(__name__)
 pool = ThreadPoolExecutor(4)
+inner = ThreadPoolExecutor(4)
+session = requests.Session()
+session.mount("http://", requests.adapters.HTTPAdapter(max_retries=urllib3.Retry(3, status_forcelist=[503])))
 later: list[Any] = []
 
 
 def by_requests(url: str) -> Any:
     return requests.get(url, timeout=10).json()
+
+
+def by_session(url: str) -> Any:
+    return session.get(url, timeout=10).json()
 
 
 def by_urllib(url: str) -> Any:
@@ -107,6 +118,109 @@ def executor() -> Any:
     return list(pool.map(by_requests, [f"{url}/{number}" for number in range(3)]))
 
 
+@app.get("/nested-executor")
+def nested_executor() -> Any:
+    url = flask.request.args["url"]
+    return pool.submit(lambda: inner.submit(by_requests, url).result()).result()
+
+
+@app.get("/thread-pool")
+def thread_pool() -> Any:
+    url = flask.request.args["url"]
+    return shared_thread_pool().map(by_requests, [f"{url}/{number}" for number in range(3)])
+
+
+@functools.cache
+def shared_thread_pool() -> ThreadPool:
+    """Made by whoever comes first, used by all."""
+    return ThreadPool(2)
+
+
+async def in_executor(url: str) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(pool, by_requests, url)
+
+
+async def in_default_executor(url: str) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, by_requests, url)
+
+
+async def in_task(url: str) -> Any:
+    async def get() -> Any:
+        async with aiohttp.ClientSession(trust_env=True) as client, client.get(url) as response:
+            return await response.json()
+
+    return await asyncio.create_task(get())
+
+
+ASYNC: dict[str, Callable[[str], Any]] = {
+    "run_in_executor": in_executor,
+    "default executor": in_default_executor,
+    "create_task": in_task,
+    "to_thread": lambda url: asyncio.to_thread(by_requests, url),
+}
+
+
+@app.get("/asyncio")
+def asyncio_in_a_sync_view() -> Any:
+    return asyncio.run(ASYNC[flask.request.args["how"]](flask.request.args["url"]))
+
+
+@functools.cache
+def background_loop() -> asyncio.AbstractEventLoop:
+    """Made by whoever comes first, used by all."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    return loop
+
+
+@app.get("/background-loop")
+def on_a_background_loop() -> Any:
+    return asyncio.run_coroutine_threadsafe(in_task(flask.request.args["url"]), background_loop()).result()
+
+
+@functools.cache
+def jobs() -> "queue.Queue[tuple[str, queue.Queue[Any]]]":
+    """A queue with a worker that whoever comes first starts for all."""
+    made: queue.Queue[tuple[str, queue.Queue[Any]]] = queue.Queue()
+
+    def work() -> None:
+        while True:
+            url, answer = made.get()
+            answer.put(by_requests(url))
+
+    threading.Thread(target=work, daemon=True).start()
+    return made
+
+
+@app.get("/queue")
+def by_a_queue() -> Any:
+    answer: queue.Queue[Any] = queue.Queue()
+    jobs().put((flask.request.args["url"], answer))
+    return answer.get(timeout=10)
+
+
+@app.get("/own-queue")
+def workers_of_one_request() -> Any:
+    url, todo, done = flask.request.args["url"], queue.Queue[str](), queue.Queue[Any]()
+    for number in range(4):
+        todo.put(f"{url}/{number}")
+    threads = [threading.Thread(target=lambda: done.put(by_requests(todo.get()))) for _ in range(4)]
+    for one in threads:
+        one.start()
+    return [done.get(timeout=10) for _ in threads]
+
+
+@app.get("/process")
+def process() -> Any:
+    here, there = multiprocessing.Pipe()
+    url = flask.request.args["url"]
+    child = multiprocessing.get_context("fork").Process(target=lambda: there.send(by_requests(url)))
+    child.start()
+    answer = here.recv()
+    child.join()
+    return answer
+
+
 @app.get("/after")
 def after() -> Any:
     """Work that goes on when the response is gone."""
@@ -133,7 +247,16 @@ def greenlet() -> Any:
     import gevent.pool
 
     url = flask.request.args["url"]
-    return [gevent.spawn(by_requests, url).get(), gevent.pool.Pool(2).spawn(by_requests, url).get()]
+    pool = gevent.pool.Pool(2)
+    return [
+        gevent.spawn(by_requests, url).get(),
+        gevent.spawn_later(0.01, by_requests, url).get(),
+        pool.spawn(by_requests, url).get(),
+        *pool.map(by_requests, [url]),
+        *pool.imap_unordered(by_requests, [url]),
+        pool.apply_async(by_requests, (url,)).get(),
+        gevent.get_hub().threadpool.spawn(by_http_client, url).get(),
+    ]
 
 
 @app.get("/stream")
@@ -147,6 +270,30 @@ def stream() -> Any:
     response = flask.Response(parts())
     response.call_on_close(lambda: by_requests(f"{url}/closed"))
     return response
+
+
+@app.get("/stream-with-context")
+def stream_with_context() -> Any:
+    def parts() -> Iterator[str]:
+        for number in range(3):
+            yield json.dumps(by_requests(f"{flask.request.args['url']}/{number}")) + "\n"
+
+    return flask.Response(flask.stream_with_context(parts()))
+
+
+@app.get("/endless")
+def endless() -> Any:
+    """A body that ends only when its client goes."""
+    url = flask.request.args["url"]
+
+    def parts() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"." * 65536
+        finally:
+            by_requests(f"{url}/gone")
+
+    return flask.Response(parts())
 
 
 @app.get("/file")

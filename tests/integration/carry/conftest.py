@@ -18,8 +18,56 @@ SERVERS = {
     "gthread": ["gunicorn", "-k", "gthread", "--threads", "16"],
     "gevent": ["gunicorn", "-k", "gevent"],
     "flask run": ["flask", "--app", "application", "run"],
+    "flask debug": ["flask", "--app", "application", "--debug", "run"],
+    "otel": ["otel"],
     "wsgiref": ["reference"],
+    "waitress": ["waitress", "--threads", "16"],
+    "uvicorn": ["uvicorn", "--interface", "wsgi", "--log-level", "warning"],
 }
+
+
+PROGRAMS = {
+    "uwsgi": "import pyuwsgi; pyuwsgi.run()",
+    "otel": "from opentelemetry.instrumentation.auto_instrumentation import run; run()",
+}
+"""What the console scripts of these do."""
+
+
+def arguments(program: str, options: list[str], port: int, module: str) -> list[str]:
+    """How one of the servers is told where to listen and what to serve."""
+    here, application = f"127.0.0.1:{port}", f"{module}:app"
+    match program:
+        case "gunicorn":
+            return [
+                program,
+                *options,
+                "--bind",
+                here,
+                "--chdir",
+                str(HERE),
+                "--no-control-socket",
+                "--graceful-timeout",
+                "2",
+                application,
+            ]
+        case "flask":
+            return [program, "--app", module, *options[2:], "--port", str(port)]
+        case "uwsgi":
+            return [
+                *options,
+                "--http-socket",
+                here,
+                "--master",
+                "--need-app",
+                "--module",
+                application,
+            ]
+        case "otel":
+            gunicorn = arguments("gunicorn", ["-k", "gthread", "--threads", "16"], port, module)
+            return [sys.executable, "-m", *gunicorn]
+        case "waitress" | "uvicorn":
+            return [program, *options, "--host", "127.0.0.1", "--port", str(port), application]
+    return [program, *options, str(port)]
 
 
 class Service(Process):
@@ -28,21 +76,11 @@ class Service(Process):
     def __init__(self, server: str, folder: Path, env: dict[str, str], module: str = "application") -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        program, *options = SERVERS.get(server, ["gunicorn", "-k", server])
-        argv = [sys.executable, "-m", program, *options]
-        if program == "gunicorn":
-            argv += [
-                "--bind",
-                f"127.0.0.1:{self.port}",
-                "--chdir",
-                str(HERE),
-                "--no-control-socket",
-                f"{module}:app",
-            ]
-        elif program == "flask":
-            argv += ["--port", str(self.port)]
-        else:
-            argv += [str(self.port)]
+        program, *options = SERVERS.get(server, server.split())
+        if program.startswith("-"):
+            program, options = "gunicorn", [program, *options]
+        how = ["-c", PROGRAMS[program]] if program in PROGRAMS else ["-m"]
+        argv = [sys.executable, *how, *arguments(program, options, self.port, module)]
         super().__init__(
             server, argv, folder / "service.log", env={"PATH": os.environ["PATH"], **env}, answers=self._up
         )
@@ -89,7 +127,7 @@ def start(recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Itera
         service.stop()
 
 
-@pytest.fixture(scope="module", params=list(SERVERS))
+@pytest.fixture(scope="module", params=[name for name in SERVERS if name != "otel"])
 def service(request: pytest.FixtureRequest, start: Start) -> Service:
     """The Flask application below each kind of server."""
     return start(request.param)

@@ -11,7 +11,10 @@ CARRIED = ("traceparent", "tracestate", "baggage", "x-request-id")
 
 
 class Recorder(ThreadingHTTPServer):
-    """``seen`` holds a value of method, target and carried headers for each request."""
+    """``seen`` holds a value of method, target and carried headers for each request.
+
+    ``?redirect=URL`` is answered by a redirect, ``?once=503`` by that status the first time.
+    """
 
     daemon_threads = True
     request_queue_size = 512
@@ -19,6 +22,7 @@ class Recorder(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
         self.seen: list[dict[str, Any]] = []
+        self.refused: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -39,7 +43,10 @@ class Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         carried = {name: self.headers[name] for name in CARRIED if name in self.headers}
         twice = [name for name in CARRIED if len(self.headers.get_all(name, [])) > 1]
-        one = {"method": self.command, "target": self.path, "carried": carried, "twice": twice}
+        peer = self.client_address[1]
+        one = {
+            "method": self.command, "target": self.path, "carried": carried, "twice": twice, "peer": peer,
+        }  # fmt: skip
         self.server.seen.append(one)
         if self.command == "CONNECT":
             self.send_response_only(200, "Connection established")
@@ -48,13 +55,20 @@ class Answer(BaseHTTPRequestHandler):
             return
         redirected = self.path.partition("?redirect=")[2]
         body = json.dumps(one).encode()
-        self.send_response(302 if redirected else 200)
+        self.send_response(302 if redirected else self._status())
         if redirected:
             self.send_header("Location", redirected)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _status(self) -> int:
+        once = self.path.partition("?once=")[2]
+        if not once or self.path in self.server.refused:
+            return 200
+        self.server.refused.add(self.path)
+        return int(once)
 
     do_CONNECT = do_POST = do_GET  # noqa: N815 the base class's names
 

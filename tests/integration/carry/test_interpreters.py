@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent import carry
+from agent.carry import isolated
 from tests.integration.carry.recorder import Recorder, recording
 
 HERE = Path(__file__).parent
@@ -142,3 +144,97 @@ def test_a_patched_module_keeps_its_own_loader_and_source() -> None:
     )
     expected = ["SourceFileLoader", "SourceFileLoader", "True", "endheaders"]
     assert run(sys.executable, "-c", show).stdout.split() == expected
+
+
+@functools.cache
+def older() -> tuple[str, ...]:
+    """Pythons at hand that are too old for the hook, by path."""
+    managed = [str(path) for path in Path("~/.pyenv/versions").expanduser().glob("*/bin/python")]
+    shown = "import sys; sys.stdout.write(str(sys.version_info[:2] < (3, 8)))"
+    asked = {
+        path: subprocess.run([path, "-c", shown], capture_output=True, text=True, check=False)
+        for path in managed
+    }
+    return tuple(path for path, answer in sorted(asked.items()) if answer.stdout == "True")
+
+
+@pytest.mark.parametrize(
+    "python", older() or ("none at hand",), ids=lambda path: path.strip("/").replace("/", "-")
+)
+def test_an_older_python_runs_as_without_the_hook(python: str, tmp_path: Path) -> None:
+    """It runs the next sitecustomize, says nothing and loads nothing of ours."""
+    if not older():
+        pytest.skip("no Python below 3.8 is at hand")
+    (tmp_path / "sitecustomize.py").write_text(NEXT)
+    show = (
+        "import os, sys, sitecustomize, threading; assert not [n for n in sys.modules if 'pillion' in n];"
+        "sys.stdout.write(os.environ['NEXT'] + str(sitecustomize.VALUE))"
+    )
+    done = run(python, "-c", show, behind=str(tmp_path))
+    assert (done.stdout, done.stderr) == ("ran7", "")
+    alone = run(python, "-c", "import sys; sys.stdout.write('up')")
+    assert (alone.stdout, alone.stderr) == ("up", "")
+    (tmp_path / "sitecustomize.py").write_text("raise ValueError('theirs')\n")
+    failing = run(python, "-c", "import sys; sys.stdout.write('up')", behind=str(tmp_path))
+    assert failing.stdout == "up"
+    assert "theirs" in failing.stderr or "sitecustomize" in failing.stderr
+
+
+@pytest.mark.parametrize("option", ["-S", "-I", "-E"])
+def test_an_isolated_python_has_no_hook_as_its_agent_says(option: str) -> None:
+    assert isolated.why(["python", option, "app.py"], lambda _: b"")
+    done = run(sys.executable, option, "-c", "import sys; print('pillion_carry.hook' in sys.modules)")
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+@pytest.mark.parametrize("option", ["-s", "-P", "-u", "-B", "-O"])
+def test_other_options_leave_the_hook_in_place(option: str) -> None:
+    if option == "-P" and sys.version_info < (3, 11):
+        pytest.skip("-P came with 3.11")
+    assert not isolated.why(["python", option, "app.py"], lambda _: b"")
+    done = run(sys.executable, option, "-c", "import sys; print('pillion_carry.hook' in sys.modules)")
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_a_missing_module_of_the_next_sitecustomize_is_its_own_error(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sitecustomize_of_theirs\n")
+    done = run(sys.executable, "-c", "print('up')", behind=str(tmp_path))
+    assert done.stdout == "up\n"
+    assert "sitecustomize_of_theirs" in done.stderr
+
+
+def test_our_folder_may_stand_behind_another_sitecustomize_that_runs_the_next(tmp_path: Path) -> None:
+    """As ddtrace's and New Relic's launchers do: theirs first, then what they hide, which is ours."""
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "sitecustomize.py").write_text(
+        "import os, sys\nhere = os.path.dirname(__file__)\nsys.path.remove(here)\n"
+        "del sys.modules['sitecustomize']\nimport sitecustomize as theirs\nsys.path.insert(0, here)\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(NEXT)
+    path = os.pathsep.join([str(tmp_path / "first"), str(carry.SITE), str(tmp_path)])
+    show = "import os, sys; print(os.environ['NEXT'], 'pillion_carry.hook' in sys.modules)"
+    done = run(sys.executable, "-c", show, PYTHONPATH=path)
+    assert (done.stdout.split(), done.stderr) == (["ran", "True"], "")
+
+
+def test_a_venv_s_pth_files_and_an_interactive_start_up_file_run_as_without_us(tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=False)
+    python = tmp_path / "venv" / "bin" / "python"
+    (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    (site / "own.pth").write_text("import os, threading; os.environ['PTH'] = 'ran'\n")
+    (site / "sitecustomize.py").write_text(NEXT)
+    start = tmp_path / "start.py"
+    start.write_text("STARTED = 'started'\n")
+    show = "import os, sys; print(os.environ['PTH'], os.environ['NEXT'], STARTED, threading.Thread.start.pillion_carry)"
+    env = {"PATH": os.environ["PATH"], **carry.environment({}), "PYTHONSTARTUP": str(start)}
+    done = subprocess.run(
+        [str(python), "-q", "-i"],
+        input=f"import threading\n{show}\n",
+        env={**env, "PILLION_CARRY": "debug"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "ran ran started True" in done.stdout
+    assert "Traceback" not in done.stderr

@@ -32,8 +32,22 @@ CASES = (
         "empty parameters",
     ),
     *("bytes", "several statements", "common table expression", "executemany", "client-side cursor"),
-    *("raw cursor", "composed", "asynchronous"),
+    *("raw cursor", "composed", "asynchronous", "pipeline"),
+    *("psycopg2", "psycopg2, values", "psycopg2, no values", "psycopg2, many", "psycopg2, bytes"),
+    *("psycopg2, composed", "psycopg2, extras", "psycopg2, DictCursor", "psycopg2, RealDictCursor"),
+    *("psycopg2, NamedTupleCursor", "psycopg2, orm", "psycopg2, orm, many rows"),
 )
+ASYNCPG = ("execute", "execute with values", "executemany", "fetch", "fetchrow from a pool", "core")
+HOSTILE = (
+    "a=*/; DROP TABLE thing; --",
+    "a=x' OR 'y'>'x",
+    'a="x"; SELECT pg_sleep(9)',
+    "a=%s%(x)s%%",
+    "a=/*/*",
+    "a=\\'; COMMIT",
+    "a/*b=c*/d",
+)
+"""Valid tracestates whose text would do something in a statement."""
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +116,47 @@ def test_the_rows_are_the_same_with_and_without_a_trace(
     assert names[0] == names[1]
 
 
-@pytest.mark.parametrize("case", ["asked to be prepared", "a trace of its own", "copy"])
+@pytest.mark.parametrize("state", HOSTILE)
+@pytest.mark.parametrize("case", ["orm", "no parameters", "client-side cursor", "psycopg2", "psycopg2, many"])
+def test_a_hostile_tracestate_can_not_leave_its_comment(
+    service: Service, database: psycopg.Connection, case: str, state: str
+) -> None:
+    given = headers(state)
+    post(service, f"/write/{case}", given)
+    for query in queries(database):
+        found = COMMENT.search(query)
+        assert found, query
+        assert unquote(found[2]) == state
+        assert not set("*'\"\\ ;") & set(found[2])
+
+
+@pytest.fixture(scope="module")
+def with_asyncpg(start: Start, dsn: str) -> Service:
+    """The same application, told to trace asyncpg too."""
+    return start("sync", "database", DSN=dsn, PILLION_CARRY_ASYNCPG="on")
+
+
+@pytest.mark.parametrize("case", ASYNCPG)
+def test_asyncpg_is_left_alone_unless_it_is_asked_for(
+    service: Service, with_asyncpg: Service, database: psycopg.Connection, case: str
+) -> None:
+    given = headers(HOSTILE[0])
+    post(service, f"/write/asyncpg, {case}", given)
+    assert [query for query in queries(database) if "/*" in query] == []
+    database.execute("TRUNCATE seen")
+    post(with_asyncpg, f"/write/asyncpg, {case}", given)
+    seen = queries(database)
+    assert seen
+    for query in seen:
+        found = COMMENT.search(query)
+        assert found, query
+        assert (found[1], unquote(found[2])) == (given["traceparent"], given["tracestate"])
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["asked to be prepared", "a trace of its own", "copy", "psycopg2, copy", "server-side cursors"],
+)
 def test_statements_that_must_keep_their_text_keep_it(
     service: Service, database: psycopg.Connection, case: str
 ) -> None:

@@ -10,7 +10,7 @@ from tests.integration.carry.conftest import HERE, Service, Start
 from tests.integration.carry.recorder import Recorder
 from tests.waiting import until
 
-CLIENTS = ("requests", "urllib", "urllib3", "http_client", "httpx", "httpx_async", "aiohttp")
+CLIENTS = ("requests", "session", "urllib", "urllib3", "http_client", "httpx", "httpx_async", "aiohttp")
 THREADED = ("gthread", "gevent", "flask run")
 
 
@@ -105,7 +105,7 @@ def test_executors_carry_the_request_of_each_piece_of_work(service: Service) -> 
 def test_greenlets_carry_their_request(start: Start) -> None:
     given = headers()
     answers = get(start("gevent"), "/greenlet", given, url=target()).json()
-    assert [one["carried"] for one in answers] == [given] * 2
+    assert [one["carried"] for one in answers] == [given] * 7
 
 
 async def test_work_that_outlives_its_response_still_carries_its_request(
@@ -122,8 +122,11 @@ async def test_a_streamed_body_and_its_end_carry_their_request(service: Service,
     given, url = headers(), target()
     lines = get(service, "/stream", given, url=url).iter_lines()
     assert len(list(lines)) == 3
-    await until(lambda: any(one["target"] == f"{url}/closed" for one in recorder.seen))
-    for part in ("0", "1", "2", "closed"):
+    parts = ["0", "1", "2"]
+    if service.name != "uvicorn":  # its adapter for WSGI closes no body
+        await until(lambda: any(one["target"] == f"{url}/closed" for one in recorder.seen))
+        parts.append("closed")
+    for part in parts:
         assert recorder.of(f"{url}/{part}")["carried"] == given
 
 
@@ -156,7 +159,7 @@ def test_the_response_says_that_the_hook_is_there(service: Service) -> None:
 
 @pytest.mark.parametrize("server", ["gevent_pywsgi", "asgi"])
 def test_other_workers_of_gunicorn_carry_too(start: Start, server: str) -> None:
-    service = start(server, "asynchronous" if server == "asgi" else "application")
+    service = start(f"-k {server}", "asynchronous" if server == "asgi" else "application")
     given = headers()
     answer = get(service, "/call/aiohttp", given, url=target())
     assert answer.json()["carried"] == given
@@ -186,7 +189,7 @@ def test_an_exception_of_the_application_is_the_server_s_to_answer(service: Serv
         get(service, "/boom", headers())
 
 
-@pytest.mark.parametrize("broken", ["context.Carried", "headers.check", "context.current", "mesh.holds"])
+@pytest.mark.parametrize("broken", ["headers.check", "context.current", "mesh.holds"])
 def test_a_fault_of_the_hook_never_reaches_the_application(start: Start, broken: str) -> None:
     """The next sitecustomize, which the hook runs as it must, breaks one of its functions."""
     service = start("gthread", behind=HERE / "broken", BROKEN=broken)
@@ -195,7 +198,7 @@ def test_a_fault_of_the_hook_never_reaches_the_application(start: Start, broken:
 
 
 @pytest.mark.parametrize(
-    ("broken", "path"), [("threads._lent", "/thread"), ("threads.carrying", "/executor")]
+    ("broken", "path"), [("threads._lent", "/thread"), ("threads.work", "/executor")]
 )
 def test_a_fault_in_handing_the_context_on_leaves_the_work_without_it(
     start: Start, broken: str, path: str
@@ -209,4 +212,4 @@ def test_a_fault_in_handing_the_context_on_leaves_the_work_without_it(
 def test_the_log_has_no_fault_of_the_hook(service: Service) -> None:
     """PILLION_CARRY=debug prints each; the last test of the file, after all others used these processes."""
     assert isinstance(service, Process)
-    assert "pillion_carry" not in service.log.read_text()
+    assert "a fault of the hook" not in service.log.read_text()

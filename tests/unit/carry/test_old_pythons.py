@@ -34,6 +34,17 @@ def test_a_file_is_valid_on_python_3_8(file: Path) -> None:
     ast.parse(file.read_text(), feature_version=(3, 8))
 
 
+def test_what_an_even_older_python_loads_has_nothing_that_it_can_not_read() -> None:
+    """2.7 and 3.6 run ``sitecustomize`` as well; its types stand in comments."""
+    tree = ast.parse((SITE / "sitecustomize.py").read_text())
+    newer = (ast.AnnAssign, ast.JoinedStr, ast.NamedExpr, ast.Nonlocal, ast.AsyncFunctionDef, ast.Starred)
+    for node in ast.walk(tree):
+        assert not isinstance(node, newer)
+        if isinstance(node, ast.FunctionDef):
+            assert node.returns is None
+            assert not any(argument.annotation for argument in node.args.args)
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_annotations_are_never_evaluated(file: Path) -> None:
     """``X | None`` is no expression on 3.8."""

@@ -124,7 +124,7 @@ def test_work_left_behind_loses_its_request_after_a_while(
     monkeypatch.setattr(hook.context, "monotonic", lambda: now[0])
     carried = hook.context.Carried("", "", "", "id-1")
     kept = carried.kept()
-    carried.finish()
+    carried.finished = now[0]
     before = hook.context.get()
     try:
         hook.context.put(carried)

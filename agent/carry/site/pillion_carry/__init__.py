@@ -2,18 +2,17 @@
 
 ``hook`` watches imports and patches a module when the service imports it: what the service does not use is
 never loaded. ``wsgi`` and ``asgi`` note the incoming headers in ``context``; ``http_client``, ``httpcore``
-and ``aiohttp`` add them to requests towards the mesh (``mesh``) where the caller set none; ``threads`` and
-``greenlets`` hand the context on; ``psycopg`` adds the trace to writing statements.
+and ``aiohttp`` add them to requests towards the mesh (``mesh``) where the caller set none; ``threads``,
+``queues`` and ``greenlets`` hand the context on and see that a worker made for all keeps none; ``psycopg``,
+``psycopg2`` and ``asyncpg`` add the trace to writing statements; ``launchers`` keeps the hook in place behind
+OpenTelemetry's launcher.
+
+The rule of the code: what runs around the service's own calls nothing that could fail except in a ``try`` whose
+``except`` calls ``faults.note``. A test makes each function raise, one by one.
 
 Variables: ``PILLION_CARRY`` = ``off`` (nothing at all), ``debug`` (faults are printed on stderr);
 ``PILLION_CARRY_PORTS``: local ports that lead into the mesh; ``PILLION_CARRY_SQL`` = ``on``, ``sampled``
-(only sampled traces), ``off``.
+(only sampled traces), ``off``; ``PILLION_CARRY_ASYNCPG`` = ``on``.
 
-Cost, on one core of a small virtual machine: a start below 1 ms, an incoming request 3 to 5 µs, an outgoing
-one 6 µs towards the mesh (the first of a request 12) and 1 µs elsewhere, a writing statement 50 to 100 µs,
-most of it because it is no longer prepared.
-
-Not covered: psycopg2, pycurl, gRPC, asyncpg (a unique text defeats its statement cache), work put on a queue
-for a thread that is not an executor's, ``gevent.Greenlet(…).start()`` (an immutable type; ``gevent.spawn``
-and pools are), servers not named in ``hook`` that run something else than Flask or Django.
+What is covered, what is not and what it costs is in docs/carry.md.
 """

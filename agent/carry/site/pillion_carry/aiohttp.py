@@ -19,7 +19,10 @@ def patch(module: ModuleType) -> None:
 
 def _sending(original: Callable[..., Any]) -> Callable[..., Any]:
     async def send(self: Any, *args: Any, **kwargs: Any) -> Any:
-        prepare(self)
+        try:
+            prepare(self)
+        except Exception:
+            faults.note()
         return await original(self, *args, **kwargs)
 
     return send
@@ -27,15 +30,12 @@ def _sending(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def prepare(request: Any) -> None:
     """Add what is missing to a request towards the mesh; CONNECT opens a tunnel, which leads out."""
-    try:
-        carried = context.current()
-        url = request.url
-        if carried is None or request.method == "CONNECT" or not url.host:
-            return
-        if not mesh.holds(url.scheme, url.host, url.port or 80):
-            return
-        present = {name.lower() for name in request.headers}
-        for name, value in carried.checked.missing(present):
-            request.headers[name] = value
-    except Exception:
-        faults.note()
+    carried = context.current()
+    url = request.url
+    if carried is None or request.method == "CONNECT" or not url.host:
+        return
+    if not mesh.holds(url.scheme, url.host, url.port or 80):
+        return
+    present = {name.lower() for name in request.headers}
+    for name, value in carried.to_send().missing(present):
+        request.headers[name] = value

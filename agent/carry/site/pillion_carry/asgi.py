@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inspect import iscoroutinefunction
+from time import monotonic
 
 from . import context, faults
 from .wrapping import replace
@@ -42,45 +43,51 @@ def is_application(application: Any) -> bool:
 
 def wrapped(application: Any) -> Any:
     """The application with the hook around it."""
+    get, put = context.get, context.put
 
     async def run(scope: Any, receive: Any, send: Any) -> Any:
-        carried = noted(scope)
+        try:
+            carried = noted(scope)
+            if carried is not None:
+                send = _telling(send)
+        except Exception:
+            faults.note()
+            carried = None
         if carried is None:
             return await application(scope, receive, send)
-        before = context.get()
-        context.put(carried)
+        before = get()
+        put(carried)
         try:
-            return await application(scope, receive, _telling(send))
+            return await application(scope, receive, send)
         finally:
-            carried.finish()
-            context.put(before)
+            carried.finished = monotonic()
+            put(before)
 
     return run
 
 
 def noted(scope: Any) -> context.Carried | None:
     """What the request carries; None when it was noted already or is no request."""
-    try:
-        if scope["type"] not in ("http", "websocket") or NOTED in scope:
-            return None
-        scope[NOTED] = True
-        found: dict[bytes, str] = {}
-        for name, value in scope["headers"]:
-            lowered = name.lower()
-            if lowered in NAMES:
-                text = value.decode("latin-1")
-                found[lowered] = found[lowered] + "," + text if lowered in found else text
-        return context.Carried(*(found.get(name, "") for name in NAMES))
-    except Exception:
-        faults.note()
+    if scope["type"] not in ("http", "websocket") or NOTED in scope:
         return None
+    scope[NOTED] = True
+    found: dict[bytes, str] = {}
+    for name, value in scope["headers"]:
+        lowered = name.lower()
+        if lowered in NAMES:
+            text = value.decode("latin-1")
+            found[lowered] = found[lowered] + "," + text if lowered in found else text
+    return context.Carried(*(found.get(name, "") for name in NAMES))
 
 
 def _telling(send: Any) -> Any:
     async def tell(message: Any) -> Any:
         try:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), PRESENCE]}
+                given = list(message.get("headers", ()))
+                # An adapter for WSGI makes an environ of its own, for which Flask's entry has told it already.
+                if PRESENCE not in given:
+                    message = {**message, "headers": [*given, PRESENCE]}
         except Exception:
             faults.note()
         return await send(message)

@@ -8,8 +8,10 @@ def note() -> None:
     if os.environ.get("PILLION_CARRY") != "debug":
         return
     try:
+        import sys
         import traceback
 
+        sys.stderr.write("pillion_carry: a fault of the hook, of which the service sees nothing:\n")
         traceback.print_exc()
     except Exception:
         return

@@ -29,10 +29,19 @@ PATCHES = {
     "aiohttp.client_reqrep": "aiohttp",
     "threading": "threads",
     "concurrent.futures.thread": "threads",
+    "multiprocessing.pool": "threads",
+    "queue": "queues",
     "gevent": "greenlets",
     "gevent.pool": "greenlets",
+    "gevent.queue": "queues",
+    "gevent.threadpool": "greenlets",
     "psycopg.cursor": "psycopg",
     "psycopg.cursor_async": "psycopg",
+    "psycopg2": "psycopg2",
+    "psycopg2.extras": "psycopg2",
+    "asyncpg.connection": "asyncpg",
+    "sqlalchemy.dialects.postgresql.asyncpg": "asyncpg",
+    "opentelemetry.instrumentation.auto_instrumentation": "launchers",
 }
 """The module that is patched, and the module here whose ``patch(module)`` does it."""
 
@@ -78,15 +87,18 @@ class PatchingLoader:
             spec.loader = self._loader
         module.__loader__ = self._loader
         self._loader.exec_module(module)
-        patch(module)
+        try:
+            patch(spec.name if spec is not None else module.__name__, module)
+        except Exception:
+            faults.note()
 
 
-def patch(module: ModuleType) -> None:
-    """Apply our patch to a loaded module; a library that looks different than expected stays as it is."""
-    try:
-        __import__(f"{__package__}.{PATCHES[module.__name__]}", fromlist=["patch"]).patch(module)
-    except Exception:
-        faults.note()
+def patch(name: str, module: ModuleType) -> None:
+    """Apply our patch to the module loaded by this name; gevent gives some another.
+
+    Raises what a library that looks different than expected brings.
+    """
+    __import__(f"{__package__}.{PATCHES[name]}", fromlist=["patch"]).patch(module)
 
 
 def install(meta_path: list[Any]) -> None:
@@ -97,4 +109,7 @@ def install(meta_path: list[Any]) -> None:
     for name in PATCHES:
         module = sys.modules.get(name)
         if module is not None:
-            patch(module)
+            try:
+                patch(name, module)
+            except Exception:
+                faults.note()

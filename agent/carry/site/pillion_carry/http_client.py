@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import context, faults, mesh
+from . import context, faults, headers, mesh
 from .wrapping import replace
 
 TYPE_CHECKING = False
@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-INITIALS = b"tTbBxX"
-"""First letters of the headers that we carry."""
+INITIALS = headers.INITIALS
 
 
 def patch(module: ModuleType) -> None:
@@ -38,11 +37,10 @@ def add(connection: Any) -> None:
     lines = connection._buffer  # noqa: SLF001 the only place that has all headers; held by tests on each Python
     if carried is None or not lines or not _towards_mesh(connection, lines[0]):
         return
-    present = {
-        line.partition(b":")[0].decode("latin-1").lower() for line in lines[1:] if line[:1] in INITIALS
-    }
-    for name, value in carried.checked.missing(present):
-        lines.append(("%s: %s" % (name, value)).encode("latin-1"))
+    present = {line.partition(b":")[0].lower() for line in lines if line[:1] in INITIALS}
+    added = carried.to_send().lines(present)
+    if added:
+        lines.append(added)
 
 
 def _towards_mesh(connection: Any, request_line: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import context, faults, mesh
+from . import context, faults, headers, mesh
 from .wrapping import replace
 
 TYPE_CHECKING = False
@@ -20,7 +20,10 @@ def patch(module: ModuleType) -> None:
 
 def _handling(original: Callable[..., Any]) -> Callable[..., Any]:
     def handle_request(self: Any, request: Any) -> Any:
-        prepare(request)
+        try:
+            prepare(request)
+        except Exception:
+            faults.note()
         return original(self, request)
 
     return handle_request
@@ -28,7 +31,10 @@ def _handling(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _handling_async(original: Callable[..., Any]) -> Callable[..., Any]:
     async def handle_async_request(self: Any, request: Any) -> Any:
-        prepare(request)
+        try:
+            prepare(request)
+        except Exception:
+            faults.note()
         return await original(self, request)
 
     return handle_async_request
@@ -36,19 +42,12 @@ def _handling_async(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def prepare(request: Any) -> None:
     """Add what is missing to a request towards the mesh."""
-    try:
-        carried = context.current()
-        if carried is None:
-            return
-        url = request.url
-        scheme = url.scheme.decode("latin-1")
-        if not mesh.holds(scheme, url.host.decode("latin-1"), url.port or 80):
-            return
-        present = {name.decode("latin-1").lower() for name, _ in request.headers}
-        added = carried.checked.missing(present)
-        request.headers = [
-            *request.headers,
-            *((name.encode("latin-1"), value.encode("latin-1")) for name, value in added),
-        ]
-    except Exception:
-        faults.note()
+    carried = context.current()
+    if carried is None:
+        return
+    url = request.url
+    scheme = url.scheme.decode("latin-1")
+    if not mesh.holds(scheme, url.host.decode("latin-1"), url.port or 80):
+        return
+    present = {name.lower() for name, _ in request.headers if name[:1] in headers.INITIALS}
+    request.headers = [*request.headers, *carried.to_send().encoded(present)]

@@ -6,16 +6,52 @@ statement caches stay warm.
 
 from __future__ import annotations
 
+import os
 import re
 from urllib.parse import quote
 
+from . import context
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .headers import Checked
+
+MODE = os.environ.get("PILLION_CARRY_SQL", "").strip().lower()
+"""``off``, ``sampled`` or anything else for all traces."""
+OFF = frozenset(("off", "0", "false", "no"))
 
 WRITES = frozenset(("INSERT", "UPDATE", "DELETE", "MERGE", "CALL", "DO", "EXECUTE"))
 WITHIN = re.compile(r"\b(?:insert|update|delete|merge)\b", re.IGNORECASE)
 WORD = re.compile(r"[A-Za-z]+")
+
+
+def traced(cursor: Any, query: Any, formatted: bool) -> Any:
+    """The query with the running request's trace at its end, in a type that the driver takes; the same object
+    when it stays as it is.
+
+    ``formatted``: the driver will replace placeholders, so a ``%`` must be doubled.
+    """
+    carried = context.current()
+    if carried is None:
+        return query
+    checked = carried.to_send()
+    text = comment(checked)
+    if not text or (MODE == "sampled" and not int(checked.traceparent[-2:], 16) & 1):
+        return query
+    return _appended(cursor, query, text.replace("%", "%%") if formatted else text)
+
+
+def _appended(cursor: Any, query: Any, text: str) -> Any:
+    if isinstance(query, str):
+        return with_comment(query, text) if writes(query) else query
+    if isinstance(query, bytes):
+        decoded = query.decode("latin-1")  # any byte is kept; the words looked for are ASCII
+        return with_comment(decoded, text).encode("latin-1") if writes(decoded) else query
+    # Composed by the driver's own ``sql`` module: psycopg 3 or psycopg2; a template string is neither.
+    rendered = getattr(query, "as_bytes", None) or getattr(query, "as_string", None)
+    return _appended(cursor, rendered(cursor), text) if rendered else query
 
 
 def comment(checked: Checked) -> str:

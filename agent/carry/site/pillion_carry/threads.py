@@ -6,6 +6,8 @@ in its threads (Flask's ``current_app``, a database session).
 
 from __future__ import annotations
 
+from time import monotonic
+
 from . import context, faults
 from .wrapping import replace
 
@@ -15,19 +17,31 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+MAPPING = ("apply_async", "_map_async", "imap", "imap_unordered")
+"""What all of a ThreadPool's ways of giving work come down to."""
+
 
 def patch(module: ModuleType) -> None:
-    """Patch threads, or the executor of threads."""
+    """Patch threads, the executor of threads, or multiprocessing's pool of threads."""
     if module.__name__ == "threading":
         replace(module.Thread, "start", _starting)
+    elif module.__name__ == "multiprocessing.pool":
+        replace(module.ThreadPool, "__init__", _alone)
+        for name in MAPPING:
+            replace(module.ThreadPool, name, _giving)
     else:
-        replace(module.ThreadPoolExecutor, "submit", _submitting)
+        replace(module.ThreadPoolExecutor, "submit", _giving)
 
 
 def _starting(original: Callable[..., Any]) -> Callable[..., Any]:
     def start(self: Any, *args: Any, **kwargs: Any) -> Any:
-        carried = context.get()
-        if carried is None or not _lend(self, carried):
+        try:
+            carried = context.lent()
+            lent = carried is not None and _lend(self, carried)
+        except Exception:
+            faults.note()
+            lent = False
+        if not lent:
             return original(self, *args, **kwargs)
         try:
             return original(self, *args, **kwargs)
@@ -40,19 +54,18 @@ def _starting(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _lend(thread: Any, carried: context.Carried) -> bool:
     """Let the thread's run have the context, until it lapses; False when the thread is left alone."""
-    try:
-        if "run" in thread.__dict__ or thread.ident is not None:
-            return False
-        thread.run = _lent(thread, thread.run, carried)
-        return True
-    except Exception:
-        faults.note()
+    if "run" in thread.__dict__ or thread.ident is not None:
         return False
+    thread.run = _lent(thread, thread.run, carried)
+    return True
 
 
 def _lent(thread: Any, run: Callable[[], Any], carried: context.Carried) -> Callable[[], Any]:
+    put, loosen = context.put, context.loose.set
+
     def lent() -> None:
-        context.put(carried)
+        put(carried)
+        loosen(True)
         try:
             run()
         finally:
@@ -61,40 +74,83 @@ def _lent(thread: Any, run: Callable[[], Any], carried: context.Carried) -> Call
     return lent
 
 
-def _submitting(original: Callable[..., Any]) -> Callable[..., Any]:
-    def submit(*args: Any, **kwargs: Any) -> Any:
-        carried = context.get()
-        if carried is None:
+def _giving(original: Callable[..., Any]) -> Callable[..., Any]:
+    """For methods whose first argument is a function that some worker calls."""
+    get, put = context.get, context.put
+
+    def give(*args: Any, **kwargs: Any) -> Any:
+        before = get()
+        if before is None:
             return original(*args, **kwargs)
-        context.put(None)  # the worker that this may start serves all requests
         try:
-            return original(*_given(args, carried), **kwargs)
+            args = _given(args, context.lent())
+        except Exception:
+            faults.note()
+        put(None)  # the worker that this may start serves all requests
+        try:
+            return original(*args, **kwargs)
         finally:
-            context.put(carried)
+            put(before)
 
-    return submit
+    return give
 
 
-def _given(args: tuple[Any, ...], carried: context.Carried) -> tuple[Any, ...]:
-    """The arguments of a submit, its function carrying; the executor is the first of them."""
-    try:
-        if len(args) < 2 or not callable(args[1]):
-            return args
-        return (args[0], carrying(args[1], carried.kept()), *args[2:])
-    except Exception:
-        faults.note()
+def _alone(original: Callable[..., Any]) -> Callable[..., Any]:
+    """For what starts workers that serve all requests."""
+    get, put = context.get, context.put
+
+    def init(*args: Any, **kwargs: Any) -> Any:
+        before = get()
+        put(None)
+        try:
+            return original(*args, **kwargs)
+        finally:
+            put(before)
+
+    return init
+
+
+def _given(args: tuple[Any, ...], carried: context.Carried | None) -> tuple[Any, ...]:
+    """The arguments, their function carrying; the executor is the first of them."""
+    if carried is None or len(args) < 2 or not callable(args[1]):
         return args
+    return (args[0], work(args[1], carried), *args[2:])
 
 
-def carrying(function: Callable[..., Any], carried: context.Carried) -> Callable[..., Any]:
-    """The function, run in the given context wherever it is called."""
+def work(function: Callable[..., Any], carried: context.Carried) -> Callable[..., Any]:
+    """The function as work of a request: it carries however late it is called, what it leaves behind only for a
+    while.
+    """
+    get, put = context.get, context.put
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        before = context.get()
-        context.put(carried)
+        try:
+            own = carried.kept()
+        except Exception:
+            faults.note()
+            return function(*args, **kwargs)
+        before = get()
+        put(own)
         try:
             return function(*args, **kwargs)
         finally:
-            context.put(before)
+            own.finished = monotonic()
+            put(before)
+
+    return call
+
+
+def carrying(function: Callable[..., Any], carried: context.Carried) -> Callable[..., Any]:
+    """The function for a greenlet of its own, in the given context until that lapses."""
+    get, put, loosen = context.get, context.put, context.loose.set
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        before = get()
+        put(carried)
+        loosen(True)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            put(before)
 
     return call

@@ -3,9 +3,13 @@
 Servers are patched where they take the application, so that middleware around it is covered too; Flask and
 Django also at their own entry, for servers written in C (uWSGI, mod_wsgi). The outermost of them notes the
 request.
+
+What runs around the service's own code calls nothing that could fail, except in a ``try`` of its own.
 """
 
 from __future__ import annotations
+
+from time import monotonic
 
 from . import asgi, context, faults
 from .wrapping import replace
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 NOTED = "pillion.carry"
 """Environ key (and ASGI scope key) of a request that was noted already."""
 PRESENCE = ("x-pillion-carry", "1")
-"""Response header that tells the sidecar that the hook is there; the sidecar removes it."""
+"""Response header that tells the sidecar that the hook is there; the sidecar counts and removes it."""
 
 SERVERS = {
     # module: class, method after which the class holds the application, attribute that holds it
@@ -31,6 +35,8 @@ SERVERS = {
     "gevent.pywsgi": ("WSGIServer", "__init__", "application"),
 }
 FRAMEWORKS = {"flask.app": "Flask", "django.core.handlers.wsgi": "WSGIHandler"}
+
+get, put = context.get, context.put
 
 
 def patch(module: ModuleType) -> None:
@@ -68,70 +74,71 @@ def wrapped(application: Any) -> Any:
 
 def _entry(original: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) != 2:
+        if kwargs or len(args) != 2 or not isinstance(args[0], dict) or NOTED in args[0]:
             return original(self, *args, **kwargs)
-        return run(lambda environ, start: original(self, environ, start), *args)
+        return Application(lambda environ, start: original(self, environ, start))(*args)
 
     return call
 
 
 class Application:
-    """A WSGI application with the hook around it; in all else the application itself."""
+    """A WSGI application with the hook around it; in all else the application itself.
+
+    The request's context holds during the call and while its body is made, and never after.
+    """
 
     def __init__(self, application: Any) -> None:
         self._application = application
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) != 2:
+        try:
+            carried = None if kwargs or len(args) != 2 else noted(args[0])
+            if carried is not None:
+                args = (args[0], _telling(args[1]))
+        except Exception:
+            faults.note()
+            carried = None
+        if carried is None:
             return self._application(*args, **kwargs)
-        return run(self._application, *args)
+        before = get()
+        put(carried)
+        try:
+            body = self._application(*args)
+        except BaseException:
+            carried.finished = monotonic()
+            raise
+        finally:
+            put(before)
+        try:
+            return _surrounded(body, carried, args[0])
+        except Exception:
+            faults.note()
+            carried.finished = monotonic()
+            return body
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._application, name)
 
 
-def run(application: Callable[..., Any], environ: Any, start_response: Any) -> Any:
-    """Call the application with the request's context, which also holds while its body is made, and never
-    after.
-    """
-    carried = noted(environ)
-    if carried is None:
-        return application(environ, start_response)
-    before = context.get()
-    context.put(carried)
-    try:
-        body = application(environ, _telling(start_response))
-    except BaseException:
-        carried.finish()
-        raise
-    finally:
-        context.put(before)
-    return _surrounded(body, carried, environ)
-
-
 def noted(environ: Any) -> context.Carried | None:
-    """What the request carries; None when an outer boundary noted it, or when this is no environ at all."""
-    try:
-        if NOTED in environ:
-            return None
-        environ[NOTED] = "1"
-        get = environ.get
-        return context.Carried(
-            get("HTTP_TRACEPARENT", ""),
-            get("HTTP_TRACESTATE", ""),
-            get("HTTP_BAGGAGE", ""),
-            get("HTTP_X_REQUEST_ID", ""),
-        )
-    except Exception:
-        faults.note()
+    """What the request carries; None when an outer boundary noted it."""
+    if NOTED in environ:
         return None
+    environ[NOTED] = "1"
+    take = environ.get
+    return context.Carried(
+        take("HTTP_TRACEPARENT", ""),
+        take("HTTP_TRACESTATE", ""),
+        take("HTTP_BAGGAGE", ""),
+        take("HTTP_X_REQUEST_ID", ""),
+    )
 
 
 def _telling(start_response: Any) -> Any:
-    def start(status: Any, headers: Any, *exc_info: Any) -> Any:
+    def start(status: Any, headers: Any, *args: Any, **kwargs: Any) -> Any:
         if type(headers) is list:
             headers = [*headers, PRESENCE]
-        return start_response(status, headers, *exc_info)
+        return start_response(status, headers, *args, **kwargs)
 
     return start
 
@@ -140,14 +147,10 @@ def _surrounded(body: Any, carried: context.Carried, environ: Any) -> Any:
     """The body, in a shell if making it may run code of the service; a file stays a file for the server's
     sendfile.
     """
-    try:
-        if type(body) in (list, tuple) or _is_file(body, environ):
-            carried.finish()
-            return body
-        return SizedBody(body, carried) if hasattr(body, "__len__") else Body(body, carried)
-    except Exception:
-        faults.note()
+    if type(body) in (list, tuple) or _is_file(body, environ):
+        carried.finished = monotonic()
         return body
+    return SizedBody(body, carried) if hasattr(body, "__len__") else Body(body, carried)
 
 
 def _is_file(body: Any, environ: Any) -> bool:
@@ -168,33 +171,38 @@ class Body:
 
     def __iter__(self) -> Iterator[Any]:
         if self._next is None:
-            self._next = self._within(self._iterate)
+            before = get()
+            put(self._carried)
+            try:
+                self._next = iter(self._body).__next__
+            finally:
+                put(before)
         return self
 
     def __next__(self) -> Any:
         if self._next is None:
-            self._next = self._within(self._iterate)
-        return self._within(self._next)
+            iter(self)
+        before = get()
+        put(self._carried)
+        try:
+            return self._next()
+        except BaseException:
+            self._carried.finished = monotonic()  # its end, or the server's client is gone
+            raise
+        finally:
+            put(before)
 
     def close(self) -> None:
         """The server's word that the request is over."""
+        before = get()
+        put(self._carried)
         try:
             close = getattr(self._body, "close", None)
             if close is not None:
-                self._within(close)
+                close()
         finally:
-            self._carried.finish()
-
-    def _iterate(self) -> Any:
-        return iter(self._body).__next__
-
-    def _within(self, step: Callable[[], Any]) -> Any:
-        before = context.get()
-        context.put(self._carried)
-        try:
-            return step()
-        finally:
-            context.put(before)
+            put(before)
+            self._carried.finished = monotonic()
 
 
 class SizedBody(Body):
