@@ -25,11 +25,12 @@ from agent.model.catalog import Catalog, Service
 from agent.proxy import assets
 from agent.proxy.bootstrap import Node, bootstrap
 from agent.proxy.command import find
-from agent.proxy.planner import Fragments, plan, plan_gateway, static_bootstrap
+from agent.proxy.planner import Fragments, plan, plan_gateway, static_bootstrap, tls
 from agent.proxy.snapshot import Resource, Snapshot
 from agent.registry import decode, remembered, selection
 from agent.registry.client import Client, connect
 from agent.runtime.errors import Permanent, PillionError
+from agent.wiring.gateway_files import with_keys
 
 WITHIN = 5.0
 """Seconds for Consul to tell its services."""
@@ -65,7 +66,10 @@ def render(resolved: sources.Resolved, catalog: Path | None, gateway: bool, form
     """
     settings, fragments, snapshot = planned(resolved.settings, catalog, gateway)
     if static:
-        show(static_bootstrap(snapshot, started_with(settings, fragments, gateway)), form)
+        whole = static_bootstrap(
+            snapshot, started_with(settings, fragments, gateway), secrets(settings, gateway)
+        )
+        show(whole, form)
         return
     parts = ("clusters", "endpoints", "listeners", "routes")
     show({part: dict(getattr(snapshot, part)) for part in parts}, form)
@@ -83,7 +87,8 @@ def validate(resolved: sources.Resolved, catalog: Path | None, gateway: bool) ->
     settings, fragments, snapshot = planned(resolved.settings, catalog, gateway)
     binary = find(settings.proxy.envoy, partial(components.find, "envoy"))
     with tempfile.TemporaryDirectory() as folder:
-        whole = static_bootstrap(snapshot, started_with(settings, fragments, gateway, Path(folder)))
+        started = started_with(settings, fragments, gateway, Path(folder))
+        whole = static_bootstrap(snapshot, started, secrets(settings, gateway))
         file = Path(folder) / "envoy.json"
         file.write_bytes(msgspec.json.encode(whole))
         checked(binary, file)
@@ -99,6 +104,11 @@ def print_bootstrap(resolved: sources.Resolved, gateway: bool, form: str) -> Non
     """Print what Envoy is started with: who it is, where its admin socket and the agent's socket are."""
     settings = resolved.settings
     show(started_with(settings, assets.load(settings.proxy.assets_dir), gateway), form)
+
+
+def secrets(settings: Settings, gateway: bool) -> list[Resource]:
+    """What the listeners name, by its files: no key is ever printed."""
+    return tls.in_files(settings) if gateway else []
 
 
 def show(content: Resource, form: str) -> None:
@@ -124,6 +134,7 @@ def planned(settings: Settings, file: Path | None, gateway: bool) -> tuple[Setti
     fragments = assets.load(settings.proxy.assets_dir)
     catalog = known(file) if file else asyncio.run(read(settings, place))
     if gateway:
+        settings = with_keys(settings)
         return settings, fragments, plan_gateway(settings, catalog, fragments)
     return settings, fragments, plan(settings, catalog, fragments)
 

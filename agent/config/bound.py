@@ -14,6 +14,7 @@ _LISTENERS = (
     ("inbound", "proxy", "inbound"),
     ("outbound", "proxy", "outbound"),
     ("gateway", "gateway", "listen"),
+    ("redirect", "gateway", "redirect"),
     ("admin", "admin", "listen"),
     ("health", "admin", "health"),
     ("metrics", "admin", "metrics"),
@@ -23,8 +24,8 @@ _LISTENERS = (
 def bound(settings: Settings, keep: Keep) -> Settings:
     """The same settings with the ports that this instance uses.
 
-    The names under which ports are kept: ``inbound``, ``outbound``, ``gateway``, ``admin``, ``health``,
-    ``metrics``, ``service`` and ``upstream.NAME``."""
+    The names under which ports are kept: ``inbound``, ``outbound``, ``gateway``, ``redirect``, ``admin``,
+    ``health``, ``metrics``, ``service`` and ``upstream.NAME``."""
     for name, section, field in _LISTENERS:
         listen = getattr(getattr(settings, section), field)
         if listen:
@@ -44,7 +45,7 @@ def ports(settings: Settings, *, gateway: bool = False) -> dict[str, int]:
     """The ports that a sidecar listens on, or a gateway, by the names above; what is off is left out.
 
     The settings were bound."""
-    foreign = {"inbound", "outbound"} if gateway else {"gateway"}
+    foreign = {"inbound", "outbound"} if gateway else {"gateway", "redirect"}
     found = {
         name: Address.parse(listen).port
         for name, section, field in _LISTENERS

@@ -15,6 +15,7 @@ from agent.registry import metrics as registry_metrics
 from agent.runtime.component import Component
 from agent.runtime.latest import Latest
 from agent.wiring.base import Base, Cells, serving
+from agent.wiring.gateway_files import Files
 
 
 class Gateway:
@@ -26,6 +27,7 @@ class Gateway:
         self._name = base.settings.service.name or "gateway"
         self._instance = f"{self._name}-{base.around.host}"
         self._departure = base.departure(base.settings.registry.spread)
+        self._files = Files(base)
 
     def story(self) -> tuple[Component, ...]:
         """The components in the order of their start; they stop in reverse."""
@@ -34,8 +36,9 @@ class Gateway:
         parts = (
             base.admin(self._sources()),
             base.secrets(),
+            *self._files.components,
             base.watcher(self._reading, None, registry_metrics.Reads(base.collectors)),
-            *base.proxy(self._plan, node),
+            *base.proxy(self._plan, node, self._files.servers),
             base.upstreams(self._plan),
             base.opened(),
             LastDrain(base.leaving, self._departure.at_last, self._departure.longest),

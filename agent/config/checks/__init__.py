@@ -6,7 +6,7 @@ A module a subject; a rule is a pure function that yields what is wrong. No rule
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from agent.config.checks import addresses, names, outbox, registry, traffic, versions, webhook
+from agent.config.checks import addresses, gateway, names, outbox, registry, traffic, versions, webhook
 from agent.config.checks.finding import Finding
 from agent.config.settings import Settings
 from agent.runtime.errors import Misconfigured, Problem
@@ -25,6 +25,11 @@ RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     addresses.collisions,
     addresses.urls,
     addresses.times,
+    gateway.routes,
+    gateway.cors,
+    gateway.limits,
+    gateway.tls,
+    gateway.jwt,
     registry.login,
     traffic.tries,
     traffic.hashing,

@@ -6,8 +6,9 @@ at all, and it only ever becomes a plain string inside the data. ``problems`` te
 Settings come with their ports resolved (``agent.config.bound``).
 """
 
+from agent.proxy.planner.claims import conflicts
 from agent.proxy.planner.fragments import Fragments
-from agent.proxy.planner.gateway import conflicts, plan_gateway
+from agent.proxy.planner.gateway import plan_gateway
 from agent.proxy.planner.sidecar import plan
 from agent.proxy.planner.static import static_bootstrap
 from agent.proxy.planner.targets import problems

@@ -20,6 +20,7 @@ NAMES = (
     "tracing",
     "access_log",
     "local_replies",
+    "refusals",
     "early_headers",
 )
 """The files of the folder ``envoy``, without ``.yaml``."""

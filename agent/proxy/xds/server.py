@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -19,7 +19,7 @@ from agent.proxy.snapshot import Snapshot
 from agent.proxy.xds.delivery import Delivery, Request, Response
 from agent.proxy.xds.encode import Encoded, Encoder
 from agent.proxy.xds.kinds import KINDS
-from agent.proxy.xds.socket import SocketServer
+from agent.proxy.xds.socket import Servable, SocketServer
 from agent.proxy.xds.store import SnapshotStore
 from agent.runtime.component import Ready
 from agent.runtime.health import Health
@@ -59,7 +59,10 @@ class AdsServer:
         health: Health,
         metrics: Metrics,
         retry_interval: float = 30.0,
+        beside: Sequence[Servable] = (),
     ) -> None:
+        """``beside`` is served on the same socket."""
+        self._beside = beside
         self._path = path
         self._snapshots = snapshots
         self._revision = revision
@@ -79,7 +82,7 @@ class AdsServer:
     async def run(self, ready: Ready) -> None:
         """Serve until cancelled; ready when the socket listens. Raises Permanent when it can't."""
         await self._restore()
-        server = SocketServer([self], self._path)
+        server = SocketServer([self, *self._beside], self._path)
         await server.listen()
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from agent.model.address import Address
 from agent.model.catalog import Catalog, Instance, Service
 from agent.model.version import Offer
 from agent.proxy import assets
-from agent.proxy.planner import plan, plan_gateway, static_bootstrap
-from agent.proxy.snapshot import Snapshot
+from agent.proxy.planner import plan, plan_gateway, static_bootstrap, tls
+from agent.proxy.snapshot import Resource, Snapshot
 from tests.serving import closed
 
 APPS = Path(__file__).parent / "apps"
@@ -66,14 +66,22 @@ def with_otlp(snapshot: Snapshot) -> Snapshot:
 class Envoy(Process):
     """The real Envoy on a snapshot, all of it static."""
 
-    def __init__(self, folder: Path, snapshot: Snapshot, probe: int, *, concurrency: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        snapshot: Snapshot,
+        probe: int,
+        *,
+        concurrency: int = 1,
+        secrets: Sequence[Resource] = (),
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.admin = folder / "a.sock"
         boot = assets.load().copy("bootstrap")
         boot["node"] = {"id": "test", "cluster": "test"}
         boot["admin"]["address"]["pipe"]["path"] = str(self.admin)
         file = folder / "envoy.json"
-        file.write_text(json.dumps(static_bootstrap(snapshot, boot)))
+        file.write_text(json.dumps(static_bootstrap(snapshot, boot, secrets)))
         argv = [
             backing.binary("envoy"), "-c", str(file), "--use-dynamic-base-id", "--log-level", "warning",
             "--concurrency", str(concurrency),
@@ -115,9 +123,11 @@ class Door(Envoy):
 
     def __init__(self, folder: Path, known: Catalog, over: Mapping[str, Any] | None = None) -> None:
         self.settings = settings({"service": {"name": "gateway"}, **(over or {})})
-        self.url = f"http://{self.settings.gateway.listen}"
-        snapshot = plan_gateway(self.settings, known, assets.load())
-        super().__init__(folder, snapshot, Address.parse(self.settings.gateway.listen).port)
+        secrets = tls.in_files(self.settings)
+        self.address = Address.parse(self.settings.gateway.listen)
+        self.url = f"{'https' if secrets else 'http'}://{self.address}"
+        snapshot = with_otlp(plan_gateway(self.settings, known, assets.load()))
+        super().__init__(folder, snapshot, self.address.port, secrets=secrets)
 
 
 class Gunicorn(Process):
