@@ -121,12 +121,19 @@ class Sidecar(Envoy):
 class Door(Envoy):
     """An Envoy as a gateway."""
 
-    def __init__(self, folder: Path, known: Catalog, over: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        known: Catalog,
+        over: Mapping[str, Any] | None = None,
+        *,
+        change: Callable[[Snapshot], Snapshot] = lambda snapshot: snapshot,
+    ) -> None:
         self.settings = settings({"service": {"name": "gateway"}, **(over or {})})
         secrets = tls.in_files(self.settings)
         self.address = Address.parse(self.settings.gateway.listen)
         self.url = f"{'https' if secrets else 'http'}://{self.address}"
-        snapshot = with_otlp(plan_gateway(self.settings, known, assets.load()))
+        snapshot = change(with_otlp(plan_gateway(self.settings, known, assets.load())))
         super().__init__(folder, snapshot, self.address.port, secrets=secrets)
 
 

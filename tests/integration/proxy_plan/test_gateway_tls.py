@@ -137,7 +137,7 @@ async def test_clients_are_served_by_tls(folder: Path) -> None:
             assert (await send(one.address, request("/orders/x"))).status == 0
             old = trusting(authority)
             old.set_ciphers("DEFAULT:@SECLEVEL=0")
-            with pytest.warns(DeprecationWarning):
+            with pytest.warns(DeprecationWarning, match="TLSv1_1"):
                 old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
             with pytest.raises((ssl.SSLError, ConnectionError)):
                 await asyncio.open_connection(one.address.host, one.address.port, ssl=old)

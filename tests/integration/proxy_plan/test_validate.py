@@ -118,15 +118,20 @@ SETTINGS: dict[str, Mapping[str, Any]] = {
         }
     },
     "limits of callers": {
-        "proxy": {"limits": LIMITS, "max_body": 1}, "gateway": {"limits": LIMITS, "max_body": 2**32 - 1, "hold_bodies": True}
+        "proxy": {"limits": LIMITS, "max_body": 1},
+        "gateway": {"limits": LIMITS, "max_body": 2**32 - 1, "hold_bodies": True},
     },
     "gateway": {
         "gateway": {
             "routes": {"orders": ["/orders", "/api/{version}/orders"], "nobody": ["/plain/x", "/{version}"]},
             "trusted_hops": 2, "proxy_protocol": True, "trace": "restart",
-            "cors": [{"origins": ["*"]}, {"prefix": "/orders/(x)", "origins": ["https://*.a.example:*"], "credentials": True}],
+            "cors": [
+                {"origins": ["*"]},
+                {"prefix": "/orders/(x)", "origins": ["https://*.a.example:*"], "credentials": True},
+            ],
             "jwt": {
-                "issuer": "https://login.example/%REQ(x)%", "jwks_url": "https://login.example/keys?x=%41", "audiences": ["a"],
+                "issuer": "https://login.example/%REQ(x)%", "audiences": ["a"],
+                "jwks_url": "https://login.example/keys?x=%41",
                 "claims": {"sub": "x-user", "a.b": "x-a-b"}, "public": ["/", "/a+b/"], "forward": False,
             },
         },
