@@ -44,7 +44,7 @@ def _judge(tls: Tls, found: Certificates) -> None:
     if tls.client_ca:
         try:
             context.load_verify_locations(cadata=found.client_ca.decode("ascii"))
-        except (ssl.SSLError, UnicodeDecodeError) as error:
+        except (ssl.SSLError, ValueError) as error:
             raise ValueError(
                 f"{tls.client_ca} holds no certificates of authorities: {_reason(error)}"
             ) from None

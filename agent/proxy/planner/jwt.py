@@ -37,6 +37,8 @@ def _public(prefixes: Sequence[str]) -> list[Resource]:
 
 
 def _provider(given: Jwt) -> Resource:
+    # No jwt_cache_config, which would save 0.1 ms a request: Envoy goes on taking what it remembers after the
+    # token's key is gone (measured).
     provider: Resource = {
         "issuer": given.issuer,
         "audiences": list(given.audiences),

@@ -113,6 +113,17 @@ async def test_a_client_is_not_another_by_saying_so(
             assert found[-1] == last, found
 
 
+async def test_refusals_are_counted(folder: Path, start: Start, http: aiohttp.ClientSession) -> None:
+    """As /metrics shows them, with Envoy's other statistics."""
+    async with echo("site") as port:
+        known = catalog(site=Service("site", (instance(port),), ("/",)))
+        door = start(Door(folder, known, {"gateway": {"limits": [{"requests": 2, **SLOW}]}}))
+        await statuses(http, f"{door.url}/x", 5)
+        found = await door.counters("limits.http_local_rate_limit")
+        assert found["limits.http_local_rate_limit.rate_limited"] == 3
+        assert found["limits.http_local_rate_limit.enforced"] == 3
+
+
 async def test_ipv6_clients_are_their_networks(
     folder: Path, start: Start, http: aiohttp.ClientSession
 ) -> None:
