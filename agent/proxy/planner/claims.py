@@ -5,7 +5,7 @@ The longest prefix wins, then the service whose own name the path begins with, t
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.config.settings import Settings
@@ -17,6 +17,7 @@ from agent.versions import parse
 
 Pins = Mapping[str, Sequence[str]]
 """Service to the prefixes that belong to it; see ``gateway.routes``."""
+_VERSION = re.compile(f"v{parse.ANY}")
 
 
 @dataclass(frozen=True)
@@ -54,35 +55,66 @@ def conflicts(catalog: Catalog, settings: Settings | None = None) -> tuple[str, 
 
 def decide(known: Iterable[Target], pins: Pins) -> Decision:
     """Who gets what of that which the services ask for."""
-    owners = {_plain(prefix): name for name, prefixes in pins.items() for prefix in prefixes}
-    granted: list[Claim] = []
+    owners, granted = _Places(), _Places()
+    for name, prefixes in pins.items():
+        for prefix in prefixes:
+            owners.add(_plain(prefix), name)
+    won: list[Claim] = []
     refused: list[str] = []
     for claim in _claims(known):
         said, gets = _judge(claim, granted, owners)
         refused += said
         if gets:
-            granted.append(claim)
-    kept = [prefix for prefix, name in owners.items() if _strays(prefix, name, granted)]
-    return Decision(tuple(granted), tuple(sorted(kept, key=rank)), tuple(refused))
+            won.append(claim)
+            granted.add(claim.entry.prefix, claim.name)
+    kept = [prefix for prefix, name in owners if granted.owner(prefix) not in (None, name)]
+    return Decision(tuple(won), tuple(sorted(kept, key=rank)), tuple(refused))
 
 
-def _judge(claim: Claim, granted: Sequence[Claim], owners: Mapping[str, str]) -> tuple[list[str], bool]:
+def _judge(claim: Claim, granted: "_Places", owners: "_Places") -> tuple[list[str], bool]:
     prefix, name = claim.entry.prefix, claim.name
-    owner = _owner(prefix, owners)
+    owner = owners.owner(prefix)
     if owner not in (None, name):
         return [
             f"{name} asks for {prefix}, which belongs to {owner} (gateway.routes): it does not get it."
         ], False
     said = []
-    for winner in granted:
-        if winner.entry.prefix == prefix:
-            return [f"Both {winner.name} and {name} ask for {prefix}: {winner.name} gets it."], False
-        if winner.name != name and _meet(winner.entry.prefix, prefix):
-            said.append(
-                f"{winner.name} asks for {winner.entry.prefix} and {name} for {prefix}: what fits both, "
-                f"{winner.name} gets."
-            )
+    for other, winner in granted.beside(prefix):
+        if other == prefix:
+            return [f"Both {winner} and {name} ask for {prefix}: {winner} gets it."], False
+        if winner != name:
+            said.append(f"{winner} asks for {other} and {name} for {prefix}: what fits both, {winner} gets.")
     return said, True
+
+
+class _Places:
+    """Prefixes with the services that have them, found without looking at each: there may be thousands."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return (place for places in self._found.values() for place in places)
+
+    def add(self, prefix: str, name: str) -> None:
+        """Note who has a prefix."""
+        self._found.setdefault(_shape(_segments(prefix)), []).append((prefix, name))
+
+    def beside(self, prefix: str) -> list[tuple[str, str]]:
+        """Those of the same depth that have paths in common with the prefix."""
+        return [place for place in self._found.get(_shape(_segments(prefix)), ()) if covers(place[0], prefix)]
+
+    def owner(self, prefix: str) -> str | None:
+        """The service that has the longest prefix which covers this one; None where there is none."""
+        segments = _segments(prefix)
+        near = (self._found.get(_shape(segments[:depth]), ()) for depth in range(len(segments) + 1))
+        covering = [place for places in near for place in places if covers(place[0], prefix)]
+        return min(covering, key=lambda place: rank(place[0]))[1] if covering else None
+
+
+def _shape(segments: Sequence[str]) -> tuple[str, ...]:
+    """The same for all prefixes that differ in versions only."""
+    return tuple(VERSION_SLOT if _VERSION.fullmatch(one) else one for one in segments)
 
 
 def _claims(known: Iterable[Target]) -> list[Claim]:
@@ -106,34 +138,16 @@ def rank(prefix: str) -> tuple[int, str]:
     return -len(prefix.replace(VERSION_SLOT, "v1")), prefix
 
 
-def _owner(prefix: str, owners: Mapping[str, str]) -> str | None:
-    """The service to which a prefix belongs, by the longest one that covers it."""
-    covering = [pin for pin in owners if covers(pin, prefix)]
-    return owners[min(covering, key=rank)] if covering else None
-
-
-def _strays(pin: str, owner: str, granted: Sequence[Claim]) -> bool:
-    """Whether requests at a kept prefix would come to another service than its owner."""
-    found = next((claim for claim in granted if covers(claim.entry.prefix, pin)), None)
-    return found is not None and found.name != owner
-
-
 def covers(upper: str, lower: str) -> bool:
     """Whether some path below ``lower`` is below ``upper`` too, which is not the longer one."""
     above, below = _segments(upper), _segments(lower)
     return len(above) <= len(below) and all(_fit(*pair) for pair in zip(above, below, strict=False))
 
 
-def _meet(one: str, other: str) -> bool:
-    """Whether two different prefixes of one depth have paths in common, since one has a version's slot."""
-    return len(_segments(one)) == len(_segments(other)) and covers(one, other)
-
-
 def _fit(one: str, other: str) -> bool:
-    versions = re.compile(f"v{parse.ANY}")
-    slots = [text for text in (one, other) if text == VERSION_SLOT]
-    named = [text for text in (one, other) if text != VERSION_SLOT]
-    return one == other or (bool(slots) and all(versions.fullmatch(text) for text in named))
+    if one == other:
+        return True
+    return VERSION_SLOT in (one, other) and bool(_VERSION.fullmatch(one) or _VERSION.fullmatch(other))
 
 
 def _segments(prefix: str) -> list[str]:
