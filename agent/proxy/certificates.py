@@ -20,20 +20,19 @@ class Certificates:
 
 
 def read(tls: Tls) -> Certificates:
-    """What the files hold now; blocks.
-
-    Raises OSError for a file that can't be read, ValueError with a sentence for what does not belong together.
-    """
-    found = Certificates(
+    """What the files hold now, whatever it is; blocks. Raises OSError for a file that can't be read."""
+    return Certificates(
         Path(tls.certificate).read_bytes(),
         Path(tls.key).read_bytes(),
         Path(tls.client_ca).read_bytes() if tls.client_ca else b"",
     )
-    _judge(tls, found)
-    return found
 
 
-def _judge(tls: Tls, found: Certificates) -> None:
+def judge(tls: Tls, found: Certificates) -> None:
+    """Raise ValueError with a sentence, which names the files, for what does not belong together.
+
+    Takes OpenSSL some milliseconds.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         with _in_memory(found.chain) as chain, _in_memory(found.key) as key:

@@ -9,11 +9,14 @@ from agent.config.settings import Settings
 
 
 def read(path: str) -> str:
-    """The key set that the file holds now; blocks. Raises OSError, or ValueError with a sentence."""
-    text = Path(path).read_text(encoding="utf-8")
+    """What the file holds now, whatever it is; blocks. Raises OSError."""
+    return Path(path).read_text(encoding="utf-8", errors="replace")
+
+
+def judge(path: str, text: str) -> None:
+    """Raise ValueError with a sentence for what is no set of public keys."""
     if wrong := wrong_jwks(text):
         raise ValueError(f"{path} {wrong}")
-    return text
 
 
 def given(settings: Settings, keys: str) -> Settings:

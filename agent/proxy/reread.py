@@ -19,17 +19,25 @@ EVERY = 1.0
 class Reread(Generic[T]):
     """Reads at once and then every second; what is no good leaves the last good value in use and is reported.
 
-    ``read`` blocks; it raises OSError or ValueError with a sentence. ``take`` gets each value that differs from the
-    one before, also half of a change where two files are replaced one after the other.
+    ``read`` blocks and raises OSError, ``judge`` raises ValueError with a sentence for what is no good. ``take``
+    gets each good value that differs from the one before; only such a one is judged.
     """
 
     stop_budget = 1.0
 
     def __init__(
-        self, name: str, read: Callable[[], T], take: Callable[[T], None], *, first: T, health: Health
+        self,
+        name: str,
+        read: Callable[[], T],
+        judge: Callable[[T], None],
+        take: Callable[[T], None],
+        *,
+        first: T,
+        health: Health,
     ) -> None:
         self.name = name
         self._read = read
+        self._judge = judge
         self._take = take
         self._value = first
         self._health = health
@@ -45,7 +53,7 @@ class Reread(Generic[T]):
     async def turn(self) -> None:
         """Look once."""
         try:
-            value = await asyncio.to_thread(self._read)
+            value = await asyncio.to_thread(self._look)
         except (OSError, ValueError) as error:
             self._tell(f"{error}; the last good one stays in use")
             return
@@ -55,6 +63,12 @@ class Reread(Generic[T]):
             self._value = value
             log.info(f"{self.name}.changed")
             self._take(value)
+
+    def _look(self) -> T:
+        value = self._read()
+        if value != self._value:
+            self._judge(value)
+        return value
 
     def _tell(self, problem: str) -> None:
         if problem != self._problem:

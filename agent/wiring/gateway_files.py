@@ -29,21 +29,30 @@ class Files:
 
     def _serve_certificates(self, base: Base, first: Certificates) -> None:
         material = Latest(first)
-        read = partial(certificates.read, base.settings.gateway.tls)
-        health = base.board.of("certificates")
-        self.components += (Reread("certificates", read, material.set, first=first, health=health),)
+        given = base.settings.gateway.tls
+        self.components += (
+            Reread(
+                "certificates",
+                partial(certificates.read, given),
+                partial(certificates.judge, given),
+                material.set,
+                first=first,
+                health=base.board.of("certificates"),
+            ),
+        )
         self.servers = (SecretServer(tls.CERTIFICATE, tls.CLIENTS, material),)
 
     def _follow_keys(self, base: Base) -> None:
         cell = base.cells.settings
         cell.set(with_keys(cell.value))
-        first = cell.value.gateway.jwt.jwks
+        jwt = cell.value.gateway.jwt
         self.components += (
             Reread(
                 "token_keys",
-                partial(keyset.read, base.settings.gateway.jwt.jwks_file),
+                partial(keyset.read, jwt.jwks_file),
+                partial(keyset.judge, jwt.jwks_file),
                 lambda keys: cell.set(keyset.given(cell.value, keys)),
-                first=first,
+                first=jwt.jwks,
                 health=base.board.of("token_keys"),
             ),
         )
@@ -58,13 +67,17 @@ def with_keys(settings: Settings) -> Settings:
     if not file:
         return settings
     try:
-        return keyset.given(settings, keyset.read(file))
+        keys = keyset.read(file)
+        keyset.judge(file, keys)
     except (OSError, ValueError) as error:
         raise Misconfigured([Problem("gateway.jwt.jwks_file", f"can't be used: {error}")]) from error
+    return keyset.given(settings, keys)
 
 
 def _certificates(settings: Settings) -> Certificates:
     try:
-        return certificates.read(settings.gateway.tls)
+        found = certificates.read(settings.gateway.tls)
+        certificates.judge(settings.gateway.tls, found)
     except (OSError, ValueError) as error:
         raise Misconfigured([Problem("gateway.tls", f"can't be used: {error}")]) from error
+    return found

@@ -100,6 +100,41 @@ def run(gateway: Instance, *arguments: str) -> "subprocess.CompletedProcess[str]
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=gateway.folder)
 
 
+async def test_other_token_keys_cost_no_request(mesh: Mesh) -> None:
+    """They are another listener for Envoy: under load open connections end in order, after their answer."""
+    first = Issuer("ES256", "k0")
+    keys = mesh.folder / "keys.json"
+    put(keys, key_set(first).encode())
+    jwt = {"issuer": "https://login.example", "audiences": ["shop"], "jwks_file": str(keys)}
+    await mesh.service("orders").ready()
+    gateway = await mesh.gateway({"gateway": {"jwt": jwt}}).ready()
+    url = f"http://127.0.0.1:{gateway.gateway}/orders/"
+    given = {"Authorization": f"Bearer {first.token()}"}
+    await until(lambda: plain(url, first) == 200)
+    issuers = [first]
+    async with load(url, headers=given) as record:
+        for number in range(1, 5):
+            issuers.append(Issuer("ES256", f"k{number}"))
+            assert plain(url, issuers[-1]) == 401
+            put(keys, key_set(*issuers).encode())
+            await until(lambda: plain(url, issuers[-1]) == 200)
+            sent = record.sent
+            await until(lambda sent=sent: record.sent > sent + 50)
+    assert record.failures == []
+
+
+def plain(url: str, issuer: Issuer) -> int:
+    """The status of a GET with a new token of the issuer."""
+    asking = urllib.request.Request(url, headers={"Authorization": f"Bearer {issuer.token()}"})
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asking, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
 async def test_a_key_that_belongs_to_another_certificate_is_refused_at_the_start(mesh: Mesh) -> None:
     """With the files' names, and no content."""
     chain, _ = Authority().issue(mesh.folder / "a")

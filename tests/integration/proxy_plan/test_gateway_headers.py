@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from agent.model.catalog import Service
@@ -57,6 +58,26 @@ async def test_a_stranger_cannot_say_it(folder: Path, start: Start, line: str) -
         assert all(value not in one for values in got.values() for one in values if value != "1"), got
         name = line.partition(":")[0].lower()
         assert value not in got.get(name, [])
+
+
+async def test_http_2_is_no_way_around(folder: Path, start: Start) -> None:
+    """The same headers go, and the same are set anew."""
+    lies = {
+        "x-forwarded-for": "203.0.113.9", "x-forwarded-host": "evil.example", "x-envoy-max-retries": "99",
+        "x-pillion-a": "lie", "x-real-ip": "203.0.113.9", "forwarded": "for=203.0.113.9", "x_real_ip": "203.0.113.9",
+    }  # fmt: skip
+    async with echo("site") as port, httpx.AsyncClient(http1=False, http2=True, trust_env=False) as client:
+        door = start(Door(folder, site(port)))
+        answer = await client.get(f"{door.url}/a/%2e%2e/b", headers=lies)
+        assert answer.http_version == "HTTP/2"
+        got = answer.json()
+        assert got["path"] == "/b"
+        assert not [
+            pair for pair in got["all"] if "203.0.113" in pair[1] or pair[1] in ("evil.example", "99", "lie")
+        ]
+        assert got["headers"]["x-real-ip"] == "127.0.0.1"
+        assert (await client.get(f"{door.url}/a%2fb")).status_code == 400
+        assert (await client.request("TRACE", f"{door.url}/a")).status_code == 405
 
 
 async def test_services_learn_of_the_client_from_the_gateway(folder: Path, start: Start) -> None:

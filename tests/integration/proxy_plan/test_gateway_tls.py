@@ -52,14 +52,12 @@ class Gateway:
         """Serve for a while."""
         given = self.settings.gateway.tls
         first = certificates.read(given)
+        certificates.judge(given, first)
         material = Latest(first)
         self.reread = Reread(
-            "certificates",
-            lambda: certificates.read(given),
-            material.set,
-            first=first,
-            health=self.board.of("c"),
-        )
+            "certificates", partial(certificates.read, given), partial(certificates.judge, given), material.set,
+            first=first, health=self.board.of("c"),
+        )  # fmt: skip
         ads = AdsServer(
             self.folder / "x.sock", Latest[Snapshot | None](self.snapshot), self.revision,
             SnapshotStore(self.folder / "snapshot.json"), health=self.board.of("xds"),

@@ -21,6 +21,7 @@ def test_a_pair_is_read_as_it_stands(tmp_path: Path) -> None:
     """And its key is in no text that anybody could write into a log."""
     given = tls(tmp_path)
     found = certificates.read(given)
+    certificates.judge(given, found)
     assert (found.chain, found.key) == (Path(given.certificate).read_bytes(), Path(given.key).read_bytes())
     assert "PRIVATE" not in repr(found)
     assert "PRIVATE" not in f"{found}"
@@ -32,7 +33,7 @@ def test_what_does_not_belong_together_is_refused_with_the_names_of_the_files(tm
     for content in (other.read_bytes(), b"", b"no pem", Path(given.certificate).read_bytes()):
         Path(given.key).write_bytes(content)
         with pytest.raises(ValueError, match="are no certificate and its key") as refused:
-            certificates.read(given)
+            certificates.judge(given, certificates.read(given))
         assert given.key in str(refused.value)
         assert "PRIVATE" not in str(refused.value)
 
@@ -43,15 +44,16 @@ def test_a_key_with_a_passphrase_is_refused_instead_of_asking_for_it(tmp_path: P
     form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     Path(given.key).write_bytes(key.private_bytes(*form, serialization.BestAvailableEncryption(b"x")))
     with pytest.raises(ValueError, match="passphrase"):
-        certificates.read(given)
+        certificates.judge(given, certificates.read(given))
 
 
 @pytest.mark.parametrize("content", ["", "no pem", "\u00e4"])
 def test_authorities_are_certificates(tmp_path: Path, content: str) -> None:
     ca = tmp_path / "ca.pem"
     ca.write_text(content, encoding="utf-8")
+    given = tls(tmp_path, client_ca=str(ca))
     with pytest.raises(ValueError, match="holds no certificates"):
-        certificates.read(tls(tmp_path, client_ca=str(ca)))
+        certificates.judge(given, certificates.read(given))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

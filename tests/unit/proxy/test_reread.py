@@ -15,12 +15,19 @@ class Source:
         self.value: str | Exception = "a"
         self.taken: list[str] = []
         self.board = Board(lambda: 0.0)
-        self.reread = Reread("keys", self.read, self.taken.append, first="a", health=self.board.of("keys"))
+        self.judged: list[str] = []
+        health = self.board.of("keys")
+        self.reread = Reread("keys", self.read, self.judge, self.taken.append, first="a", health=health)
 
     def read(self) -> str:
         if isinstance(self.value, Exception):
             raise self.value
         return self.value
+
+    def judge(self, value: str) -> None:
+        self.judged.append(value)
+        if value == "bad":
+            raise ValueError("/x has no keys")
 
     @property
     def state(self) -> State:
@@ -32,11 +39,11 @@ async def test_each_other_value_is_taken_once() -> None:
     for value in ("a", "b", "b", "a"):
         source.value = value
         await source.reread.turn()
-    assert source.taken == ["b", "a"]
+    assert source.taken == source.judged == ["b", "a"]
 
 
-@pytest.mark.parametrize("wrong", [OSError(2, "No such file", "/x"), ValueError("/x has no keys")])
-async def test_what_is_no_good_is_told_and_changes_nothing(wrong: Exception) -> None:
+@pytest.mark.parametrize("wrong", [OSError(2, "No such file", "/x"), "bad"])
+async def test_what_is_no_good_is_told_and_changes_nothing(wrong: Exception | str) -> None:
     source = Source()
     source.value = wrong
     await source.reread.turn()
