@@ -191,6 +191,23 @@ async def test_a_body_of_untold_length_is_refused_too(
         assert whole == [800]
 
 
+async def test_a_held_body_may_be_larger_than_a_connections_buffer(
+    limited: Callable[..., str], http: aiohttp.ClientSession
+) -> None:
+    """Which is 1 MiB."""
+    whole: list[int] = []
+
+    async def count(request: Any) -> int:
+        whole.append(len(await request.content.read()))
+        return 200
+
+    async with echo("site", count) as port:
+        url = limited(port, max_body=6_000_000)
+        async with http.post(f"{url}/x", data=chunks(*[1_000_000] * 5)) as answer:
+            assert answer.status == 200
+        assert whole == [5_000_000]
+
+
 async def test_what_is_told_is_not_held(limited: Callable[..., str]) -> None:
     """The service gets the first bytes while the last are still to come."""
     first = asyncio.Event()
