@@ -28,11 +28,12 @@ from agent.proxy import assets
 from agent.proxy.bootstrap import Node, bootstrap
 from agent.proxy.command import find, flags_of
 from agent.proxy.external import admin_at
-from agent.proxy.planner import Fragments, plan, plan_gateway, static_bootstrap
+from agent.proxy.planner import Fragments, plan, plan_gateway, static_bootstrap, tls
 from agent.proxy.snapshot import Resource, Snapshot
 from agent.registry import decode, remembered, selection
 from agent.registry.client import Client, connect
 from agent.runtime.errors import Permanent, PillionError
+from agent.wiring.gateway_files import with_keys
 
 WITHIN = 5.0
 """Seconds for Consul to tell its services."""
@@ -68,7 +69,10 @@ def render(resolved: sources.Resolved, catalog: Path | None, gateway: bool, form
     """
     settings, fragments, snapshot = planned(resolved.settings, catalog, gateway)
     if static:
-        show(static_bootstrap(snapshot, started_with(settings, fragments, gateway)), form)
+        whole = static_bootstrap(
+            snapshot, started_with(settings, fragments, gateway), secrets(settings, gateway)
+        )
+        show(whole, form)
         return
     parts = ("clusters", "endpoints", "listeners", "routes")
     show({part: dict(getattr(snapshot, part)) for part in parts}, form)
@@ -86,7 +90,8 @@ def validate(resolved: sources.Resolved, catalog: Path | None, gateway: bool) ->
     settings, fragments, snapshot = planned(resolved.settings, catalog, gateway)
     binary = find(settings.proxy.envoy, partial(components.find, "envoy"))
     with tempfile.TemporaryDirectory() as folder:
-        whole = static_bootstrap(snapshot, started_with(settings, fragments, gateway, Path(folder)))
+        started = started_with(settings, fragments, gateway, Path(folder))
+        whole = static_bootstrap(snapshot, started, secrets(settings, gateway))
         file = Path(folder) / "envoy.json"
         file.write_bytes(msgspec.json.encode(whole))
         checked(binary, file)
@@ -108,6 +113,11 @@ def print_bootstrap(resolved: sources.Resolved, gateway: bool, form: str) -> Non
         flags = shlex.join(flags_of(settings.proxy.drain_time))
         click.echo(f"# envoy --config-path FILE --concurrency {settings.proxy.concurrency} {flags}")
     show(started_with(settings, assets.load(settings.proxy.assets_dir), gateway), form)
+
+
+def secrets(settings: Settings, gateway: bool) -> list[Resource]:
+    """What the listeners name, by its files: no key is ever printed."""
+    return tls.in_files(settings) if gateway else []
 
 
 def show(content: Resource, form: str) -> None:
@@ -133,6 +143,7 @@ def planned(settings: Settings, file: Path | None, gateway: bool) -> tuple[Setti
     fragments = assets.load(settings.proxy.assets_dir)
     catalog = known(file) if file else asyncio.run(read(settings, place))
     if gateway:
+        settings = with_keys(settings)
         return settings, fragments, plan_gateway(settings, catalog, fragments)
     return settings, fragments, plan(settings, catalog, fragments)
 

@@ -108,7 +108,7 @@ def free(settings: Settings, kind: str) -> None:
 
 def _listeners(settings: Settings, kind: str) -> list[tuple[str, str]]:
     own = (
-        [("gateway.listen", settings.gateway.listen)]
+        [("gateway.listen", settings.gateway.listen), ("gateway.redirect", settings.gateway.redirect)]
         if kind
         else [("proxy.inbound", settings.proxy.inbound), ("proxy.outbound", settings.proxy.outbound)]
     )

@@ -15,6 +15,7 @@ _LISTENERS = (
     ("outbound", "proxy", "outbound"),
     ("dns", "outbound", "dns"),
     ("gateway", "gateway", "listen"),
+    ("redirect", "gateway", "redirect"),
     ("admin", "admin", "listen"),
     ("health", "admin", "health"),
     ("metrics", "admin", "metrics"),
@@ -24,7 +25,7 @@ _LISTENERS = (
 def bound(settings: Settings, keep: Keep) -> Settings:
     """The same settings with the ports that this instance uses.
 
-    The names under which ports are kept: ``inbound``, ``outbound``, ``dns``, ``gateway``, ``admin``,
+    The names under which ports are kept: ``inbound``, ``outbound``, ``dns``, ``gateway``, ``redirect``, ``admin``,
     ``health``, ``metrics``, ``service`` and ``upstream.NAME``."""
     for name, section, field in _LISTENERS:
         listen = getattr(getattr(settings, section), field)
@@ -45,7 +46,7 @@ def ports(settings: Settings, *, gateway: bool = False) -> dict[str, int]:
     """The ports that a sidecar listens on, or a gateway, by the names above; what is off is left out.
 
     The settings were bound."""
-    foreign = {"inbound", "outbound", "dns"} if gateway else {"gateway"}
+    foreign = {"inbound", "outbound", "dns"} if gateway else {"gateway", "redirect"}
     found = {
         name: Address.parse(listen).port
         for name, section, field in _LISTENERS

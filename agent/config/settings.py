@@ -5,11 +5,12 @@ from typing import Annotated
 import msgspec
 
 from agent.config.declare import Section, about
+from agent.config.sections.gateway import Gateway
 from agent.config.sections.injector import Injector
 from agent.config.sections.kubernetes import Kubernetes
 from agent.config.sections.mesh import Outbound, Tracing, Versions
 from agent.config.sections.outbox import Outbox
-from agent.config.sections.proxy import Gateway, Proxy
+from agent.config.sections.proxy import Proxy
 from agent.config.sections.registry import Registry
 from agent.config.sections.service import Service
 from agent.config.sections.store import Admin, Log, State, Store

@@ -71,16 +71,21 @@ def _admin(section: Resource, where: Path | Address, shared: bool) -> None:
 
 def otlp_cluster(endpoint: str) -> Resource:
     """The cluster of an OTLP/HTTP endpoint; ValueError for what is no http or https URL with a host."""
+    return web_cluster(OTLP_CLUSTER, endpoint)
+
+
+def web_cluster(name: str, endpoint: str) -> Resource:
+    """A cluster that leads to the host of a URL; ValueError for what is no http or https URL with a host."""
     url = urlsplit(endpoint)
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise ValueError(f"{endpoint!r} is not an http or https URL with a host")
     port = url.port or (443 if url.scheme == "https" else 80)
     address = {"socket_address": {"address": url.hostname, "port_value": port}}
     cluster: Resource = {
-        "name": OTLP_CLUSTER,
+        "name": name,
         "type": "STATIC" if _is_ip(url.hostname) else "STRICT_DNS",
         "connect_timeout": "1s",
-        "load_assignment": _assignment(OTLP_CLUSTER, address),
+        "load_assignment": _assignment(name, address),
     }
     if url.scheme == "https":
         cluster["transport_socket"] = _tls(url.hostname)

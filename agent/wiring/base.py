@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from agent.proxy.planner import Memo
 from agent.proxy.planning import Planning
 from agent.proxy.snapshot import Snapshot
 from agent.proxy.xds.server import AdsServer
+from agent.proxy.xds.socket import Servable
 from agent.proxy.xds.store import SnapshotStore
 from agent.registry import client
 from agent.registry import metrics as registry_metrics
@@ -76,7 +77,7 @@ class Around:
 class Cells:
     """All state that travels between components; the comment names the one writer."""
 
-    settings: Latest[Settings]  # overrides
+    settings: Latest[Settings]  # overrides; in a gateway the keys of its tokens
     catalog: Latest[Catalog] = field(default_factory=lambda: Latest(Catalog()))  # watcher
     snapshots: Latest[Snapshot | None] = field(
         default_factory=lambda: Latest[Snapshot | None](None)
@@ -146,8 +147,11 @@ class Base:
             reading, wanted, self.cells.catalog, file, keep_last=keep, health=health, metrics=metrics
         )
 
-    def proxy(self, plan: Plan, node: Node) -> tuple[Component, ...]:
-        """From the catalogue to a running Envoy, and the word to the supervisor that the agent works."""
+    def proxy(self, plan: Plan, node: Node, beside: Sequence[Servable] = ()) -> tuple[Component, ...]:
+        """From the catalogue to a running Envoy, and the word to the supervisor that the agent works.
+
+        ``beside`` is served on the same socket as the configuration.
+        """
         cells, health = self.cells, self.board.of
         planning = Planning(
             plan, cells.catalog, cells.settings, cells.snapshots,
@@ -155,7 +159,7 @@ class Base:
         )  # fmt: skip
         xds = AdsServer(
             self.place.xds, cells.snapshots, cells.revision, SnapshotStore(self.place.snapshot),
-            health=health("xds"), metrics=self.deliveries, group=sharing.group(self.settings),
+            health=health("xds"), metrics=self.deliveries, group=sharing.group(self.settings), beside=beside,
         )  # fmt: skip
         return planning, xds, self._envoy(node), Once("announcement", self.around.supervisor.ready)
 

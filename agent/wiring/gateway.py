@@ -16,6 +16,7 @@ from agent.registry.overrides import Overrides
 from agent.runtime.component import Component
 from agent.runtime.latest import Latest
 from agent.wiring.base import Base, Cells, serving
+from agent.wiring.gateway_files import Files
 
 
 class Gateway:
@@ -29,6 +30,7 @@ class Gateway:
         self._instance = f"{self._name}-{base.around.host}"
         self._fragments = planner.identified(base.fragments, self._instance)
         self._departure = base.departure(base.settings.registry.spread)
+        self._files = Files(base)
 
     def story(self) -> tuple[Component, ...]:
         """The components in the order of their start; they stop in reverse."""
@@ -37,9 +39,10 @@ class Gateway:
         parts = (
             base.admin(self._sources()),
             base.secrets(),
+            *self._files.components,
             base.watcher(self._reading, None, self._metrics),
             self._overrides(),
-            *base.proxy(self._plan, node),
+            *base.proxy(self._plan, node, self._files.servers),
             base.upstreams(self._plan),
             base.opened(),
             LastDrain(base.leaving, self._departure.at_last, self._departure.longest),

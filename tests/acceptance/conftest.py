@@ -56,10 +56,10 @@ class Mesh:
             environ={"NAME": label, **(environ or {})},
         )
 
-    def gateway(self, settings: dict[str, Any] | None = None) -> Instance:
+    def gateway(self, settings: dict[str, Any] | None = None, label: str = "gateway") -> Instance:
         """A `pillion gateway`; not ready yet."""
         return self._start(
-            "gateway", {"registry": {"address": self.consul.url}, **(settings or {})}, [], verb="gateway"
+            label, {"registry": {"address": self.consul.url}, **(settings or {})}, [], verb="gateway"
         )
 
     def _start(self, label: str, settings: dict[str, Any], command: list[str], **more: Any) -> Instance:

@@ -28,7 +28,10 @@ class Instance:
         *,
         verb: str = "run",
         environ: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
+        """``prefix`` is a command that runs another, such as `ip netns exec NAME`."""
+        self.prefix = list(prefix)
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.inbound = free_port()
@@ -64,7 +67,7 @@ class Instance:
         argv = [sys.executable, "-m", "agent", self.verb, "--config", str(self.file)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*argv, *(["--", *self.command] if self.command else [])],
+                [*self.prefix, *argv, *(["--", *self.command] if self.command else [])],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -6,7 +6,18 @@ A module a subject; a rule is a pure function that yields what is wrong. No rule
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from agent.config.checks import addresses, dns, names, outbox, proxy, registry, traffic, versions, webhook
+from agent.config.checks import (
+    addresses,
+    dns,
+    gateway,
+    names,
+    outbox,
+    proxy,
+    registry,
+    traffic,
+    versions,
+    webhook,
+)
 from agent.config.checks.finding import Finding
 from agent.config.settings import Settings
 from agent.runtime.errors import Misconfigured, Problem
@@ -27,6 +38,11 @@ RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     addresses.times,
     proxy.external,
     dns.resolvers,
+    gateway.routes,
+    gateway.cors,
+    gateway.limits,
+    gateway.tls,
+    gateway.jwt,
     registry.login,
     traffic.tries,
     traffic.hashing,

@@ -16,6 +16,7 @@ def _listeners(settings: Settings) -> Mapping[str, str]:
         "proxy.outbound": settings.proxy.outbound,
         "outbound.dns": settings.outbound.dns,
         "gateway.listen": settings.gateway.listen,
+        "gateway.redirect": settings.gateway.redirect,
         "admin.listen": settings.admin.listen,
         "admin.health": settings.admin.health,
         "admin.metrics": settings.admin.metrics,
@@ -70,7 +71,7 @@ def collisions(settings: Settings) -> Iterator[Finding]:
 def _apart(one: str, other: str) -> bool:
     # The gateway has no service, no inbound and no upstream ports, the injector nothing of either but the admin's.
     sidecar = ("proxy.", "outbound.", "service.", "upstreams.")
-    gateway = "gateway.listen" in {one, other}
+    gateway = bool({"gateway.listen", "gateway.redirect"} & {one, other})
     injector = "webhook.listen" in {one, other}
     return (gateway and any(key.startswith(sidecar) for key in (one, other))) or (
         injector and any(key.startswith((*sidecar, "gateway.")) for key in (one, other))

@@ -21,10 +21,12 @@ class Finding:
             ("upstreams",),
             ("versions", "deprecated"),
             ("service", "meta"),
+            ("gateway", "routes"),
+            ("gateway", "jwt", "claims"),
             ("outbox", "tables"),
             ("outbox", "changes"),
         }
-        for length in (1, 2):
+        for length in (1, 2, 3):
             if tuple(parts[:length]) in collections:
                 return ".".join(parts[:length])
         return self.key.partition("[")[0]

@@ -49,7 +49,7 @@ def routes(settings: Settings) -> Iterator[Finding]:
     """A route is a path prefix, {version} a whole segment at most once; Consul's meta holds them all."""
     given = settings.service.routes
     for index, route in enumerate(given):
-        if wrong := _wrong_route(route):
+        if wrong := wrong_route(route):
             allowed = "a path prefix such as /orders or /api/{version}/orders"
             yield Finding(f"service.routes[{index}]", f"is {route[:80]!r}, {wrong}", allowed)
     if len(given) > MOST_ROUTES or len(" ".join(given)) > LONGEST_META:
@@ -59,7 +59,8 @@ def routes(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _wrong_route(route: str) -> str:
+def wrong_route(route: str) -> str:
+    """What is wrong with a published path prefix, as a clause; empty when nothing is."""
     if not route.startswith("/"):
         return "which does not start with /"
     if len(route) > 200:

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from agent.config.declare import Section, about
+from agent.config.sections.limits import Limit, MaxBody
 
 LISTEN = r"^.+:[0-9]{1,5}$"
 
@@ -62,14 +63,7 @@ class Proxy(Section, frozen=True):
         str, about("Folder whose files replace Pillion's own Envoy fragments of the same name. Empty: none.")
     ] = ""
     access_log: Annotated[bool, about("Write one JSON line a request to standard output.")] = False
-
-
-class Gateway(Section, frozen=True):
-    """The gateway: one address in front of all services."""
-
-    listen: Annotated[
-        str,
-        about(
-            "Where `pillion gateway` listens. Port 0: a free one, kept.", pattern=LISTEN, form="ADDRESS:PORT"
-        ),
-    ] = "0.0.0.0:10000"
+    limits: Annotated[
+        tuple[Limit, ...], about("Rate limits of the inbound; a request counts in each that it falls under.")
+    ] = ()
+    max_body: MaxBody = 0

@@ -7,8 +7,9 @@ Settings come with their ports resolved (``agent.config.bound``).
 """
 
 from agent.proxy.planner import reach
+from agent.proxy.planner.claims import conflicts
 from agent.proxy.planner.fragments import Fragments
-from agent.proxy.planner.gateway import conflicts, plan_gateway
+from agent.proxy.planner.gateway import plan_gateway
 from agent.proxy.planner.memo import Memo
 from agent.proxy.planner.sidecar import plan
 from agent.proxy.planner.static import static_bootstrap

@@ -22,6 +22,7 @@ NAMES = (
     "access_log",
     "refused_count",
     "local_replies",
+    "refusals",
     "early_headers",
     "health_checks",
     "presence",

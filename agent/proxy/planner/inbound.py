@@ -2,9 +2,9 @@
 
 from agent.config.settings import Settings
 from agent.model.address import Address
-from agent.proxy.planner import checking, headers, presence, retry, versioning
+from agent.proxy.planner import checking, headers, limits, presence, retry, versioning
 from agent.proxy.planner.durations import seconds
-from agent.proxy.planner.fragments import Fragments
+from agent.proxy.planner.fragments import Fragments, connection_manager
 from agent.proxy.planner.listener import listener
 from agent.proxy.planner.names import is_ip
 from agent.proxy.planner.routes import IS_IDEMPOTENT
@@ -18,7 +18,7 @@ ENTRY = Entry()
 
 def inbound_listener(settings: Settings, fragments: Fragments) -> Resource:
     """Where callers reach the service."""
-    filled = listener(
+    door = listener(
         "inbound",
         settings,
         fragments,
@@ -27,14 +27,16 @@ def inbound_listener(settings: Settings, fragments: Fragments) -> Resource:
         early=("own", "trace"),
         service=settings.service.name,
     )
-    checking.answer(filled, settings.service, fragments)
-    return presence.count(filled, fragments) if settings.tracing.carry else filled
+    checking.answer(door, settings.service, fragments)
+    manager = connection_manager(door, "inbound")
+    limits.apply(manager, fragments, settings.proxy.limits, settings.proxy.max_body)
+    return presence.count(door, fragments) if settings.tracing.carry else door
 
 
 def inbound_routes(settings: Settings) -> Resource:
     """All requests go to the service; if it declares versions, each gets the one that it names."""
     table = resolve.table([declared.offer(settings.versions)])
-    routes: list[Resource] = []
+    routes = limits.too_large(settings.proxy.max_body)
     if table is None:
         routes += _forwarding(settings, versioning.UNVERSIONED, table)
     else:

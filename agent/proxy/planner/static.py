@@ -2,15 +2,17 @@
 tests."""
 
 import copy
+from collections.abc import Sequence
 
 from agent.proxy.planner.fragments import connection_manager
 from agent.proxy.snapshot import Resource, Snapshot
 
 
-def static_bootstrap(snapshot: Snapshot, bootstrap: Resource) -> Resource:
+def static_bootstrap(snapshot: Snapshot, bootstrap: Resource, secrets: Sequence[Resource] = ()) -> Resource:
     """``bootstrap`` with the snapshot as static resources and without ADS.
 
-    Endpoints are put into their clusters and routes into their listeners, because Envoy's ``--mode
+    ``secrets`` are those that listeners name, such as ``tls.in_files`` makes them. Endpoints are put into their
+    clusters and routes into their listeners, because Envoy's ``--mode
     validate`` opens no dynamic resource.
     """
     whole = copy.deepcopy(bootstrap)
@@ -22,6 +24,8 @@ def static_bootstrap(snapshot: Snapshot, bootstrap: Resource) -> Resource:
         *(_cluster(name, one, snapshot) for name, one in snapshot.clusters.items()),
     ]
     resources["listeners"] = [_listener(one, snapshot) for one in snapshot.listeners.values()]
+    if secrets:
+        resources["secrets"] = list(secrets)
     return whole
 
 
@@ -39,4 +43,15 @@ def _listener(listener: Resource, snapshot: Snapshot) -> Resource:
     manager = connection_manager(static, listener["name"])
     # Clusters are checked anyway when all is static.
     manager["route_config"] = snapshot.routes[manager.pop("rds")["route_config_name"]]
+    for chain in static["filter_chains"]:
+        _named_secrets(
+            chain.get("transport_socket", {}).get("typed_config", {}).get("common_tls_context", {})
+        )
     return static
+
+
+def _named_secrets(context: Resource) -> None:
+    """Let a TLS context find its secrets among the static ones, by name."""
+    trusted = context.get("validation_context_sds_secret_config")
+    for secret in [*context.get("tls_certificate_sds_secret_configs", []), *([trusted] if trusted else [])]:
+        secret.pop("sds_config", None)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -19,7 +19,7 @@ from agent.proxy.snapshot import Snapshot
 from agent.proxy.xds.delivery import Delivery, Request, Response
 from agent.proxy.xds.encode import Encoded, Encoder
 from agent.proxy.xds.kinds import KINDS, Kind
-from agent.proxy.xds.socket import SocketServer
+from agent.proxy.xds.socket import Servable, SocketServer
 from agent.proxy.xds.store import SnapshotStore
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
@@ -70,7 +70,10 @@ class AdsServer:
         group: int | None = None,
         retry_interval: float = 30.0,
         patience: float = PATIENCE,
+        beside: Sequence[Servable] = (),
     ) -> None:
+        """``beside`` is served on the same socket."""
+        self._beside = beside
         self._path = path
         self._group = group
         self._snapshots = snapshots
@@ -93,7 +96,7 @@ class AdsServer:
     async def run(self, ready: Ready) -> None:
         """Serve until cancelled; ready when the socket listens. Raises Permanent when it can't."""
         await self._restore()
-        server = SocketServer([self], self._path, self._group)
+        server = SocketServer([self, *self._beside], self._path, self._group)
         await server.listen()
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -92,6 +92,10 @@ pillion.dev/inject: "false"
 {{- if .Values.consul.gatewayTokenSecret -}}
 {{- $_ := set $settings "registry" (dict "token_file" "/run/secrets/pillion/consul/token") -}}
 {{- end -}}
+{{- if .Values.gateway.tlsSecret -}}
+{{- $folder := "/run/secrets/pillion/tls" -}}
+{{- $_ := set $settings.gateway "tls" (dict "certificate" (printf "%s/tls.crt" $folder) "key" (printf "%s/tls.key" $folder)) -}}
+{{- end -}}
 {{- mergeOverwrite $settings (deepCopy .Values.gateway.config) | toYaml -}}
 {{- end }}
 

@@ -22,7 +22,11 @@ FULL: Mapping[str, Mapping[str, Any]] = {
         "tolerations": [{"operator": "Exists"}],
         "affinity": {"nodeAffinity": {}},
         "injector": {"priorityClassName": "system-cluster-critical", "excludedNamespaces": ["legacy"]},
-        "gateway": {"autoscaling": {"enabled": True}, "service": {"annotations": {"a": "b"}}},
+        "gateway": {
+            "autoscaling": {"enabled": True},
+            "service": {"annotations": {"a": "b"}},
+            "tlsSecret": "gateway-tls",
+        },
         "doctor": {"enabled": True},
         "monitoring": {
             "monitors": True,

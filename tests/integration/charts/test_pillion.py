@@ -333,6 +333,22 @@ def test_sidecars_log_in_where_the_chart_names_an_auth_method(helm: Helm, tmp_pa
     assert "both given" in done.stderr
 
 
+def test_a_gateway_with_a_secret_speaks_tls_with_the_files_that_are_mounted(helm: Helm) -> None:
+    rendered = helm.render(
+        "pillion", {"gateway": {"tlsSecret": "shop-tls", "config": {"gateway": {"trusted_hops": 1}}}}
+    )
+    written = yaml.safe_load(one(rendered, "ConfigMap", "pillion-gateway")["data"]["pillion.yaml"])["gateway"]
+    pod = one(rendered, "Deployment", "pillion-gateway")["spec"]["template"]["spec"]
+    (mounted,) = (one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "tls")
+    (volume,) = (one["secret"]["secretName"] for one in pod["volumes"] if one["name"] == "tls")
+    assert volume == "shop-tls"
+    assert written["tls"] == {
+        "certificate": f"{mounted['mountPath']}/tls.crt",
+        "key": f"{mounted['mountPath']}/tls.key",
+    }
+    assert (written["listen"], written["trusted_hops"]) == ("0.0.0.0:10000", 1)
+
+
 def test_autoscaling_leaves_the_number_of_gateways_alone(helm: Helm) -> None:
     rendered = helm.render("pillion", {"gateway": {"autoscaling": {"enabled": True}}})
     assert "replicas" not in one(rendered, "Deployment", "pillion-gateway")["spec"]

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from agent.model.address import Address
 from agent.model.catalog import Catalog, Instance, Service
 from agent.model.version import Offer
 from agent.proxy import assets
-from agent.proxy.planner import plan, plan_gateway, static_bootstrap
-from agent.proxy.snapshot import Snapshot
+from agent.proxy.planner import plan, plan_gateway, static_bootstrap, tls
+from agent.proxy.snapshot import Resource, Snapshot
 from tests.serving import closed
 
 APPS = Path(__file__).parent / "apps"
@@ -67,7 +67,14 @@ class Envoy(Process):
     """The real Envoy on a snapshot, all of it static."""
 
     def __init__(
-        self, folder: Path, snapshot: Snapshot, probe: int, *, concurrency: int = 1, zone: str = ""
+        self,
+        folder: Path,
+        snapshot: Snapshot,
+        probe: int,
+        *,
+        concurrency: int = 1,
+        zone: str = "",
+        secrets: Sequence[Resource] = (),
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.admin = folder / "a.sock"
@@ -75,7 +82,7 @@ class Envoy(Process):
         boot["node"] = {"id": "test", "cluster": "test", "locality": {"zone": zone}}
         boot["admin"]["address"]["pipe"]["path"] = str(self.admin)
         file = folder / "envoy.json"
-        file.write_text(json.dumps(static_bootstrap(snapshot, boot)))
+        file.write_text(json.dumps(static_bootstrap(snapshot, boot, secrets)))
         argv = [
             backing.binary("envoy"), "-c", str(file), "--use-dynamic-base-id", "--log-level", "warning",
             "--concurrency", str(concurrency),
@@ -125,9 +132,11 @@ class Door(Envoy):
         change: Callable[[Snapshot], Snapshot] = lambda snapshot: snapshot,
     ) -> None:
         self.settings = settings({"service": {"name": "gateway"}, **(over or {})})
-        self.url = f"http://{self.settings.gateway.listen}"
-        snapshot = change(plan_gateway(self.settings, known, assets.load()))
-        super().__init__(folder, snapshot, Address.parse(self.settings.gateway.listen).port)
+        secrets = tls.in_files(self.settings)
+        self.address = Address.parse(self.settings.gateway.listen)
+        self.url = f"{'https' if secrets else 'http'}://{self.address}"
+        snapshot = change(with_otlp(plan_gateway(self.settings, known, assets.load())))
+        super().__init__(folder, snapshot, self.address.port, secrets=secrets)
 
 
 class Gunicorn(Process):

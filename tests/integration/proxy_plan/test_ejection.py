@@ -9,7 +9,7 @@ from aiohttp import web
 
 from agent.metrics.families import envoy
 from agent.model.version import Offer, Version
-from tests.integration.proxy_plan import raw
+from tests.integration.proxy_plan import breaking
 from tests.integration.proxy_plan.conftest import Start
 from tests.integration.proxy_plan.counted import counted
 from tests.integration.proxy_plan.rig import Sidecar, catalog, echo, instance
@@ -90,7 +90,7 @@ async def test_an_instance_that_is_silent_is_ejected_by_timeouts(
 ) -> None:
     """It takes connections and requests and answers none: each timeout is a gateway failure."""
     over = {"traffic": {"ejection_failures": 3, "ejection_on": "gateway", "timeout": 0.15}}
-    async with raw.service({"/": raw.silent}) as silent, echo("good") as good:
+    async with breaking.service({"/": breaking.silent}) as silent, echo("good") as good:
         sidecar = start(Sidecar(folder, catalog(orders=[instance(silent.port), instance(good)]), over))
         failed = (await posts(http, sidecar, 40))[504]
         assert 3 <= failed <= 3 + SLACK

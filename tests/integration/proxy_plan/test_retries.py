@@ -13,13 +13,13 @@ from aiohttp import web
 from agent.demo import backing
 from agent.metrics.families import envoy
 from agent.model.catalog import Service
-from tests.integration.proxy_plan import raw
+from tests.integration.proxy_plan import breaking
 from tests.integration.proxy_plan.conftest import Start
 from tests.integration.proxy_plan.counted import counted
 from tests.integration.proxy_plan.rig import Door, Envoy, Sidecar, catalog, echo, instance
 
 TRAFFIC = {"ejection_failures": 0, "timeout": 0.8, "per_try_timeout": 0.25, "idle_timeout": 5}
-STAGES = [*raw.BROKEN, *raw.REFUSING, *raw.SILENT]
+STAGES = [*breaking.BROKEN, *breaking.REFUSING, *breaking.SILENT]
 ONCE = ("POST", "PATCH")
 # What a client may say to be repeated; only Pillion may.
 WISHES = {"x-envoy-retry-on": "5xx,reset,retriable-4xx", "x-envoy-max-retries": "3"}
@@ -75,7 +75,7 @@ async def test_a_post_that_reached_a_service_is_never_sent_twice(
 ) -> None:
     """Wherever it breaks and whatever is answered, with a second instance that would take it; a GET is repeated, so
     the test can fail."""
-    async with raw.service() as one, raw.service() as other:
+    async with breaking.service() as one, breaking.service() as other:
         to = way(folder, [one.port, other.port])
         for process in to.envoys:
             start(process)
@@ -107,7 +107,7 @@ async def test_an_idempotent_request_is_tried_as_often_as_the_setting_says(
     folder: Path, start: Start, http: aiohttp.ClientSession
 ) -> None:
     """By method, also per upstream and per path; what helped is counted."""
-    async with raw.service() as bad, raw.service({}) as good:
+    async with breaking.service() as bad, breaking.service({}) as good:
         paths = [{"prefix": "/answer-502", "retries": 0}, {"prefix": "/answer-504", "retries": 4}]
         traffic = {"retries": 2, "ejection_failures": 0}
         over = {"upstreams": {"orders": {"traffic": traffic, "paths": paths}}}

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from agent.metrics.families import envoy
-from tests.integration.proxy_plan import raw
+from tests.integration.proxy_plan import breaking
 from tests.integration.proxy_plan.conftest import Start
 from tests.integration.proxy_plan.counted import counted
 from tests.integration.proxy_plan.rig import Sidecar, catalog, echo, instance
@@ -46,7 +46,7 @@ async def slow(_: web.Request) -> web.Response:
 async def test_a_connection_that_is_not_made_in_time_is_given_up(
     folder: Path, start: Start, http: aiohttp.ClientSession
 ) -> None:
-    with raw.deaf() as port:
+    with breaking.deaf() as port:
         sidecar = start(upstream(folder, port, connect_timeout=0.3))
         status, took = await asked(http, sidecar)
         assert status == 503
@@ -58,7 +58,7 @@ async def test_a_post_whose_connection_was_not_made_in_time_goes_to_another_inst
     folder: Path, start: Start, http: aiohttp.ClientSession
 ) -> None:
     """It reached nothing, so it may."""
-    with raw.deaf() as port:
+    with breaking.deaf() as port:
         async with echo("good") as good:
             sidecar = start(upstream(folder, port, good, connect_timeout=0.1, retries=2))
             assert {(await asked(http, sidecar, method="POST"))[0] for _ in range(10)} == {200}
@@ -69,7 +69,7 @@ async def test_the_request_timeout_ends_a_request_with_all_its_tries(
     folder: Path, start: Start, http: aiohttp.ClientSession
 ) -> None:
     """Further tries don't get time of their own."""
-    async with raw.service() as service:
+    async with breaking.service() as service:
         sidecar = start(upstream(folder, service.port, timeout=0.5, per_try_timeout=0.2, retries=10))
         status, took = await asked(http, sidecar, "/silent")
         assert status == 504
@@ -82,7 +82,7 @@ async def test_a_try_that_takes_too_long_is_made_again_where_that_is_safe(
     folder: Path, start: Start, http: aiohttp.ClientSession
 ) -> None:
     """A GET gets another try, a POST does not."""
-    async with raw.service() as service, echo("good") as good:
+    async with breaking.service() as service, echo("good") as good:
         sidecar = start(upstream(folder, service.port, good, timeout=5, per_try_timeout=0.2, retries=2))
         found = [await asked(http, sidecar, "/silent") for _ in range(6)]
         assert {status for status, _ in found} == {200}

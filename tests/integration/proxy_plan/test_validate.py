@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from agent.model.address import Address
 from agent.model.catalog import Catalog, Instance, Service
 from agent.model.version import Deprecation, Offer, Version
 from agent.proxy import assets
-from agent.proxy.planner import plan, plan_gateway, static_bootstrap
-from agent.proxy.snapshot import Snapshot
+from agent.proxy.planner import plan, plan_gateway, static_bootstrap, tls
+from agent.proxy.snapshot import Resource, Snapshot
+from tests.integration.proxy_plan.pki import Authority, Issuer, key_set
 from tests.integration.proxy_plan.rig import catalog, instance, settings
 
 MANY = Offer(
@@ -89,6 +90,10 @@ HOSTILE = Catalog(
     },
     ("*", "good", "left"),
 )
+LIMITS = [
+    {"requests": 10**9, "per": 0.05}, {"requests": 1, "per": 86400, "burst": 10**9, "by": "client"},
+    {"requests": 7, "prefix": "/a(b)+/", "by": "client"}, {"requests": 7, "prefix": "/$&'*"},
+]  # fmt: skip
 SETTINGS: dict[str, Mapping[str, Any]] = {
     "defaults": {},
     "zone": {"service": {"name": "front", "port": 5000, "zone": "a", "host": "service.example"}},
@@ -136,11 +141,32 @@ SETTINGS: dict[str, Mapping[str, Any]] = {
     },
     "explicit ports": {"upstreams": {f"s-{n}": {"port": 15100 + n} for n in range(60)}},
     "everywhere": {"proxy": {"outbound": "0.0.0.0:80"}, "service": {"name": "f", "port": 1, "address": "10.0.0.7"}},
+    "limits of callers": {
+        "proxy": {"limits": LIMITS, "max_body": 1},
+        "gateway": {"limits": LIMITS, "max_body": 2**32 - 1, "hold_bodies": True},
+    },
+    "gateway": {
+        "gateway": {
+            "routes": {"orders": ["/orders", "/api/{version}/orders"], "nobody": ["/plain/x", "/{version}"]},
+            "trusted_hops": 2, "proxy_protocol": True, "trace": "restart",
+            "cors": [
+                {"origins": ["*"]},
+                {"prefix": "/orders/(x)", "origins": ["https://*.a.example:*"], "credentials": True},
+            ],
+            "jwt": {
+                "issuer": "https://login.example/%REQ(x)%", "audiences": ["a"],
+                "jwks_url": "https://login.example/keys?x=%41",
+                "claims": {"sub": "x-user", "a.b": "x-a-b"}, "public": ["/", "/a+b/"], "forward": False,
+            },
+        },
+        "tracing": {"endpoint": "http://127.0.0.1:4318"},
+    },
+    "keys": {"gateway": {"jwt": {"issuer": "a", "jwks": key_set(Issuer("ES256"), Issuer("RS256"))}}},
     "service name": {"service": {"name": "otlp", "port": 5000, "version": "%1%"}},
 }  # fmt: skip
 
 
-async def refusal(snapshot: Snapshot, folder: Path) -> str:
+async def refusal(snapshot: Snapshot, folder: Path, secrets: Sequence[Resource] = ()) -> str:
     """What Envoy has against the snapshot; empty when it takes it."""
     boot = assets.load().copy("bootstrap")
     boot["admin"]["address"]["pipe"]["path"] = str(folder / "a.sock")
@@ -149,7 +175,7 @@ async def refusal(snapshot: Snapshot, folder: Path) -> str:
         {"name": "otlp", "type": "STATIC", "load_assignment": assignment}
     )
     file = folder / "envoy.json"
-    file.write_text(json.dumps(static_bootstrap(snapshot, boot)))
+    file.write_text(json.dumps(static_bootstrap(snapshot, boot, secrets)))
     envoy = await asyncio.create_subprocess_exec(
         backing.binary("envoy"), "--mode", "validate", "-c", str(file), "--log-level", "warning",
         "--reject-unknown-dynamic-fields", stdout=-1, stderr=-2,
@@ -165,6 +191,17 @@ async def test_envoy_takes_what_is_planned(folder: Path, name: str, known: Catal
     given = settings(SETTINGS[name])
     assert await refusal(plan(given, known, assets.load(), ("host.example", "fe80::1", ".*(")), folder) == ""
     assert await refusal(plan_gateway(given, known, assets.load()), folder) == ""
+
+
+async def test_envoy_takes_tls_by_files(folder: Path) -> None:
+    """As `pillion envoy render --static` names them."""
+    chain, key = Authority().issue(folder)
+    over = {"certificate": str(chain), "key": str(key), "client_ca": str(chain), "hsts": 10**9}
+    given = settings({"gateway": {"tls": over, "redirect": "127.0.0.1:1"}})
+    found = plan_gateway(given, KNOWN, assets.load())
+    assert await refusal(found, folder, tls.in_files(given)) == ""
+    key.write_text("no key")
+    assert await refusal(found, folder, tls.in_files(given)) != ""
 
 
 async def test_envoy_refuses_what_is_wrong(folder: Path) -> None:

@@ -27,7 +27,7 @@ from agent.proxy.metrics import Metrics
 from agent.proxy.planner import plan
 from agent.proxy.planning import Planning
 from agent.runtime.latest import Latest
-from tests.integration.proxy_plan.raw import deaf
+from tests.integration.proxy_plan.breaking import deaf
 from tests.integration.xds.rig import Agent, Envoy, end
 from tests.serving import closed
 from tests.waiting import until

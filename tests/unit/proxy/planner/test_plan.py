@@ -13,7 +13,7 @@ from agent.model.address import Address
 from agent.model.catalog import Catalog, Instance, Service
 from agent.model.version import Deprecation, Offer, Version
 from agent.proxy import assets
-from agent.proxy.planner import conflicts, plan, plan_gateway, problems, targets
+from agent.proxy.planner import conflicts, plan, plan_gateway, problems, strangers, targets
 from agent.proxy.planner.endpoints import load_assignment
 from agent.proxy.snapshot import Snapshot
 from agent.proxy.xds.encode import Encoded, Encoder
@@ -105,13 +105,15 @@ def check_domains(snapshot: Snapshot) -> None:
 
 
 def check_headers(snapshot: Snapshot) -> None:
-    """No header of ours is a template, apart from the one that tells the gateway's host."""
+    """No header of ours is a template, apart from those that tell the gateway's host and client."""
     for option in found(snapshot.routes, "response_headers_to_add") + found(
         snapshot.routes, "request_headers_to_add"
     ):
         value = option["header"]["value"]
         assert value.isprintable()
-        assert "%" not in value.replace("%%", "").replace("%REQ(:AUTHORITY)%", "")
+        for told in (strangers.HOST, strangers.CLIENT):
+            value = value.replace(told, "")
+        assert "%" not in value.replace("%%", "")
 
 
 def found(value: Any, key: str) -> list[Any]:

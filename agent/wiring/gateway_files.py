@@ -1,0 +1,83 @@
+"""What a gateway reads from files: its certificate and the keys of its tokens."""
+
+from functools import partial
+
+from agent.config.settings import Settings
+from agent.proxy import certificates, keyset
+from agent.proxy.certificates import Certificates
+from agent.proxy.planner import tls
+from agent.proxy.reread import Reread
+from agent.proxy.xds.secrets import SecretServer
+from agent.runtime.component import Component
+from agent.runtime.errors import Misconfigured, Problem
+from agent.runtime.latest import Latest
+from agent.wiring.base import Base
+
+
+class Files:
+    """The files' contents at the start, and the components that read them again."""
+
+    def __init__(self, base: Base) -> None:
+        """Raises Misconfigured for what can't be used: an agent that starts so would serve nobody."""
+        settings = base.settings
+        self.components: tuple[Component, ...] = ()
+        self.servers: tuple[SecretServer, ...] = ()
+        if settings.gateway.tls.certificate:
+            self._serve_certificates(base, _certificates(settings))
+        if settings.gateway.jwt.jwks_file:
+            self._follow_keys(base)
+
+    def _serve_certificates(self, base: Base, first: Certificates) -> None:
+        material = Latest(first)
+        given = base.settings.gateway.tls
+        self.components += (
+            Reread(
+                "certificates",
+                partial(certificates.read, given),
+                partial(certificates.judge, given),
+                material.set,
+                first=first,
+                health=base.board.of("certificates"),
+            ),
+        )
+        self.servers = (SecretServer(tls.CERTIFICATE, tls.CLIENTS, material),)
+
+    def _follow_keys(self, base: Base) -> None:
+        cell = base.cells.settings
+        cell.set(with_keys(cell.value))
+        jwt = cell.value.gateway.jwt
+        self.components += (
+            Reread(
+                "token_keys",
+                partial(keyset.read, jwt.jwks_file),
+                partial(keyset.judge, jwt.jwks_file),
+                lambda keys: cell.set(keyset.given(cell.value, keys)),
+                first=jwt.jwks,
+                health=base.board.of("token_keys"),
+            ),
+        )
+
+
+def with_keys(settings: Settings) -> Settings:
+    """The settings with the keys of ``gateway.jwt.jwks_file``, where one is named; blocks.
+
+    Raises Misconfigured for a file that can't be used.
+    """
+    file = settings.gateway.jwt.jwks_file
+    if not file:
+        return settings
+    try:
+        keys = keyset.read(file)
+        keyset.judge(file, keys)
+    except (OSError, ValueError) as error:
+        raise Misconfigured([Problem("gateway.jwt.jwks_file", f"can't be used: {error}")]) from error
+    return keyset.given(settings, keys)
+
+
+def _certificates(settings: Settings) -> Certificates:
+    try:
+        found = certificates.read(settings.gateway.tls)
+        certificates.judge(settings.gateway.tls, found)
+    except (OSError, ValueError) as error:
+        raise Misconfigured([Problem("gateway.tls", f"can't be used: {error}")]) from error
+    return found
