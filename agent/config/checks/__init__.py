@@ -30,6 +30,7 @@ RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     traffic.hashing,
     versions.offered,
     versions.deprecated,
+    versions.room,
     outbox.connections,
     outbox.tables,
     outbox.templates,

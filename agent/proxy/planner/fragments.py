@@ -21,6 +21,7 @@ NAMES = (
     "access_log",
     "local_replies",
     "early_headers",
+    "accept",
 )
 """The files of the folder ``envoy``, without ``.yaml``."""
 

@@ -7,7 +7,7 @@ from agent.config.live import traffic_for
 from agent.config.settings import Settings
 from agent.model.address import Address
 from agent.model.catalog import Catalog
-from agent.proxy.planner import direct, headers
+from agent.proxy.planner import direct, headers, listing
 from agent.proxy.planner.cluster import upstream_cluster
 from agent.proxy.planner.endpoints import load_assignment
 from agent.proxy.planner.fragments import Fragments
@@ -18,7 +18,7 @@ from agent.proxy.planner.targets import Target, targets
 from agent.proxy.planner.traffic import treatment
 from agent.proxy.planner.versioning import Entry
 from agent.proxy.snapshot import Resource, Snapshot
-from agent.versions import parse, plan
+from agent.versions import parse
 
 NAME = "gateway"
 
@@ -115,8 +115,7 @@ def _versions(known: Sequence[Target]) -> Resource:
         "path": parse.DISCOVERY,
         "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}],
     }
-    body = {"services": {target.name: plan.listing(target.table) for target in known}}
-    return direct.answer(match, 200, body, name="versions", problem=False)
+    return direct.answer(match, 200, listing.services(known), name="versions", problem=False)
 
 
 def _unknown() -> Resource:

@@ -32,6 +32,10 @@ def listener(
     manager = connection_manager(filled, fragment)
     manager["stat_prefix"] = name
     manager["rds"]["route_config_name"] = name
+    manager["http_filters"] = [
+        fragments.copy("accept"),
+        *manager["http_filters"],
+    ]  # before all that asks for the route
     manager["early_header_mutation_extensions"] = [_early(fragments, early)]
     tracer = tracing.tracer(settings, fragments, service=service)
     if tracer:
