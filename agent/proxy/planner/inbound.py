@@ -79,6 +79,7 @@ def _route(settings: Settings, case: Case, table: resolve.Table | None, *, idemp
             headers.overwrite(parse.HEADER, str(version)),
             headers.overwrite("x-api-latest-version", str(table.newest)),
             *versioning.told(table, version, by_service=True),
+            *case.varies,
         ]
     return case.finish(route)
 

@@ -57,6 +57,11 @@ class Case:
         found = f"{self.rule.version or 'none'} by {self.rule.place.value}"
         return f"{found}, unless by accept" if self.reads_accept else found
 
+    @property
+    def varies(self) -> list[Resource]:
+        """Header options that tell caches what the answer depends on beside the URL (RFC 9110, 12.5.5)."""
+        return [] if self.rule.place is Place.URL else [headers.append("vary", "X-API-Version, Accept")]
+
     def finish(self, route: Resource) -> Resource:
         """The route, which reads ``Accept`` or drops what was read of it."""
         if self.reads_accept:
@@ -153,10 +158,10 @@ def refusal(name: str, table: Table, case: Case, match: Resource) -> Resource:
     """The route that answers what nothing on offer fits."""
     if case.rule.malformed:
         return direct.answer(match, 400, plan.malformed(table), name=f"{name} malformed version")
-    latest = headers.overwrite("x-api-latest-version", str(table.newest))
+    extra = [headers.overwrite("x-api-latest-version", str(table.newest)), *case.varies]
     body = plan.not_found(name, table, case.pin)
     title = f"{name} no such version, {case.name}"
-    return case.finish(direct.answer(match, 404, body, name=title, extra=[latest]))
+    return case.finish(direct.answer(match, 404, body, name=title, extra=extra))
 
 
 def _matches(header: str, pattern: str) -> Resource:

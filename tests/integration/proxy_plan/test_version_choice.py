@@ -216,6 +216,9 @@ async def test_the_successors_link_stands_beside_the_services_own(
             ]  # fmt: skip
             assert answer.headers.getall("Sunset") == ["soon"]
             assert answer.headers.getall("Deprecation") == ["@1767225600"]
+            assert "Vary" not in answer.headers, "the URL says all"
+        async with http.get("http://orders/x", proxy=caller.outbound) as answer:
+            assert answer.headers.getall("Vary") == ["X-API-Version, Accept"]
         async with http.get("http://orders/api/v2/x", proxy=caller.outbound) as answer:
             assert answer.headers.getall("Link") == ['</x?page=2>; rel="next"']
 
