@@ -10,6 +10,7 @@ from agent.model.presence import Presence
 from agent.model.registration import Registration, ServiceHealth, Verdict
 from agent.model.revision import Revision
 from agent.model.store import Store
+from agent.model.version import Offer
 from agent.runtime.health import Board
 from agent.runtime.latest import Latest
 
@@ -31,6 +32,8 @@ class Sources:
     catalog: Latest[Catalog]
     ports: Mapping[str, int] = field(default_factory=dict)
     """What is bound, as ``host:port`` by name: ``inbound``, ``outbound``, an upstream's explicit port, …"""
+    offer: Offer | None = None
+    """The API versions of this instance."""
     registration: Latest[Registration] | None = None
     service: Latest[ServiceHealth] | None = None
     verdict: Latest[Verdict] | None = None

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from agent.admin.sources import Sources
+from agent.admin.versions import versions
 from agent.model.catalog import Catalog, Service
 from agent.model.presence import Presence
 from agent.runtime.errors import PillionError
@@ -26,6 +27,7 @@ async def status(sources: Sources) -> dict[str, Any]:
         "envoy": msgspec.to_builtins(sources.revision.value),
         "upstreams": {name: _service(one) for name, one in _sorted(sources.catalog.value)},
         "left_out": list(sources.catalog.value.left_out),
+        "versions": versions(sources.offer, sources.catalog.value),
     }
     for name, cell in (
         ("registration", sources.registration),

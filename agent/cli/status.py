@@ -43,7 +43,7 @@ def tables(status: Mapping[str, Any]) -> Iterable[Table | Text]:
     yield _envoy(status["envoy"])
     if status["upstreams"]:
         yield _upstreams(status["upstreams"], status["left_out"])
-    for name in ("registration", "service", "verdict", "hook", "store", "outbox"):
+    for name in ("registration", "service", "verdict", "versions", "hook", "store", "outbox"):
         if status.get(name):
             yield _facts(name, status[name])
     yield _facts("ports", status["ports"])

@@ -42,6 +42,8 @@ class Rule:
     """The header's value is no version."""
     forced: bool = False
     """``version`` is the newest in place of one that does not exist (policy ``latest``)."""
+    unfit: str = ""
+    """For ``Place.ACCEPT``: what nothing on offer fits, as a pattern; of several wishes these are passed over."""
 
 
 def rules(table: Table, policy: Policy = "compatible", pin: Version | None = None) -> tuple[Rule, ...]:
@@ -51,7 +53,12 @@ def rules(table: Table, policy: Policy = "compatible", pin: Version | None = Non
     """
     found: list[Rule] = []
     for place in (Place.URL, Place.HEADER, Place.ACCEPT):
-        found += [Rule(place, _pattern(span), span.version) for span in table.spans if _pattern(span)]
+        unfit = unfit_pattern(table) if place is Place.ACCEPT else ""
+        found += [
+            Rule(place, pattern, span.version, unfit=unfit)
+            for span in table.spans
+            if (pattern := _pattern(span))
+        ]
         found.append(_unfit(place, parse.ANY, table, policy))
         if place is Place.HEADER:
             found.append(Rule(place, "", None, malformed=True))
@@ -75,6 +82,18 @@ def _pattern(span: Span) -> str:
     return rf"{major}\.(?:{minors})" if minors else ""
 
 
+def unfit_pattern(table: Table) -> str:
+    """The texts of versions, without ``v``, for which nothing on offer fits."""
+    tops = {one.major: max(one.minor, 0) for one in table.versions}
+    gaps = parse.ranges_between(sorted(tops))
+    majors = "|".join(pattern for low, high in gaps if (pattern := parse.number_pattern(low, high)))
+    parts = [rf"(?:{majors})(?:\.{parse.NUMBER})?"] if majors else []
+    for major, top in tops.items():
+        if above := parse.number_pattern(top + 1, parse.HIGHEST):
+            parts.append(rf"{major}\.(?:{above})")
+    return "|".join(parts)
+
+
 def response_headers(table: Table, version: Version) -> tuple[tuple[str, str], ...]:
     """What an answer of ``version`` tells its caller, apart from the version itself.
 
@@ -96,12 +115,15 @@ def _second(value: int) -> int:
     return min(max(value, 0), _LAST_SECOND)
 
 
-def listing(table: Table | None) -> dict[str, Any]:
-    """What ``GET /api/versions`` says of one service."""
+def listing(table: Table | None, *, brief: bool = False) -> dict[str, Any]:
+    """What ``GET /api/versions`` says of one service; ``brief``: of deprecation only that there is one."""
     if table is None:
         return {"versions": []}
+    deprecated = table.deprecated
+    if brief:
+        deprecated = {version: Deprecation() for version in deprecated}
     return {
-        "versions": [_described(version, table.deprecated.get(version)) for version in table.versions],
+        "versions": [_described(version, deprecated.get(version)) for version in table.versions],
         "default": str(table.unnamed),
         "latest": str(table.newest),
     }
@@ -119,14 +141,16 @@ def _described(version: Version, deprecation: Deprecation | None) -> Mapping[str
     return told
 
 
-def not_found(name: str, table: Table) -> dict[str, Any]:
-    """The problem document (RFC 9457) for a version that nothing on offer fits."""
+def not_found(name: str, table: Table, pin: Version | None = None) -> dict[str, Any]:
+    """The problem document (RFC 9457) for a version that nothing on offer fits; ``pin`` where the caller's
+    settings named it."""
     offered = ", ".join(str(version) for version in table.versions)
+    named = "the request names another version" if pin is None else f"the caller's settings pin {pin}"
     return {
         "type": "about:blank",
         "title": "API version not available",
         "status": 404,
-        "detail": f"{name} serves {offered}; the request names another version.",
+        "detail": f"{name} serves {offered}; {named}.",
         "available": [str(version) for version in table.versions],
     }
 

@@ -32,6 +32,7 @@ from agent.runtime.child import Child
 from agent.runtime.component import Component
 from agent.runtime.errors import Misconfigured, Problem
 from agent.runtime.latest import Latest
+from agent.versions import declared
 from agent.wiring import service
 from agent.wiring.base import Base, Cells, serving
 from agent.wiring.hook import Hook
@@ -104,6 +105,7 @@ class Sidecar:
             revision=cells.revision,
             catalog=cells.catalog,
             ports=bound.ports(self._settings),
+            offer=declared.offer(self._settings.versions),
             registration=cells.registration,
             service=cells.service,
             verdict=cells.verdict,

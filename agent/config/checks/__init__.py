@@ -48,6 +48,7 @@ RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     traffic.hashing,
     versions.offered,
     versions.deprecated,
+    versions.room,
     outbox.connections,
     outbox.tables,
     outbox.templates,

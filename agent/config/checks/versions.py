@@ -1,9 +1,11 @@
 """Versions that the service says it serves."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
 from agent.config.checks.finding import Finding
+from agent.config.checks.names import LONGEST_META
 from agent.config.settings import Settings
 from agent.model.version import Version
 
@@ -45,6 +47,8 @@ def deprecated(settings: Settings) -> Iterator[Finding]:
         key = f"versions.deprecated.{name}"
         if Version.parse(name) not in serves:
             yield Finding(key, "is not among versions.serves", _one_of(serves))
+        if name != str(Version.parse(name)) and str(Version.parse(name)) in settings.versions.deprecated:
+            yield Finding(key, f"is {Version.parse(name)} again", "each version once")
         since, sunset = moment(one.since), moment(one.sunset)
         for field, text, found in (("since", one.since, since), ("sunset", one.sunset, sunset)):
             if text and found is None:
@@ -55,6 +59,25 @@ def deprecated(settings: Settings) -> Iterator[Finding]:
                 )
         if since and sunset and sunset < since:
             yield Finding(f"{key}.sunset", "is before since", "a later date")
+
+
+def room(settings: Settings) -> Iterator[Finding]:
+    """What is said of deprecated versions fits into one value of Consul's meta."""
+    table = {
+        str(Version.parse(name)): [_second(one.since), _second(one.sunset), one.link]
+        for name, one in settings.versions.deprecated.items()
+    }
+    # As the registrar publishes it, see agent.registry.advertise.
+    length = len(json.dumps(table, separators=(",", ":")))
+    if length > LONGEST_META:
+        wrong = f"takes {length} characters in Consul's meta"
+        allowed = f"at most {LONGEST_META}: shorter links, or fewer deprecated versions"
+        yield Finding("versions.deprecated", wrong, allowed)
+
+
+def _second(text: str) -> int | None:
+    found = moment(text)
+    return int(found.timestamp()) if found else None
 
 
 def moment(text: str) -> datetime | None:

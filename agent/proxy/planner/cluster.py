@@ -3,7 +3,7 @@
 from agent.config.sections.traffic import Traffic
 from agent.proxy.planner import checking
 from agent.proxy.planner.durations import seconds
-from agent.proxy.planner.endpoints import VERSIONS
+from agent.proxy.planner.endpoints import UNNAMED, VERSIONS
 from agent.proxy.planner.fragments import Fragments
 from agent.proxy.planner.targets import Target
 from agent.proxy.snapshot import Resource
@@ -28,8 +28,12 @@ def upstream_cluster(target: Target, traffic: Traffic, fragments: Fragments) -> 
     checking.ask(cluster, target, traffic, fragments)
     if target.table is not None:
         cluster["lb_subset_config"] = {
-            "fallback_policy": "NO_FALLBACK",
-            "subset_selectors": [{"keys": [VERSIONS]}],
+            # Routes of the time before the service had versions name none, and are there a moment longer.
+            "fallback_policy": "ANY_ENDPOINT",
+            "subset_selectors": [
+                {"keys": [VERSIONS], "fallback_policy": "NO_FALLBACK"},
+                {"keys": [UNNAMED], "fallback_policy": "ANY_ENDPOINT"},
+            ],
             "list_as_any": True,  # an instance serves several versions
         }
     return cluster

@@ -6,9 +6,12 @@ from itertools import groupby
 from agent.model.catalog import Instance
 from agent.proxy.planner.targets import Target
 from agent.proxy.snapshot import Resource
+from agent.versions.resolve import Table
 
 VERSIONS = "versions"
 """Key below ``envoy.lb`` of an endpoint's metadata: the list of versions that it serves."""
+UNNAMED = "unnamed"
+"""Key beside it where some instances declare no version: those that take requests for none, of all that may."""
 
 _ZONE = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 
@@ -53,6 +56,13 @@ def _endpoint(instance: Instance, target: Target) -> Resource:
     socket = {"address": instance.address.host, "port_value": instance.address.port}
     endpoint: Resource = {"endpoint": {"address": {"socket_address": socket}}}
     if target.table is not None:
-        serves = [str(version) for version in target.table.versions if version in instance.offer.serves]
-        endpoint["metadata"] = {"filter_metadata": {"envoy.lb": {VERSIONS: serves}}}
+        endpoint["metadata"] = {"filter_metadata": {"envoy.lb": _subsets(instance, target, target.table)}}
     return endpoint
+
+
+def _subsets(instance: Instance, target: Target, table: Table) -> Resource:
+    serves = target.serves(instance)
+    found: Resource = {VERSIONS: [str(version) for version in serves]}
+    if target.partly and (not serves or table.unnamed in serves):
+        found[UNNAMED] = str(table.unnamed)
+    return found

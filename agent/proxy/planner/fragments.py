@@ -26,6 +26,7 @@ NAMES = (
     "early_headers",
     "health_checks",
     "presence",
+    "accept",
 )
 """The files of the folder ``envoy``, without ``.yaml``."""
 

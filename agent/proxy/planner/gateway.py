@@ -7,7 +7,7 @@ from agent.config.live import traffic_for
 from agent.config.settings import Settings
 from agent.model.address import Address
 from agent.model.catalog import Catalog
-from agent.proxy.planner import cors, direct, jwt, limits, reach, strangers, tls
+from agent.proxy.planner import cors, direct, jwt, limits, listing, reach, strangers, tls
 from agent.proxy.planner.claims import decide, rank
 from agent.proxy.planner.cluster import upstream_cluster
 from agent.proxy.planner.endpoints import load_assignment
@@ -19,7 +19,7 @@ from agent.proxy.planner.routes import Way, path_match, upstream_routes
 from agent.proxy.planner.targets import Target, targets
 from agent.proxy.planner.traffic import treatment
 from agent.proxy.snapshot import Resource, Snapshot
-from agent.versions import parse, plan
+from agent.versions import parse
 
 NAME = "gateway"
 _PROXY_PROTOCOL = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
@@ -123,8 +123,7 @@ def _versions(known: Sequence[Target]) -> Resource:
         "path": parse.DISCOVERY,
         "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}],
     }
-    body = {"services": {target.name: plan.listing(target.table) for target in known}}
-    return direct.answer(match, 200, body, name="versions", problem=False)
+    return direct.answer(match, 200, listing.services(known), name="versions", problem=False)
 
 
 def _nobody(prefix: str) -> Resource:

@@ -1,7 +1,5 @@
 """Header options. Values are templates to Envoy, so literal text is escaped here and nowhere else."""
 
-from collections.abc import Iterable
-
 from agent.proxy.snapshot import Resource
 
 
@@ -25,11 +23,6 @@ def if_absent(name: str, template: str) -> Resource:
 def append(name: str, template: str) -> Resource:
     """One more value of a header that may have several."""
     return _option(name, template, "APPEND_IF_EXISTS_OR_ADD")
-
-
-def all_if_absent(pairs: Iterable[tuple[str, str]]) -> list[Resource]:
-    """Literal headers that yield to what is there."""
-    return [if_absent(name, literal(value)) for name, value in pairs]
 
 
 def _option(name: str, template: str, action: str) -> Resource:

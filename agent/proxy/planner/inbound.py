@@ -10,7 +10,7 @@ from agent.proxy.planner.names import is_ip
 from agent.proxy.planner.routes import IS_IDEMPOTENT
 from agent.proxy.planner.versioning import Case, Entry
 from agent.proxy.snapshot import Resource
-from agent.versions import declared, parse, plan, resolve
+from agent.versions import declared, parse, resolve
 
 NAME = "inbound"
 ENTRY = Entry()
@@ -82,9 +82,10 @@ def _route(settings: Settings, case: Case, table: resolve.Table | None, *, idemp
         route["response_headers_to_add"] = [
             headers.overwrite(parse.HEADER, str(version)),
             headers.overwrite("x-api-latest-version", str(table.newest)),
-            *headers.all_if_absent(plan.response_headers(table, version)),
+            *versioning.told(table, version, by_service=True),
+            *case.varies,
         ]
-    return route
+    return case.finish(route)
 
 
 def service_clusters(settings: Settings, fragments: Fragments) -> dict[str, Resource]:

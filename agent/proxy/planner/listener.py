@@ -33,6 +33,8 @@ def listener(
     manager = connection_manager(filled, fragment)
     manager["stat_prefix"] = name
     manager["rds"]["route_config_name"] = name
+    # Before all that asks for the route.
+    manager["http_filters"] = [fragments.copy("accept"), *manager["http_filters"]]
     tracer = tracing.tracer(settings, fragments, service=service)
     manager["early_header_mutation_extensions"] = [_early(fragments, early, traced=tracer is not None)]
     if tracer:

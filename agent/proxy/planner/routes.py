@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from agent.model.version import Version
 from agent.proxy.planner import headers, retry, versioning
 from agent.proxy.planner.durations import seconds
-from agent.proxy.planner.endpoints import VERSIONS
+from agent.proxy.planner.endpoints import UNNAMED, VERSIONS
 from agent.proxy.planner.names import VERSION_SLOT
 from agent.proxy.planner.targets import Target
 from agent.proxy.planner.traffic import Handling, Treatment
 from agent.proxy.planner.versioning import Case, Entry
 from agent.proxy.snapshot import Resource
-from agent.versions import parse, plan
+from agent.versions import parse
+from agent.versions.plan import Place
 
 IS_IDEMPOTENT: Resource = {"name": ":method", "string_match": {"safe_regex": {"regex": retry.IDEMPOTENT}}}
 
@@ -65,7 +66,7 @@ def _forwarding(target: Target, treatment: Treatment, way: Way, case: Case) -> l
         for idempotent in (True, False):
             matchers = [*([IS_IDEMPOTENT] if idempotent else []), *below, *case.matchers]
             route = _route(target, treatment, way, case, handling, idempotent=idempotent)
-            found.append({**route, "match": {**path, "headers": matchers}})
+            found.append(case.finish({**route, "match": {**path, "headers": matchers}}))
     return found
 
 
@@ -125,20 +126,25 @@ def _strip(entry: Entry) -> Resource | None:
     return versioning.regex_rewrite(f"^{re.escape(entry.below)}/*", "/") if entry.below else None
 
 
-def version_metadata(version: Version) -> Resource:
+def version_metadata(version: Version, key: str = VERSIONS) -> Resource:
     """The subset of instances that serve a version."""
-    return {"filter_metadata": {"envoy.lb": {VERSIONS: str(version)}}}
+    return {"filter_metadata": {"envoy.lb": {key: str(version)}}}
+
+
+def _subset(target: Target, case: Case, version: Version) -> Resource:
+    unnamed = case.rule.place is Place.NONE and case.pin is None
+    return version_metadata(version, UNNAMED if unnamed and target.partly else VERSIONS)
 
 
 def _add_version(route: Resource, target: Target, case: Case) -> None:
     version = case.rule.version
     if target.table is None or version is None:
         return
-    route["route"]["metadata_match"] = version_metadata(version)
+    route["route"]["metadata_match"] = _subset(target, case, version)
     # What was resolved here counts for the other side too; it can't be read as another version there.
     route["request_headers_to_add"] = [headers.overwrite(parse.HEADER, str(version))]
     route["response_headers_to_add"] = [
         headers.if_absent(parse.HEADER, str(version)),
         headers.overwrite("x-api-latest-version", str(target.table.newest)),
-        *headers.all_if_absent(plan.response_headers(target.table, version)),
+        *versioning.told(target.table, version, by_service=False),
     ]

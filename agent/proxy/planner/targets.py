@@ -6,6 +6,7 @@ from functools import partial
 
 from agent.model.catalog import Catalog, Instance, Service
 from agent.model.names import is_service
+from agent.model.version import Version
 from agent.proxy.planner import names
 from agent.proxy.planner.memo import Memo
 from agent.proxy.planner.reach import Reach
@@ -38,6 +39,16 @@ class Target:
     def cluster(self) -> str:
         """Its Envoy cluster; the underscore keeps it apart from every other cluster of ours."""
         return f"upstream_{self.name}_{self.scope}" if self.scope else f"upstream_{self.name}"
+
+    @property
+    def partly(self) -> bool:
+        """Some of its instances serve versions and others declare none, as while the first ones are rolled out."""
+        return self.table is not None and not all(self.serves(one) for one in self.instances)
+
+    def serves(self, instance: Instance) -> tuple[Version, ...]:
+        """The routed versions that an instance serves."""
+        versions = self.table.versions if self.table else ()
+        return tuple(version for version in versions if version in instance.offer.serves)
 
     @property
     def title(self) -> str:

@@ -140,9 +140,9 @@ class Door(Envoy):
 
 
 class Gunicorn(Process):
-    """The Flask service of ``apps/echo.py`` under a gunicorn with its own defaults."""
+    """A Flask service of ``apps`` under a gunicorn with its own defaults."""
 
-    def __init__(self, folder: Path, *arguments: str, name: str = "") -> None:
+    def __init__(self, folder: Path, *arguments: str, name: str = "", app: str = "echo:app") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = backing.free_port()
         self.record = folder / "posts"
@@ -150,7 +150,7 @@ class Gunicorn(Process):
         argv = [sys.executable, "-m", "gunicorn", "--chdir", str(APPS), "--bind", f"127.0.0.1:{self.port}"]
         env = {**os.environ, "RECORD": str(self.record), "NAME": name, "NO_PROXY": "*"}
         super().__init__(
-            "gunicorn", [*argv, "--log-level", "warning", *arguments, "echo:app"], folder / "gunicorn.log", env=env,
+            "gunicorn", [*argv, "--log-level", "warning", *arguments, app], folder / "gunicorn.log", env=env,
             answers=lambda: backing.http_ok(f"http://127.0.0.1:{self.port}/"),
         )  # fmt: skip
 

@@ -125,6 +125,21 @@ WRONG = [
         "before since",
     ),
     ("versions: {serves: [one]}", "versions.serves[0]", "a version such as v2"),
+    (
+        "versions: {serves: [" + ", ".join(f"v{number}" for number in range(200)) + "]}",
+        "versions.serves",
+        "has 200 versions",
+    ),
+    (
+        "versions: {serves: [v1], deprecated: {v1: {link: 'https://docs.example/" + "x" * 500 + "'}}}",
+        "versions.deprecated",
+        "takes 542 characters in Consul's meta",
+    ),
+    (
+        "versions: {serves: [v1], deprecated: {v1: {}, '1': {}}}",
+        "versions.deprecated.1",
+        "v1 again",
+    ),
     ("outbox: {tables: [{table: t}]}", "outbox.database", "is missing"),
     ("outbox: {changes: [{table: t}]}", "outbox.broker.url", "is missing"),
     ("outbox: {database: 'mysql://h'}", "outbox.database", "not a PostgreSQL URL"),

@@ -1,5 +1,6 @@
 """What Consul is told of an instance."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.config import checks
 from agent.config.settings import Settings
 from agent.model.version import Deprecation, Offer, Version
 from agent.registry import advertise, definition
@@ -117,6 +119,35 @@ def test_what_consul_or_readers_would_refuse_is_a_problem_with_its_key(
     with pytest.raises(Misconfigured) as raised:
         definition.build(settings(**sections), "h", "10.0.0.1")
     assert key in [problem.key for problem in raised.value.problems]
+
+
+@pytest.mark.parametrize("length", [0, 300, 430, 450, 500])
+def test_what_is_too_long_for_consul_is_found_with_the_settings_already(length: int) -> None:
+    """The check of the settings counts what the registrar publishes."""
+    link = "https://docs.example/" + "x" * length
+    deprecated = {"v1": {"since": "2026-01-01", "sunset": "2027-01-01T00:00:00+01:00", "link": link}, "2": {}}
+    made = settings(versions={"serves": ["v1", "v2"], "deprecated": deprecated})
+    taken = len(definition.published(made)[advertise.DEPRECATED])
+    found = [str(one.wrong) for one in checks.versions.room(made)]
+    assert found == ([f"takes {taken} characters in Consul's meta"] if taken > 512 else [])
+    assert bool(found) == bool(definition.problems(made))
+
+
+def test_the_most_versions_and_pairs_that_settings_allow_fit_into_consul() -> None:
+    """64 pairs of 512 characters."""
+    made = settings(
+        service={
+            "meta": {f"key-{number}": "x" for number in range(48)}, "routes": ["/a"], "zone": "z",
+        },
+        versions={"serves": [f"v{number}.9999" for number in range(9968, 10_000)], "strip_prefix": True,
+                  "default": "v9999.9999", "deprecated": {"v9999.9999": {}}},
+        kubernetes={"namespace": "n" * 63, "pod_uid": "u" * 36},
+    )  # fmt: skip
+    checks.check(made)
+    meta = definition.build(made, "h", "10.0.0.1").body["Meta"]
+    assert len(meta) <= 64
+    assert all(len(value.encode()) <= 512 for value in meta.values())
+    assert all(re.fullmatch("[A-Za-z0-9_-]{1,128}", key) for key in meta)
 
 
 versions = st.builds(Version, st.integers(0, 9999), st.integers(-1, 9999))

@@ -46,23 +46,43 @@ def test_a_url_names_a_version_right_below_api(path: str, version: Version | Non
 
 
 @pytest.mark.parametrize(
-    ("accept", "version"),
+    ("accept", "wishes"),
     [
-        ("application/vnd.shop.v2+json", Version(2)),
-        ("application/vnd.acme.shop-api.v2.1+json; q=0.9", Version(2, 1)),
-        ("text/html, Application/VND.x.V2+JSON ,*/*", Version(2)),
-        ("application/json", None),
-        ("application/vnd.v2+json", None),
-        ("application/vnd.shop.v2+xml", None),
-        ("xapplication/vnd.shop.v2+json", None),
-        ("application/vnd.a/b.v2+json", None),
-        ("", None),
+        ("application/vnd.shop.v2+json", "v2"),
+        ("application/vnd.acme.shop-api.v2.1+json; q=0.9", "v2.1"),
+        ("text/html, Application/VND.x.V2+JSON ,*/*", "v2"),
+        ("application/json", ""),
+        ("application/vnd.v2+json", ""),
+        ("application/vnd.shop.v2+xml", ""),
+        ("xapplication/vnd.shop.v2+json", ""),
+        ("application/vnd.a/b.v2+json", ""),
+        ("application/vnd.a.v02+json, application/vnd.a.v12345+json, application/vnd.a.v2.+json", ""),
+        ("application/vnd.a.v1+json;q=0.5, application/vnd.a.v2+json;q=0.51", "v2 v1"),
+        ("application/vnd.a.v1+json, application/vnd.a.v2.3+json, application/vnd.a.v2+json", "v2 v2.3 v1"),
+        ("application/vnd.a.v1+json;q=0, application/vnd.a.v2+json;q=0.000", ""),
+        ("application/vnd.a.v1+json;q=0.2, application/vnd.b.v1+json;q=0.7, application/vnd.a.v2+json;q=0.5", "v1 v2"),
+        ("application/vnd.a.v1+json;q=1.5, application/vnd.a.v2+json;q=high, application/vnd.a.v3+json;q=.5", ""),
+        ('application/vnd.a.v1+json;note="x, y;q=0";Q=0.3, application/vnd.a.v2+json;q=0.2', "v1 v2"),
+        (", ,application/vnd.a.v1+json,", "v1"),
+        ("", ""),
+        ("application/vnd.a.v1+json," + "x" * 4096, ""),
     ],
-)
-def test_accept_names_a_version_in_a_vendor_type_anywhere_in_the_list(
-    accept: str, version: Version | None
-) -> None:
-    assert parse.from_accept(accept) == version
+)  # fmt: skip
+def test_accept_names_versions_in_vendor_types_the_most_wanted_first(accept: str, wishes: str) -> None:
+    """RFC 9110, 12.4.2: the weight decides, 0 is a refusal; of equals the newest comes first."""
+    assert " ".join(map(str, parse.wishes(accept))) == wishes
+
+
+def test_no_accept_makes_more_than_sixteen_wishes() -> None:
+    many = ",".join(f"application/vnd.a.v{number}+json" for number in range(40))
+    assert [one.major for one in parse.wishes(many)] == [*reversed(range(16))]
+
+
+@given(st.sets(minors, max_size=6))
+def test_the_ranges_between_numbers_hold_all_others(numbers: set[int]) -> None:
+    ranges = parse.ranges_between(sorted(numbers))
+    assert sum(high - low + 1 for low, high in ranges) == 10_000 - len(numbers)
+    assert not any(low <= number <= high for number in numbers for low, high in ranges)
 
 
 def test_the_header_names_a_version_or_is_refused() -> None:
@@ -75,4 +95,4 @@ def test_the_header_names_a_version_or_is_refused() -> None:
 @given(st.text())
 def test_no_text_makes_a_reader_raise(text: str) -> None:
     parse.from_url(text)
-    parse.from_accept(text)
+    parse.wishes(text)

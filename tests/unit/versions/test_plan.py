@@ -114,5 +114,24 @@ def test_a_date_that_is_none_is_refused() -> None:
 def test_every_pattern_is_one_that_envoy_reads_alike() -> None:
     """RE2 has no lookaround and no backreference."""
     for rule in plan.rules(of("v1", "v2.1", "v2.99", "v3")):
-        for read in (parse.url_pattern, parse.header_pattern, parse.accept_pattern):
-            assert not re.search(r"\(\?[=!<]", read(rule.pattern))
+        patterns = [read(rule.pattern) for read in (parse.url_pattern, parse.header_pattern)]
+        for pattern in (*patterns, parse.wishes_pattern(rule.pattern, rule.unfit)):
+            assert not re.search(r"\(\?[=!<]", pattern)
+
+
+@given(
+    st.lists(versions, min_size=1, max_size=10), versions | st.builds(Version, st.just(9999), st.just(9999))
+)
+def test_what_nothing_fits_is_exactly_what_the_pattern_of_the_rest_matches(
+    offered: list[Version], named: Version
+) -> None:
+    found = table([Offer(tuple(offered))])
+    assert found is not None
+    matched = re.fullmatch(plan.unfit_pattern(found), str(named)[1:]) is not None
+    assert matched == (found.resolve(named) is None)
+
+
+def test_where_everything_fits_nothing_is_passed_over() -> None:
+    full = Table(tuple(Version(major, 9999) for major in range(10_000)))
+    assert plan.unfit_pattern(full) == ""
+    assert parse.wishes_pattern("1", "") == "(?:1)(?:,.*)?"
