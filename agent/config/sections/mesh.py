@@ -88,8 +88,9 @@ class Outbound(Section, frozen=True):
             ...,
         ],
         about(
-            "Who is asked for names that are no service of the mesh, in this order. Empty: Consul's DNS, at port "
-            "8600 of the host in registry.address."
+            "Who is asked for names that are no service of the mesh. All have to know the same names: one that is "
+            "away or refuses a name is asked last from then on. Empty: Consul's DNS, at port 8600 of the host in "
+            "registry.address."
         ),
     ] = ()
 

@@ -35,11 +35,15 @@ def rcode(answer: dns.message.Message) -> str:
 
 
 class Elsewhere(asyncio.DatagramProtocol):
-    """A resolver with a table of A records, by lower-case name; ``silent`` answers nothing."""
+    """A resolver with a table of A records, by lower-case name.
 
-    def __init__(self, table: Mapping[str, str], *, silent: bool = False) -> None:
+    ``silent`` answers nothing; names that do not end in ``zone`` are refused.
+    """
+
+    def __init__(self, table: Mapping[str, str], *, silent: bool = False, zone: str = "") -> None:
         self.table = table
         self.silent = silent
+        self.zone = zone
         self.asked: list[tuple[str, str]] = []
         self.address = ""
 
@@ -57,7 +61,9 @@ class Elsewhere(asyncio.DatagramProtocol):
             return
         answer = dns.message.make_response(query)
         found = self.table.get(name.lower())
-        if found is None:
+        if not name.lower().endswith(self.zone):
+            answer.set_rcode(dns.rcode.REFUSED)
+        elif found is None:
             answer.set_rcode(dns.rcode.NXDOMAIN)
         elif question.rdtype == dns.rdatatype.A:
             answer.answer.append(dns.rrset.from_text(question.name, 7, "IN", "A", found))
@@ -65,11 +71,13 @@ class Elsewhere(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def elsewhere(table: Mapping[str, str], *, silent: bool = False) -> AsyncIterator[Elsewhere]:
+async def elsewhere(
+    table: Mapping[str, str], *, silent: bool = False, zone: str = ""
+) -> AsyncIterator[Elsewhere]:
     """Such a resolver on a free local port."""
     port = backing.free_port()
     transport, found = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: Elsewhere(table, silent=silent), local_addr=("127.0.0.1", port)
+        lambda: Elsewhere(table, silent=silent, zone=zone), local_addr=("127.0.0.1", port)
     )
     found.address = f"127.0.0.1:{port}"
     try:

@@ -138,6 +138,7 @@ async def test_other_names_are_asked_elsewhere(folder: Path, start: Start) -> No
         ):  # fmt: skip
             answer = await ask(sidecar.dns, name)
             assert (rcode(answer), values(answer)) == ("NOERROR", [found])
+            assert answer.answer[0].ttl == 300, "Envoy is not told how long the other allows"
         for name in ("empty.service.consul", "no.such.name", "late.pillion"):
             assert rcode(await ask(sidecar.dns, name)) == "NXDOMAIN"
         asked = [name for name, _ in other.asked]
@@ -176,10 +177,17 @@ async def test_a_resolver_that_is_away_holds_up_nothing_of_the_mesh(folder: Path
 
 
 async def test_a_second_resolver_is_asked_when_the_first_is_away(folder: Path, start: Start) -> None:
-    """In the order of the setting."""
-    async with elsewhere({"example.org": "192.0.2.1"}) as second:
-        sidecar = start(Named(folder, ORDERS, f"127.0.0.1:{backing.free_port()}", second.address))
-        assert values(await ask(sidecar.dns, "example.org")) == ["192.0.2.1"]
+    """Or refuses; then it is asked last, which is why all of them have to know the same names."""
+    async with (
+        elsewhere({"example.org": "192.0.2.1"}) as second,
+        elsewhere({"node.node.consul": "192.0.2.3"}, zone=".consul") as consul,
+    ):
+        away = start(Named(folder / "away", ORDERS, f"127.0.0.1:{backing.free_port()}", second.address))
+        assert values(await ask(away.dns, "example.org")) == ["192.0.2.1"]
+        unequal = start(Named(folder / "unequal", ORDERS, consul.address, second.address))
+        assert values(await ask(unequal.dns, "node.node.consul")) == ["192.0.2.3"]
+        assert values(await ask(unequal.dns, "example.org")) == ["192.0.2.1"]
+        assert rcode(await ask(unequal.dns, "node.node.consul")) == "NXDOMAIN"
 
 
 async def test_a_large_service_fits_its_answers(folder: Path, start: Start) -> None:

@@ -195,18 +195,6 @@ async def test_the_agents_own_api_is_not_reached_through_the_sidecar(folder: Pat
                 assert (await say(sidecar, line))[0] == 403
 
 
-async def test_a_loop_by_a_name_that_is_not_known_here_ends_after_one_round(
-    folder: Path, start: Start
-) -> None:
-    """Where the machine's own name resolves to loopback."""
-    name = socket.gethostname()
-    if not socket.gethostbyname(name).startswith("127."):
-        pytest.skip(f"{name} does not resolve to a loopback address here")
-    sidecar = start(Sidecar(folder, catalog()))
-    port = Address.parse(sidecar.settings.proxy.outbound).port
-    assert (await say(sidecar, request(f"http://{name}:{port}/")))[0] == 508
-
-
 @pytest.mark.parametrize(
     "host",
     [
