@@ -24,6 +24,7 @@ async def status(sources: Sources) -> dict[str, Any]:
         "envoy": msgspec.to_builtins(sources.revision.value),
         "upstreams": {name: _service(one) for name, one in _sorted(sources.catalog.value)},
         "left_out": list(sources.catalog.value.left_out),
+        "review": msgspec.to_builtins(sources.review.value),
     }
     for name, cell in (
         ("registration", sources.registration),

@@ -15,6 +15,7 @@ from agent.registry import metrics as registry_metrics
 from agent.runtime.component import Component
 from agent.runtime.latest import Latest
 from agent.wiring.base import Base, Cells, serving
+from agent.wiring.explaining import explained
 
 
 class Gateway:
@@ -35,6 +36,7 @@ class Gateway:
             base.admin(self._sources()),
             base.secrets(),
             base.watcher(self._reading, None, registry_metrics.Reads(base.collectors)),
+            base.reviewer(planner.problems, planner.conflicts),
             *base.proxy(self._plan, node),
             base.upstreams(self._plan),
             base.opened(),
@@ -55,8 +57,10 @@ class Gateway:
             serving=partial(serving, cells, base.leaving),
             revision=cells.revision,
             catalog=cells.catalog,
+            review=cells.reviews,
             ports=bound.ports(base.settings, gateway=True),
             envoy_metrics=base.envoy_admin.metrics,
+            explain=partial(explained, cells, self._plan),
             drain=self._departure.asked,
         )
 

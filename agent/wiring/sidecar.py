@@ -33,6 +33,7 @@ from agent.runtime.errors import Misconfigured, Problem
 from agent.runtime.latest import Latest
 from agent.wiring import service
 from agent.wiring.base import Base, Cells, serving
+from agent.wiring.explaining import explained
 from agent.wiring.hook import Hook
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Sidecar:
             base.secrets(),
             base.watcher(self._reading, wanted, self._metrics),
             self._overrides(),
+            base.reviewer(planner.problems),
             *base.proxy(self._plan, node),
             self._configuration(),
             self._delivery(),
@@ -100,6 +102,7 @@ class Sidecar:
             serving=partial(serving, cells, base.leaving),
             revision=cells.revision,
             catalog=cells.catalog,
+            review=cells.reviews,
             ports=bound.ports(self._settings),
             registration=cells.registration,
             service=cells.service,
@@ -107,6 +110,7 @@ class Sidecar:
             store=cells.store,
             outbox=self._relay.status if self._relay else None,
             envoy_metrics=base.envoy_admin.metrics,
+            explain=partial(explained, cells, self._plan),
             drain=self._departure.asked,
         )
 

@@ -113,11 +113,18 @@ class Sidecar(Envoy):
 class Door(Envoy):
     """An Envoy as a gateway."""
 
-    def __init__(self, folder: Path, known: Catalog, over: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        known: Catalog,
+        over: Mapping[str, Any] | None = None,
+        *,
+        change: Callable[[Snapshot], Snapshot] = lambda snapshot: snapshot,
+    ) -> None:
         self.settings = settings({"service": {"name": "gateway"}, **(over or {})})
         self.url = f"http://{self.settings.gateway.listen}"
-        snapshot = plan_gateway(self.settings, known, assets.load())
-        super().__init__(folder, snapshot, Address.parse(self.settings.gateway.listen).port)
+        self.snapshot = change(plan_gateway(self.settings, known, assets.load()))
+        super().__init__(folder, self.snapshot, Address.parse(self.settings.gateway.listen).port)
 
 
 class Gunicorn(Process):
