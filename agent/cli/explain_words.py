@@ -7,7 +7,7 @@ import click
 
 from agent.cli.status import plain
 
-WIDTH = 14
+WIDTH = 17
 FEW = 12
 """Near misses and instances that are shown; JSON has all."""
 
@@ -20,6 +20,12 @@ _OUTCOMES = {
     "no_instance": ("finds no instance", "red"),
 }
 
+_VERSIONED = {
+    " by url": "the URL names no version, or another one",
+    " by header": "X-API-Version names another version",
+    " by accept": "Accept names no version, or another one",
+}
+
 
 def lines(told: Mapping[str, Any]) -> Iterator[str]:
     """The lines to print; what others wrote is shown without control characters."""
@@ -30,14 +36,15 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
     yield plain(f"{request['method']} {where} ") + click.style(words + status, fg=colour, bold=True)
     if told.get("detail"):
         yield f"  {plain(told['detail'])}"
-    yield f"  By {plain(told['source'])}, configuration {plain(told['snapshot'])}{_force(told)}"
+    yield f"  Configuration {plain(told['snapshot'])}{_force(told)}, by {plain(told['source'])}"
     if told.get("no_agent"):
         yield f"  ({plain(told['no_agent'])})"
     yield ""
     yield from _pairs(_met(told))
     yield from _instances(told.get("instances", ()))
     yield from _pairs(_policies(told.get("policies", {})))
-    yield from _near(told.get("near_misses", ()))
+    if told["outcome"] != "external":
+        yield from _near(told.get("near_misses", ()), request["method"])
     for note in told["notes"]:
         yield from _pairs([("note", note)])
 
@@ -121,9 +128,21 @@ def _retries(retries: Mapping[str, Any] | None) -> str:
     return f"{retries['tries']} further{elsewhere}: {retries['words']}{budget}"
 
 
-def _near(misses: Iterable[Mapping[str, str]]) -> Iterator[str]:
-    every = list(misses)
-    for number, one in enumerate(every[:FEW]):
-        yield from _pairs([("tried before" if not number else "", f"{one['route']}: {one['why']}")])
+def _near(misses: Iterable[Mapping[str, str]], method: str) -> Iterator[str]:
+    # Each kind of request has two routes, one for methods that may be repeated: told once.
+    worded = [
+        f"{one['route']}: {_why(one)}" for one in misses if method == "CONNECT" or "CONNECT" not in one["why"]
+    ]
+    every = list(dict.fromkeys(worded))
+    for number, line in enumerate(every[:FEW]):
+        yield from _pairs([("tried before" if not number else "", line)])
     if len(every) > FEW:
         yield f"{'':<{WIDTH}}and {len(every) - FEW} more (--json)"
+
+
+def _why(miss: Mapping[str, str]) -> str:
+    """The reason without the patterns by which versions are told apart."""
+    for end, words in _VERSIONED.items():
+        if miss["route"].endswith(end) and "absent" not in miss["why"]:
+            return words
+    return miss["why"]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from agent.model.address import Address
 from agent.proxy.explain import doubts, filters, near
 from agent.proxy.explain.acted import acted
 from agent.proxy.explain.ask import Ask, Side
@@ -55,7 +56,9 @@ def _chosen(routes: Sequence[Resource], request: Request) -> tuple[Resource | No
 
 def _authority(side: Side, world: World) -> str:
     settings = world.settings
-    return settings.gateway.listen if side is Side.GATEWAY else settings.service.name or "localhost"
+    if side is Side.GATEWAY:
+        return f"localhost:{Address.parse(settings.gateway.listen).port}"
+    return settings.service.name or "localhost"
 
 
 def _told(at: Door, request: Request) -> dict[str, Any]:

@@ -19,7 +19,7 @@ _NAME = re.compile(
 _WISH = re.compile(rf"application/vnd\.[^,;/\s]+\.v({parse.ANY})\+json", re.ASCII | re.IGNORECASE)
 """A media type that names a version."""
 
-_PLACES = {"url": "the URL", "header": "X-API-Version", "accept": "Accept"}
+_PLACES = {"url": "The URL", "header": "X-API-Version", "accept": "Accept"}
 
 
 @dataclass(frozen=True)
