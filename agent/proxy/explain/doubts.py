@@ -1,13 +1,15 @@
 """What a person should know beside the answer: names that are spelt alike, and what was left out."""
 
+import re
+
 from agent.model.catalog import Catalog
 from agent.proxy.explain import near
 from agent.proxy.explain.ask import Side
 from agent.proxy.explain.matching import port_start
 from agent.proxy.explain.met import Met
-from agent.proxy.planner.gateway import conflicts
-from agent.proxy.planner.targets import problems
+from agent.proxy.planner import conflicts, problems
 
+_WORD = re.compile(r"[a-z0-9-]+")
 MOST = 10
 """Sentences of one kind."""
 
@@ -55,7 +57,7 @@ def _service(met: Met) -> list[str]:
     if service is not None and service.stale:
         found.append(f"Consul lost {name}; these are its last known instances.")
     if met.side is Side.GATEWAY:
-        found += [one for one in conflicts(catalog) if name in one.replace(":", "").split()][:MOST]
+        found += [one for one in conflicts(catalog) if name in _WORD.findall(one)][:MOST]
     return found
 
 
