@@ -55,7 +55,8 @@ def _name(side: Side, authority: str, snapshot: Snapshot) -> str:
     port = authority[port_start(authority) + 1 :]
     if _is_loopback(_bare(authority)):
         for name, listener in snapshot.listeners.items():
-            explicit = name not in (inbound.NAME, outbound.NAME)
+            # Without filter chains it takes no connections: the one for DNS.
+            explicit = name not in (inbound.NAME, outbound.NAME) and "filter_chains" in listener
             if explicit and str(listener["address"].get("socket_address", {}).get("port_value")) == port:
                 return name
     return outbound.NAME

@@ -1,6 +1,7 @@
-"""Measure. ROUNDS (9), SECONDS of each run (1) and PROFILE in the environment change what is done.
+"""Measure. ROUNDS (9), SECONDS of each run (1), PROFILE and PARTS in the environment change what is done.
 
-With PROFILE the parts of a plan are taken out one by one instead; Envoy's CPU for a request tells what each costs.
+With PROFILE parts of a plan are taken out one by one instead; Envoy's CPU for a request tells what each costs. PROFILE
+is ``off`` (no tracing, no versions), ``all`` or ``1`` (both); PARTS names some of the parts, with commas between.
 """
 
 import json
@@ -9,11 +10,14 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 from agent.demo.process import Process
 from agent.proxy.snapshot import Resource
 from tests.bench.proxy import cores, envoys, load, report
+from tests.bench.proxy.figures import interval
 from tests.bench.proxy.servers import Gunicorn, Nginx, program
 
 OUT = Path("build")
@@ -89,29 +93,34 @@ def measured(bench: Bench, rounds: int, seconds: int) -> dict[report.Key, list[l
     return samples
 
 
-def profile(bench: Bench, rounds: int, seconds: int) -> str:
-    """What each part of the fullest plan costs: Envoy's CPU for a request with and without it."""
+def profile(bench: Bench, kinds: str, parts: tuple[str, ...], rounds: int, seconds: int) -> str:
+    """What each part of a plan costs: Envoy's CPU for a request with it and without it, turn by turn."""
     port, spans = bench.nginx.port, bench.nginx.spans
-    made = {"minimal": envoys.minimal(port)}
-    for kind, (versions, collector, sample) in {
-        "off": (False, 0, 0.0), "all, 10 %": (True, spans, 0.1),
-    }.items():  # fmt: skip
-        made[kind] = envoys.pillion(port, versions=versions, spans=collector, sample=sample)
-        for part in envoys.PARTS:
-            made[f"{kind} without {part}"] = envoys.pillion(
-                port, versions=versions, spans=collector, sample=sample, without=(part,)
-            )
-    running = {name: bench.envoy(name, one) for name, one in made.items()}
-    costs: dict[str, list[float]] = {name: [] for name in running}
-    for _ in range(rounds):
-        for name, envoy in running.items():
-            costs[name].append(bench.sample(envoy, port, 32, seconds, trace=False).cpu)
-    middle = {name: sorted(ones)[len(ones) // 2] for name, ones in costs.items()}
-    lines = [f"{'configuration':<40}{'CPU us/request':>15}{'saves':>8}"]
-    for name, cost in middle.items():
-        whole = middle[name.partition(" without ")[0]]
-        lines.append(f"{name:<40}{cost:>15.2f}{whole - cost:>8.2f}")
+    plans = {"off": (False, 0, 0.0), "all": (True, spans, 0.1)}
+    lines = [f"{'plan':<6}{'without':<20}{'CPU us/request':>15}{'saves':>8}  {'(95 %)':<18}least{'saves':>8}"]
+    for kind in [one for one in plans if kinds in ("1", one)]:
+        versions, collector, sample = plans[kind]
+        made = partial(envoys.pillion, port, versions=versions, spans=collector, sample=sample)
+        whole = bench.envoy(kind, made())
+        others = {part: bench.envoy(part, made(without=(part,))) for part in parts}
+        others["everything"] = bench.envoy("minimal", envoys.minimal(port))
+        pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in others}
+        for _ in range(rounds):
+            for name, envoy in others.items():
+                before, after = (bench.sample(one, port, 32, seconds, trace=False) for one in (whole, envoy))
+                pairs[name].append((before.cpu, after.cpu))
+        lines += [_line(kind, name, ones) for name, ones in pairs.items()]
     return "\n".join(lines) + "\n"
+
+
+def _line(kind: str, name: str, pairs: list[tuple[float, float]]) -> str:
+    """Medians of the pairs, and the least of each side: what is left when nothing else was busy."""
+    saved = [one - other for one, other in pairs]
+    middle, low, high = interval(saved, saved, lambda one, _: one)
+    least = min(one for one, _ in pairs), min(other for _, other in pairs)
+    cost = median([other for _, other in pairs])
+    between = f"({low:.1f} to {high:.1f})"
+    return f"{kind:<6}{name:<20}{cost:>15.1f}{middle:>8.1f}  {between:<18}{least[1]:>5.1f}{least[0] - least[1]:>8.1f}"
 
 
 def main() -> None:
@@ -123,7 +132,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bp") as name, ExitStack() as stack:
         bench = Bench(stack, Path(name))
         if os.environ.get("PROFILE"):
-            text = profile(bench, rounds, seconds)
+            parts = tuple(filter(None, os.environ.get("PARTS", "").split(","))) or tuple(envoys.PARTS)
+            text = profile(bench, os.environ["PROFILE"], parts, rounds, seconds)
             (OUT / "bench-proxy-profile.txt").write_text(text)
         else:
             samples = measured(bench, rounds, seconds)
