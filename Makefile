@@ -3,6 +3,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 4
+ROUNDS ?= 9
 PYTEST := $(BIN)/python -m pytest
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
@@ -75,6 +76,9 @@ bench-carry: venv ## measure what the carry hook adds to a request, a call and a
 bench-inject: venv ## measure one replica of the injector, and the offline injection of 1,000 Deployments
 	$(BIN)/python -m tests.bench.injector
 	$(BIN)/python -m tests.bench.inject
+
+bench-proxy: venv ## measure Envoy as Pillion configures it beside a minimal configuration; needs wrk and nginx; ROUNDS=n, PROFILE=1 takes parts out
+	ROUNDS=$(ROUNDS) PROFILE=$(PROFILE) $(BIN)/python -m tests.bench.proxy
 
 bench-kubernetes: venv ## measure on a real Kubernetes what a sidecar adds to a pod's start, and what a rolling update loses
 	$(BIN)/python -m tests.compose.standins

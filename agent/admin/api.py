@@ -13,6 +13,9 @@ from agent.runtime.errors import PillionError, Transient
 
 log = structlog.get_logger(__name__)
 
+LONGEST_BODY = 64 * 1024
+"""Bytes of what may be sent here."""
+
 
 class Api:
     """The handlers, and the three applications made of them."""
@@ -22,12 +25,16 @@ class Api:
 
     def whole(self) -> web.Application:
         """Everything, to programs on this machine."""
-        app = web.Application(middlewares=[guard.plain_headers, guard.local_only], client_max_size=4096)
+        app = web.Application(
+            middlewares=[guard.plain_headers, guard.local_only], client_max_size=LONGEST_BODY
+        )
         self._probes(app)
         app.router.add_get("/", self.index)
         app.router.add_get("/status", self.status)
         app.router.add_get("/metrics", self.metrics)
         app.router.add_post("/drain", self.drain)
+        if self._sources.explain is not None:
+            app.router.add_post("/v1/explain", self.explain)
         if self._sources.store is not None:
             app.router.add_get("/v1/config/{key:.+}", Polls(self._sources.store).answer)
         return app
@@ -86,6 +93,15 @@ class Api:
         except PillionError as error:
             return web.json_response({"problem": str(error)}, status=503)
         return web.json_response({"drained": drained})
+
+    async def explain(self, request: web.Request) -> web.Response:
+        """What the request in the body would meet; 409 with the reason where this agent can't tell."""
+        assert self._sources.explain is not None
+        try:
+            found = self._sources.explain(await request.read())
+        except PillionError as error:
+            return web.json_response({"problem": str(error)}, status=409)
+        return web.Response(body=msgspec.json.encode(found), content_type="application/json")
 
     def _probes(self, app: web.Application) -> None:
         app.router.add_get("/healthz", self.health)

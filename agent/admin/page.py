@@ -26,6 +26,7 @@ def page(status: Mapping[str, Any]) -> str:
         _table("Addresses", ("name", "address"), status["ports"].items()),
         _envoy(status["envoy"]),
         _upstreams(status["upstreams"]),
+        _review(status["review"]),
     ]
     for name in ("registration", "service", "verdict", "hook", "store", "outbox"):
         if status.get(name) is not None:
@@ -63,6 +64,21 @@ def _upstreams(upstreams: Mapping[str, Any]) -> str:
             versions = ", ".join(instance["versions"])
             rows.append((name + stale, instance["address"], versions, instance["zone"]))
     return _table("Upstreams", ("service", "instance", "versions", "zone"), rows)
+
+
+def _review(review: Mapping[str, Any]) -> str:
+    rows = [
+        (count, sentence)
+        for kind, count in (("problems", "left out"), ("conflicts", "conflict"))
+        for sentence in review[kind]
+    ]
+    rows += [("", f"{more} more") for more in [_more(review)] if more]
+    return _table("What others registered", ("", ""), rows)
+
+
+def _more(review: Mapping[str, Any]) -> int:
+    shown = len(review["problems"]) + len(review["conflicts"])
+    return int(review["problem_count"]) + int(review["conflict_count"]) - shown
 
 
 def _table(title: str, heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from agent.model.catalog import Catalog
 from agent.model.presence import Presence
 from agent.model.registration import Registration, ServiceHealth, Verdict
+from agent.model.review import Review
 from agent.model.revision import Revision
 from agent.model.store import Store
 from agent.model.version import Offer
@@ -30,6 +31,8 @@ class Sources:
     """Whether Envoy has a configuration and is not leaving, whatever the service and the registry do."""
     revision: Latest[Revision]
     catalog: Latest[Catalog]
+    review: Latest[Review] = field(default_factory=lambda: Latest(Review()))
+    """What of the catalogue is left out of the plans."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """What is bound, as ``host:port`` by name: ``inbound``, ``outbound``, an upstream's explicit port, …"""
     offer: Offer | None = None
@@ -45,6 +48,8 @@ class Sources:
     """Envoy's statistics in Prometheus' text form; raises Transient while it does not answer."""
     presence: Callable[[], Awaitable[Presence]] | None = None
     """What Envoy has counted of the carry hook; raises Transient while it does not answer."""
+    explain: Callable[[bytes], object] | None = None
+    """What a request, as JSON, would meet, as something msgspec can encode; raises Permanent for what can't be told."""
     drain: Callable[[bool], Awaitable[bool]] | None = None
     """Begin to leave (not ready, critical, ``Connection: close``).
 

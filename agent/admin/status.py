@@ -28,6 +28,7 @@ async def status(sources: Sources) -> dict[str, Any]:
         "upstreams": {name: _service(one) for name, one in _sorted(sources.catalog.value)},
         "left_out": list(sources.catalog.value.left_out),
         "versions": versions(sources.offer, sources.catalog.value),
+        "review": msgspec.to_builtins(sources.review.value),
     }
     for name, cell in (
         ("registration", sources.registration),

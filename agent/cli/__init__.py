@@ -22,6 +22,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "demo": ("agent.cli.demo:command", "A whole small system on this machine, on real servers."),
     "status": ("agent.cli.status:command", "What a running agent says of itself."),
+    "explain": (
+        "agent.cli.explain:command",
+        "What a request would meet: route, version, instances, and why.",
+    ),
     "doctor": ("agent.cli.doctor:command", "What does not work, and what to do about it."),
     "config": ("agent.cli.config:command", "The settings: show, check, schema."),
     "envoy": ("agent.cli.envoy:command", "What Envoy would be given: render, validate, bootstrap."),

@@ -183,14 +183,15 @@ async def read(settings: Settings, place: Place) -> Catalog:
     """The catalogue as Consul tells it now, else as it was known last."""
     try:
         async with asyncio.timeout(WITHIN), connect(settings.registry) as client:
-            return await _ask(client, settings)
+            return await ask(client, settings)
     except (PillionError, TimeoutError) as error:
         reason = str(error) or f"no answer within {WITHIN:g} s"
         warn(f"Consul was not read ({reason}); used what was known last ({place.catalog})")
         return await asyncio.to_thread(known, place.catalog)
 
 
-async def _ask(client: Client, settings: Settings) -> Catalog:
+async def ask(client: Client, settings: Settings) -> Catalog:
+    """The wanted services, as Consul tells them now."""
     wanted = frozenset(settings.upstreams) - {"*"}
     left_out: tuple[str, ...] = ()
     if "*" in settings.upstreams:

@@ -60,10 +60,12 @@ def kept_ports(file: Path) -> dict[str, int]:
     return {name: port for name, port in content.items() if type(port) is int}
 
 
-def call(address: Address, path: str, *, method: str = "GET", timeout: float = 5.0) -> Answer:
+def call(
+    address: Address, path: str, *, method: str = "GET", body: bytes | None = None, timeout: float = 5.0
+) -> Answer:
     """One request, past any proxy of the environment; raises Transient when no agent answers there."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(f"http://{address}{path}", method=method)
+    request = urllib.request.Request(f"http://{address}{path}", data=body, method=method)
     try:
         with opener.open(request, timeout=timeout) as response:
             return Answer(response.status, response.read().decode(errors="replace"))

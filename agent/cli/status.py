@@ -43,6 +43,8 @@ def tables(status: Mapping[str, Any]) -> Iterable[Table | Text]:
     yield _envoy(status["envoy"])
     if status["upstreams"]:
         yield _upstreams(status["upstreams"], status["left_out"])
+    if status.get("review", {}).get("problems") or status.get("review", {}).get("conflicts"):
+        yield _review(status["review"])
     for name in ("registration", "service", "verdict", "versions", "hook", "store", "outbox"):
         if status.get(name):
             yield _facts(name, status[name])
@@ -80,6 +82,17 @@ def _upstreams(upstreams: Mapping[str, Any], left_out: Iterable[str]) -> Table:
             table.add_row(shown, Text("none passing", "yellow"))
     for name in left_out:
         table.add_row(plain(name), Text("left out: more than 100 services", "yellow"))
+    return table
+
+
+def _review(review: Mapping[str, Any]) -> Table:
+    """What others registered that can't be used as it is."""
+    table = _table("Left out", "")
+    for kind, word in (("problems", "entry"), ("conflicts", "conflict")):
+        for sentence in review[kind]:
+            table.add_row(Text(word, "yellow"), plain(sentence))
+        if more := review[kind.removesuffix("s") + "_count"] - len(review[kind]):
+            table.add_row(Text(word, "yellow"), f"and {more} more")
     return table
 
 

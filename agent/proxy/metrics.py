@@ -18,3 +18,5 @@ class Metrics:
         self.connected = make.gauge(declared.CONNECTED, registry)
         self.up_to_date = make.gauge(declared.UP_TO_DATE, registry)
         self.delivery = make.histogram(declared.DELIVERY, registry)
+        self.left_out = make.gauge(declared.LEFT_OUT, registry)
+        self.conflicts = make.gauge(declared.CONFLICTS, registry)

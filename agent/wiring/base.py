@@ -18,6 +18,7 @@ from agent.config.settings import Settings
 from agent.model.address import Address
 from agent.model.catalog import Catalog
 from agent.model.registration import Registration, ServiceHealth, Verdict
+from agent.model.review import Review
 from agent.model.revision import Revision
 from agent.model.store import Store
 from agent.proxy import assets
@@ -29,6 +30,7 @@ from agent.proxy.departure import Departure
 from agent.proxy.external import External, ExternalAdmin, admin_at
 from agent.proxy.planner import Memo
 from agent.proxy.planning import Planning
+from agent.proxy.review import Find, Reviewer
 from agent.proxy.snapshot import Snapshot
 from agent.proxy.xds.server import AdsServer
 from agent.proxy.xds.socket import Servable
@@ -82,6 +84,7 @@ class Cells:
     snapshots: Latest[Snapshot | None] = field(
         default_factory=lambda: Latest[Snapshot | None](None)
     )  # planning
+    reviews: Latest[Review] = field(default_factory=lambda: Latest(Review()))  # reviewer
     revision: Latest[Revision] = field(default_factory=lambda: Latest(Revision()))  # xds
     store: Latest[Store] = field(default_factory=lambda: Latest(Store()))  # configuration
     registration: Latest[Registration] = field(default_factory=lambda: Latest(Registration()))  # registrar
@@ -171,6 +174,13 @@ class Base:
         return Child(
             "envoy", self.around.supervisor, partial(self._command, self.around.envoy, node), self._connected,
             self.leaving, stop_timeout=ENVOY_STOP, health=health, restarts=True,
+        )  # fmt: skip
+
+    def reviewer(self, problems: Find, conflicts: Find | None = None) -> Reviewer:
+        """The word on what is left out of the plans."""
+        return Reviewer(
+            self.cells.catalog, self.cells.reviews, problems, conflicts,
+            health=self.board.of("review"), metrics=self.deliveries,
         )  # fmt: skip
 
     def opened(self) -> Once:

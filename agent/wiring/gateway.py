@@ -16,6 +16,7 @@ from agent.registry.overrides import Overrides
 from agent.runtime.component import Component
 from agent.runtime.latest import Latest
 from agent.wiring.base import Base, Cells, serving
+from agent.wiring.explaining import explained
 from agent.wiring.gateway_files import Files
 
 
@@ -42,12 +43,18 @@ class Gateway:
             *self._files.components,
             base.watcher(self._reading, None, self._metrics),
             self._overrides(),
+            self._reviewer(),
             *base.proxy(self._plan, node, self._files.servers),
             base.upstreams(self._plan),
             base.opened(),
             LastDrain(base.leaving, self._departure.at_last, self._departure.longest),
         )
         return tuple(part for part in parts if part is not None)
+
+    def _reviewer(self) -> Component:
+        settings = self._base.settings
+        problems = partial(planner.problems, reach=planner.reach.gateway(settings))
+        return self._base.reviewer(problems, partial(planner.conflicts, settings=settings))
 
     def _overrides(self) -> Overrides:
         base, judge = self._base, partial(live.override, everyone=True)
@@ -69,8 +76,10 @@ class Gateway:
             serving=partial(serving, cells, base.leaving),
             revision=cells.revision,
             catalog=cells.catalog,
+            review=cells.reviews,
             ports=bound.ports(base.settings, gateway=True),
             envoy_metrics=base.envoy_admin.metrics,
+            explain=partial(explained, cells, self._plan),
             drain=self._departure.asked,
         )
 

@@ -35,6 +35,7 @@ from agent.runtime.latest import Latest
 from agent.versions import declared
 from agent.wiring import service
 from agent.wiring.base import Base, Cells, serving
+from agent.wiring.explaining import explained
 from agent.wiring.hook import Hook
 
 if TYPE_CHECKING:
@@ -70,12 +71,14 @@ class Sidecar:
         node = Node(self._instance, settings.service.name, settings.service.zone)
         wanted = None if "*" in settings.upstreams else frozenset(settings.upstreams)
         registered = settings.service.register
+        reach = planner.reach.sidecar(settings, (base.around.host,))
         parts = (
             self._hook(),
             base.admin(self._sources()),
             base.secrets(),
             base.watcher(self._reading, wanted, self._metrics),
             self._overrides(),
+            base.reviewer(partial(planner.problems, reach=reach)),
             *base.proxy(self._plan, node),
             self._configuration(),
             self._delivery(),
@@ -104,6 +107,7 @@ class Sidecar:
             serving=partial(serving, cells, base.leaving),
             revision=cells.revision,
             catalog=cells.catalog,
+            review=cells.reviews,
             ports=bound.ports(self._settings),
             offer=declared.offer(self._settings.versions),
             registration=cells.registration,
@@ -113,6 +117,7 @@ class Sidecar:
             outbox=self._relay.status if self._relay else None,
             envoy_metrics=base.envoy_admin.metrics,
             presence=partial(presence, base.envoy_admin) if self._settings.tracing.carry else None,
+            explain=partial(explained, cells, self._plan),
             drain=self._departure.asked,
         )
 

@@ -47,5 +47,19 @@ DELIVERY = Metric(
     Unit.SECONDS,
     buckets=(0.005, 0.02, 0.1, 0.5, 2, 10, 60),
 )
+LEFT_OUT = Metric(
+    "pillion_plan_left_out",
+    Kind.GAUGE,
+    "Instances, routes and services in the registry that no plan can use.",
+    meaning="`pillion status` has a sentence for each. Whole services beyond the limit of 100 are counted apart.",
+)
+CONFLICTS = Metric(
+    "pillion_plan_conflicts",
+    Kind.GAUGE,
+    "Path prefixes that more than one service asks the gateway for, once for each that does not get it.",
+    meaning="Only a gateway has any; `pillion status` says who got it.",
+)
 
-ALL = (PLANS, PLAN_FAILURES, STREAMS, RESPONSES, REFUSALS, CONNECTED, UP_TO_DATE, DELIVERY)
+ALL = (
+    PLANS, PLAN_FAILURES, STREAMS, RESPONSES, REFUSALS, CONNECTED, UP_TO_DATE, DELIVERY, LEFT_OUT, CONFLICTS,
+)  # fmt: skip

@@ -83,6 +83,23 @@ ALL = (
         why="It does not pass by itself.",
     ),
     Rule(
+        "PillionEntriesLeftOut",
+        values=(
+            ask.gathered("max", SERVICE, ask.select(proxy.LEFT_OUT)),
+            ask.gathered("max", SERVICE, ask.select(proxy.CONFLICTS)),
+        ),
+        holds="> 0",
+        wait="5m",
+        severity=Severity.WARNING,
+        summary=f"Agents of {on(SERVICE)} leave out what services registered",
+        description=(
+            "An instance, a route or a service in Consul can't be used as it is, or several services ask the gateway "
+            "for one path prefix. The rest is served."
+        ),
+        do="`pillion status` has a sentence for each, with the service: correct its registration.",
+        why="A rollout that moves a route from one service to another has both for a moment.",
+    ),
+    Rule(
         "PillionValuesRefused",
         values=(
             ask.gathered("max", INSTANCE, ask.select(registry.REFUSED)),

@@ -135,8 +135,8 @@ class Door(Envoy):
         secrets = tls.in_files(self.settings)
         self.address = Address.parse(self.settings.gateway.listen)
         self.url = f"{'https' if secrets else 'http'}://{self.address}"
-        snapshot = change(with_otlp(plan_gateway(self.settings, known, assets.load())))
-        super().__init__(folder, snapshot, self.address.port, secrets=secrets)
+        self.snapshot = change(with_otlp(plan_gateway(self.settings, known, assets.load())))
+        super().__init__(folder, self.snapshot, self.address.port, secrets=secrets)
 
 
 class Gunicorn(Process):

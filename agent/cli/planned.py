@@ -1,0 +1,76 @@
+"""What would be planned with these settings where no agent can be asked: from Consul, else from disk."""
+
+import asyncio
+import contextlib
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.cli import envoy, reach
+from agent.cli.errors import warn
+from agent.config import live
+from agent.config.bound import bound
+from agent.config.place import Place
+from agent.config.settings import Settings
+from agent.model.catalog import Catalog
+from agent.proxy import assets
+from agent.proxy.explain import World
+from agent.proxy.planner import plan, plan_gateway
+from agent.registry.client import connect
+from agent.runtime.errors import Misconfigured, PillionError
+
+
+@dataclass(frozen=True)
+class Known:
+    """A catalogue, the live override with it, and where both are from."""
+
+    catalog: Catalog
+    override: bytes | None
+    source: str
+
+
+def world(settings: Settings, file: Path | None, *, gateway: bool) -> tuple[World, str]:
+    """What an agent with these settings would know and plan now, and where the catalogue is from."""
+    place = envoy.placed(settings, gateway)
+    kept = reach.kept_ports(place.ports)
+    settings = bound(settings, lambda name, _, port: port or kept.get(name, 0))
+    known = (
+        Known(envoy.known(file), None, str(file)) if file else asyncio.run(_known(settings, place, gateway))
+    )
+    if known.override is not None:
+        settings = _overridden(settings, known.override)
+    fragments = assets.load(settings.proxy.assets_dir)
+    if gateway:
+        snapshot = plan_gateway(settings, known.catalog, fragments)
+    else:
+        snapshot = plan(settings, known.catalog, fragments, (socket.gethostname(),))
+    return World(settings, known.catalog, snapshot), known.source
+
+
+async def _known(settings: Settings, place: Place, gateway: bool) -> Known:
+    key = f"pillion/{settings.service.name}"
+    try:
+        async with asyncio.timeout(envoy.WITHIN), connect(settings.registry) as client:
+            catalog = await envoy.ask(client, settings)
+            override = None if gateway else (await client.value(key))[1]
+    except (PillionError, TimeoutError) as error:
+        reason = str(error) or f"no answer within {envoy.WITHIN:g} s"
+        return await asyncio.to_thread(_remembered, place, reason)
+    return Known(catalog, override, f"Consul at {settings.registry.address}")
+
+
+def _remembered(place: Place, reason: str) -> Known:
+    override = None
+    with contextlib.suppress(OSError):
+        override = place.overrides.read_bytes()
+    source = f"what was known last ({place.catalog}), as Consul was not read: {reason}"
+    return Known(envoy.known(place.catalog), override, source)
+
+
+def _overridden(settings: Settings, document: bytes) -> Settings:
+    name = f"pillion/{settings.service.name}"
+    try:
+        return live.override(settings, document, name)
+    except Misconfigured as error:
+        warn(f"the live override in {name} is left out, as an agent would refuse it: {error}")
+        return settings
