@@ -293,7 +293,7 @@ async def test_a_change_does_not_send_requests_to_an_instance_that_failed_its_ch
     calling: Calling,
 ) -> None:
     """The changed upstream takes over only once it has checked its instances itself."""
-    checks = {"check_path": "/health", "check_interval": 0.2, "check_timeout": 0.3, "check_failures": 1}
+    checks = {"check_path": "/health", "check_interval": 0.2, "check_timeout": 5, "check_failures": 5}
     with deaf() as nobody:
         async with (
             service("a") as a,
