@@ -52,13 +52,10 @@ def rules(table: Table, policy: Policy = "compatible", pin: Version | None = Non
     ``pin`` is the version that the caller's settings give to requests that name none.
     """
     found: list[Rule] = []
+    patterns = [(_pattern(span), span.version) for span in table.spans]
     for place in (Place.URL, Place.HEADER, Place.ACCEPT):
         unfit = unfit_pattern(table) if place is Place.ACCEPT else ""
-        found += [
-            Rule(place, pattern, span.version, unfit=unfit)
-            for span in table.spans
-            if (pattern := _pattern(span))
-        ]
+        found += [Rule(place, pattern, version, unfit=unfit) for pattern, version in patterns if pattern]
         found.append(_unfit(place, parse.ANY, table, policy))
         if place is Place.HEADER:
             found.append(Rule(place, "", None, malformed=True))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 from agent.model.catalog import Catalog, Instance, Service
 from agent.model.names import is_service
@@ -40,7 +40,7 @@ class Target:
         """Its Envoy cluster; the underscore keeps it apart from every other cluster of ours."""
         return f"upstream_{self.name}_{self.scope}" if self.scope else f"upstream_{self.name}"
 
-    @property
+    @cached_property
     def partly(self) -> bool:
         """Some of its instances serve versions and others declare none, as while the first ones are rolled out."""
         return self.table is not None and not all(self.serves(one) for one in self.instances)

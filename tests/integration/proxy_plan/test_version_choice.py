@@ -131,6 +131,22 @@ async def test_the_highest_weight_wins_over_several_lines_too(
     assert got["headers"]["accept"] == ",".join(accepts), "the service sees what the caller sent"
 
 
+@pytest.mark.parametrize(
+    ("lines", "version"),
+    [(["1", "v2"], "v2.10"), (["v4.9", "0"], "v4.9"), (["banana", "1"], "v1"), (["7", "1"], "v1")],
+)
+async def test_of_several_lines_the_newest_version_that_can_be_had_counts(
+    folder: Path, start: Start, http: aiohttp.ClientSession, lines: list[str], version: str
+) -> None:
+    """Envoy matches each line of a header by itself; the service is told of one version."""
+    async with echo() as port:
+        caller = start(Sidecar(folder, served(port)))
+        named = [("X-API-Version", one) for one in lines]
+        async with http.get("http://orders/x", headers=named, proxy=caller.outbound) as answer:
+            got = await answer.json()
+    assert [value for name, value in got["all"] if name == "x-api-version"] == [version]
+
+
 async def test_a_service_can_not_choose_by_envoys_own_header(
     folder: Path, start: Start, http: aiohttp.ClientSession
 ) -> None:
