@@ -38,7 +38,7 @@ class Gateway:
             base.secrets(),
             *self._files.components,
             base.watcher(self._reading, None, registry_metrics.Reads(base.collectors)),
-            *base.proxy(self._plan, node, self._files.servers),
+            *base.proxy(self._plan, node, self._files.servers, (self._files.keys,)),
             base.upstreams(self._plan),
             base.opened(),
             LastDrain(base.leaving, self._departure.at_last, self._departure.longest),
@@ -46,7 +46,7 @@ class Gateway:
         return tuple(part for part in parts if part is not None)
 
     def _plan(self, catalog: Catalog, settings: Settings) -> Snapshot:
-        return planner.plan_gateway(settings, catalog, self._base.fragments)
+        return planner.plan_gateway(self._files.completed(settings), catalog, self._base.fragments)
 
     def _sources(self) -> Sources:
         base, cells = self._base, self._base.cells
