@@ -17,7 +17,9 @@ __all__ = ["override", "traffic_for"]
 ENTRY = ("traffic", "paths")
 """What may change of one upstream."""
 
-ALLOWED = "traffic, versions.policy, and of upstreams: traffic and paths"
+ALLOWED = (
+    "traffic, versions.policy, limits and max_body of proxy and gateway, and of upstreams: traffic and paths"
+)
 
 
 def override(settings: Settings, text: bytes, name: str = "the override") -> Settings:
