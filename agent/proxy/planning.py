@@ -1,8 +1,8 @@
 """Planning: the newest catalogue and settings become the newest snapshot."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 import structlog
 
@@ -41,9 +41,12 @@ class Planning(Generic[S]):
         metrics: Metrics,
         quiet: float = 0.02,
         most: float = 0.2,
+        besides: Sequence[Latest[Any]] = (),
     ) -> None:
+        """``besides`` is what else ``plan`` looks at."""
         self._plan = plan
         self._catalog = catalog
+        self._seen = (catalog, settings, *besides)
         self._settings = settings
         self._snapshots = snapshots
         self._health = health
@@ -79,13 +82,13 @@ class Planning(Generic[S]):
         self._snapshots.set(snapshot)
         self._health.ok()
 
-    def _versions(self) -> tuple[int, int]:
-        return self._catalog.version, self._settings.version
+    def _versions(self) -> tuple[int, ...]:
+        return tuple(cell.version for cell in self._seen)
 
-    async def _changed(self, seen: tuple[int, int]) -> None:
+    async def _changed(self, seen: tuple[int, ...]) -> None:
         waits = [
-            asyncio.create_task(self._catalog.changed(seen[0]), name="planning: catalogue"),
-            asyncio.create_task(self._settings.changed(seen[1]), name="planning: settings"),
+            asyncio.create_task(cell.changed(version), name="planning: change")
+            for cell, version in zip(self._seen, seen, strict=True)
         ]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -79,7 +79,7 @@ class Around:
 class Cells:
     """All state that travels between components; the comment names the one writer."""
 
-    settings: Latest[Settings]  # overrides; in a gateway the keys of its tokens
+    settings: Latest[Settings]  # overrides
     catalog: Latest[Catalog] = field(default_factory=lambda: Latest(Catalog()))  # watcher
     snapshots: Latest[Snapshot | None] = field(
         default_factory=lambda: Latest[Snapshot | None](None)
@@ -150,15 +150,21 @@ class Base:
             reading, wanted, self.cells.catalog, file, keep_last=keep, health=health, metrics=metrics
         )
 
-    def proxy(self, plan: Plan, node: Node, beside: Sequence[Servable] = ()) -> tuple[Component, ...]:
+    def proxy(
+        self,
+        plan: Plan,
+        node: Node,
+        beside: Sequence[Servable] = (),
+        besides: Sequence[Latest[str]] = (),
+    ) -> tuple[Component, ...]:
         """From the catalogue to a running Envoy, and the word to the supervisor that the agent works.
 
-        ``beside`` is served on the same socket as the configuration.
+        ``beside`` is served on the same socket as the configuration; ``besides`` is what else ``plan`` looks at.
         """
         cells, health = self.cells, self.board.of
         planning = Planning(
             plan, cells.catalog, cells.settings, cells.snapshots,
-            health=health("planning"), metrics=self.deliveries,
+            health=health("planning"), metrics=self.deliveries, besides=besides,
         )  # fmt: skip
         xds = AdsServer(
             self.place.xds, cells.snapshots, cells.revision, SnapshotStore(self.place.snapshot),

@@ -44,7 +44,7 @@ class Gateway:
             base.watcher(self._reading, None, self._metrics),
             self._overrides(),
             self._reviewer(),
-            *base.proxy(self._plan, node, self._files.servers),
+            *base.proxy(self._plan, node, self._files.servers, (self._files.keys,)),
             base.upstreams(self._plan),
             base.opened(),
             LastDrain(base.leaving, self._departure.at_last, self._departure.longest),
@@ -64,7 +64,8 @@ class Gateway:
         )  # fmt: skip
 
     def _plan(self, catalog: Catalog, settings: Settings) -> Snapshot:
-        return planner.plan_gateway(settings, catalog, self._fragments, self._base.memo)
+        completed = self._files.completed(settings)
+        return planner.plan_gateway(completed, catalog, self._fragments, self._base.memo)
 
     def _sources(self) -> Sources:
         base, cells = self._base, self._base.cells

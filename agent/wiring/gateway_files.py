@@ -22,6 +22,7 @@ class Files:
         settings = base.settings
         self.components: tuple[Component, ...] = ()
         self.servers: tuple[SecretServer, ...] = ()
+        self.keys = Latest(with_keys(settings).gateway.jwt.jwks)
         if settings.gateway.tls.certificate:
             self._serve_certificates(base, _certificates(settings))
         if settings.gateway.jwt.jwks_file:
@@ -42,17 +43,19 @@ class Files:
         )
         self.servers = (SecretServer(tls.CERTIFICATE, tls.CLIENTS, material),)
 
+    def completed(self, settings: Settings) -> Settings:
+        """The settings with the token keys as they are now."""
+        return keyset.given(settings, self.keys.value) if settings.gateway.jwt.jwks_file else settings
+
     def _follow_keys(self, base: Base) -> None:
-        cell = base.cells.settings
-        cell.set(with_keys(cell.value))
-        jwt = cell.value.gateway.jwt
+        file = base.settings.gateway.jwt.jwks_file
         self.components += (
             Reread(
                 "token_keys",
-                partial(keyset.read, jwt.jwks_file),
-                partial(keyset.judge, jwt.jwks_file),
-                lambda keys: cell.set(keyset.given(cell.value, keys)),
-                first=jwt.jwks,
+                partial(keyset.read, file),
+                partial(keyset.judge, file),
+                self.keys.set,
+                first=self.keys.value,
                 health=base.board.of("token_keys"),
             ),
         )

@@ -157,7 +157,7 @@ class Gateway(Section, frozen=True):
     ] = "resample"
     cors: Annotated[tuple[Cors, ...], about("Which web pages of other origins may call.")] = ()
     limits: Annotated[
-        tuple[Limit, ...], about("Rate limits; a request counts in each that it falls under.")
+        tuple[Limit, ...], about("Rate limits; a request counts in each that it falls under.", live=True)
     ] = ()
     max_body: MaxBody = 0
     hold_bodies: Annotated[

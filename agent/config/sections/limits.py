@@ -16,6 +16,7 @@ MaxBody = Annotated[
         unit="B",
         ge=0,
         le=2**32 - 1,
+        live=True,
     ),
 ]
 

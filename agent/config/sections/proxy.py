@@ -64,6 +64,7 @@ class Proxy(Section, frozen=True):
     ] = ""
     access_log: Annotated[bool, about("Write one JSON line a request to standard output.")] = False
     limits: Annotated[
-        tuple[Limit, ...], about("Rate limits of the inbound; a request counts in each that it falls under.")
+        tuple[Limit, ...],
+        about("Rate limits of the inbound; a request counts in each that it falls under.", live=True),
     ] = ()
     max_body: MaxBody = 0

@@ -64,12 +64,11 @@ def _door(settings: Settings, fragments: Fragments) -> Resource:
     strangers.distrust(manager, settings)
     limits.answer(manager, fragments)
     # A web page can read a refusal, too many requests cost no signature's check, and no stranger's body is held.
-    manager["http_filters"] = [
+    manager["http_filters"][-1:-1] = [
         *cors.filters(given.cors),
         *([limits.rate(given.limits)] if given.limits else []),
         *jwt.filters(given.jwt),
         *([limits.body(given.max_body, hold=given.hold_bodies)] if given.max_body else []),
-        *manager["http_filters"],
     ]
     tls.secure(door, settings)
     if given.proxy_protocol:

@@ -22,13 +22,13 @@ _INPUT = "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput"
 def apply(
     manager: Resource, fragments: Fragments, given: Sequence[Limit], max_body: int, *, hold: bool = False
 ) -> None:
-    """Put the limits before all other filters of a connection manager and their answers into words.
+    """Put the limits before the router of a connection manager and their answers into words.
 
     ``max_body`` in bytes, 0 for none; ``hold`` holds all bodies, not only those of untold length.
     """
     filters = [*([rate(given)] if given else []), *([body(max_body, hold=hold)] if max_body else [])]
     if filters:
-        manager["http_filters"] = [*filters, *manager["http_filters"]]
+        manager["http_filters"][-1:-1] = filters
         answer(manager, fragments)
 
 

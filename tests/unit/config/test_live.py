@@ -40,6 +40,17 @@ def test_live_settings_change_and_the_others_stay():
     assert BASE.traffic.timeout == 5.0
 
 
+def test_limits_of_callers_change_and_whose_a_path_is_does_not():
+    """Who may write into KV is not to take a path or open a door."""
+    found = override(
+        BASE, b"{proxy: {limits: [{requests: 5}]}, gateway: {max_body: 1MiB, limits: [{requests: 7}]}}"
+    )
+    assert [found.proxy.limits[0].requests, found.gateway.limits[0].requests] == [5, 7]
+    assert found.gateway.max_body == 1024 * 1024
+    for text in ("routes: {a: [/]}", "jwt: {issuer: ''}", "cors: []", "trusted_hops: 9", "trace: trust"):
+        assert "can't be changed without a restart" in refused(f"gateway: {{{text}}}")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
