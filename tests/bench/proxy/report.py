@@ -1,5 +1,6 @@
-"""The table and the JSON that are made of the samples. Pure."""
+"""The table and the JSON that are made of the samples."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -28,6 +29,8 @@ TARGETS = (
     Target("sampled 10 %", 0.82),
     Target("sampled 100 %", 0.5),
 )
+WIDEST = 0.15
+"""Of an interval that can tell anything."""
 MOST_ADDED = 0.3
 """Milliseconds that the median may grow by a hop."""
 
@@ -87,12 +90,23 @@ def table(samples: Samples) -> str:
             line += f"  {_of(row['ratio']):<20}{_of(row['cpu_ratio']):<20}"
         lines.append(line)
     lines.append("")
+    busy = os.getloadavg()[0] - (os.cpu_count() or 1)
+    if busy > 1:
+        lines.append(
+            f"The machine was busy ({busy:.0f} more than its cores): believe the CPU figures, and those loosely."
+        )
     for one in verdicts(samples):
         cpu = f", by CPU {_of(one['cpu'])}" if one["cpu"] else ""
-        lines.append(
-            f"{'met   ' if one['met'] else 'MISSED'}  {one['target']:<36} {_of(one['measured'])}{cpu}"
-        )
+        lines.append(f"{_word(one)}  {one['target']:<36} {_of(one['measured'])}{cpu}")
     return "\n".join(lines) + "\n"
+
+
+def _word(verdict: dict[str, Any]) -> str:
+    """An interval that is wider than the targets are apart says nothing."""
+    _, low, high = verdict["measured"]
+    if high - low > WIDEST:
+        return "unsure"
+    return "met   " if verdict["met"] else "MISSED"
 
 
 def _of(measured: tuple[float, float, float]) -> str:
