@@ -29,6 +29,8 @@ TARGETS = (
     Target("sampled 10 %", 0.82),
     Target("sampled 100 %", 0.5),
 )
+FEWEST = 5
+"""Rounds of which an interval can be made."""
 WIDEST = 0.15
 """Of an interval that can tell anything."""
 MOST_ADDED = 0.3
@@ -66,7 +68,7 @@ def verdicts(samples: Samples) -> list[dict[str, Any]]:
         cpu = interval([one.cpu for one in base], [one.cpu for one in runs], ratio)
         found.append({
             "target": f"{target.variant}: >= {target.least} of minimal", "measured": measured, "cpu": cpu,
-            "met": measured[2] >= target.least,
+            "met": measured[2] >= target.least, "sure": _sure(measured, len(runs)),
         })  # fmt: skip
     runs, direct = samples["nginx", "sampled 10 %", 1], samples["nginx", "direct", 1]
     added = interval(
@@ -74,7 +76,7 @@ def verdicts(samples: Samples) -> list[dict[str, Any]]:
     )
     found.append({
         "target": f"p50 added by a hop: <= {MOST_ADDED} ms", "measured": added, "cpu": None,
-        "met": added[1] <= MOST_ADDED,
+        "met": added[1] <= MOST_ADDED, "sure": _sure(added, len(runs)),
     })  # fmt: skip
     return found
 
@@ -102,11 +104,14 @@ def table(samples: Samples) -> str:
 
 
 def _word(verdict: dict[str, Any]) -> str:
-    """An interval that is wider than the targets are apart says nothing."""
-    _, low, high = verdict["measured"]
-    if high - low > WIDEST:
+    if not verdict["sure"]:
         return "unsure"
     return "met   " if verdict["met"] else "MISSED"
+
+
+def _sure(measured: tuple[float, float, float], rounds: int) -> bool:
+    """An interval that is wider than the targets are apart, or is of few rounds, says nothing."""
+    return rounds >= FEWEST and measured[2] - measured[1] <= WIDEST
 
 
 def _of(measured: tuple[float, float, float]) -> str:
