@@ -38,7 +38,7 @@ def world(settings: Settings, file: Path | None, *, gateway: bool) -> tuple[Worl
         Known(envoy.known(file), None, str(file)) if file else asyncio.run(_known(settings, place, gateway))
     )
     if known.override is not None:
-        settings = _overridden(settings, known.override)
+        settings = _overridden(settings, known.override, _key(settings, gateway))
     fragments = assets.load(settings.proxy.assets_dir)
     if gateway:
         snapshot = plan_gateway(settings, known.catalog, fragments)
@@ -48,11 +48,10 @@ def world(settings: Settings, file: Path | None, *, gateway: bool) -> tuple[Worl
 
 
 async def _known(settings: Settings, place: Place, gateway: bool) -> Known:
-    key = f"pillion/{settings.service.name}"
     try:
         async with asyncio.timeout(envoy.WITHIN), connect(settings.registry) as client:
             catalog = await envoy.ask(client, settings)
-            override = None if gateway else (await client.value(key))[1]
+            override = (await client.value(_key(settings, gateway)))[1]
     except (PillionError, TimeoutError) as error:
         reason = str(error) or f"no answer within {envoy.WITHIN:g} s"
         return await asyncio.to_thread(_remembered, place, reason)
@@ -67,10 +66,14 @@ def _remembered(place: Place, reason: str) -> Known:
     return Known(envoy.known(place.catalog), override, source)
 
 
-def _overridden(settings: Settings, document: bytes) -> Settings:
-    name = f"pillion/{settings.service.name}"
+def _key(settings: Settings, gateway: bool) -> str:
+    """Where the live override of such an agent is in Consul's KV."""
+    return f"pillion/{settings.service.name or ('gateway' if gateway else 'service')}"
+
+
+def _overridden(settings: Settings, document: bytes, key: str) -> Settings:
     try:
-        return live.override(settings, document, name)
+        return live.override(settings, document, key)
     except Misconfigured as error:
-        warn(f"the live override in {name} is left out, as an agent would refuse it: {error}")
+        warn(f"the live override in {key} is left out, as an agent would refuse it: {error}")
         return settings

@@ -1,5 +1,6 @@
-"""The table and the JSON that are made of the samples. Pure."""
+"""The table and the JSON that are made of the samples."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -28,6 +29,10 @@ TARGETS = (
     Target("sampled 10 %", 0.82),
     Target("sampled 100 %", 0.5),
 )
+FEWEST = 5
+"""Rounds of which an interval can be made."""
+WIDEST = 0.15
+"""Of an interval that can tell anything."""
 MOST_ADDED = 0.3
 """Milliseconds that the median may grow by a hop."""
 
@@ -63,7 +68,7 @@ def verdicts(samples: Samples) -> list[dict[str, Any]]:
         cpu = interval([one.cpu for one in base], [one.cpu for one in runs], ratio)
         found.append({
             "target": f"{target.variant}: >= {target.least} of minimal", "measured": measured, "cpu": cpu,
-            "met": measured[2] >= target.least,
+            "met": measured[2] >= target.least, "sure": _sure(measured, len(runs)),
         })  # fmt: skip
     runs, direct = samples["nginx", "sampled 10 %", 1], samples["nginx", "direct", 1]
     added = interval(
@@ -71,7 +76,7 @@ def verdicts(samples: Samples) -> list[dict[str, Any]]:
     )
     found.append({
         "target": f"p50 added by a hop: <= {MOST_ADDED} ms", "measured": added, "cpu": None,
-        "met": added[1] <= MOST_ADDED,
+        "met": added[1] <= MOST_ADDED, "sure": _sure(added, len(runs)),
     })  # fmt: skip
     return found
 
@@ -87,12 +92,26 @@ def table(samples: Samples) -> str:
             line += f"  {_of(row['ratio']):<20}{_of(row['cpu_ratio']):<20}"
         lines.append(line)
     lines.append("")
+    busy = os.getloadavg()[0] - (os.cpu_count() or 1)
+    if busy > 1:
+        lines.append(
+            f"The machine was busy ({busy:.0f} more than its cores): believe the CPU figures, and those loosely."
+        )
     for one in verdicts(samples):
         cpu = f", by CPU {_of(one['cpu'])}" if one["cpu"] else ""
-        lines.append(
-            f"{'met   ' if one['met'] else 'MISSED'}  {one['target']:<36} {_of(one['measured'])}{cpu}"
-        )
+        lines.append(f"{_word(one)}  {one['target']:<36} {_of(one['measured'])}{cpu}")
     return "\n".join(lines) + "\n"
+
+
+def _word(verdict: dict[str, Any]) -> str:
+    if not verdict["sure"]:
+        return "unsure"
+    return "met   " if verdict["met"] else "MISSED"
+
+
+def _sure(measured: tuple[float, float, float], rounds: int) -> bool:
+    """An interval that is wider than the targets are apart, or is of few rounds, says nothing."""
+    return rounds >= FEWEST and measured[2] - measured[1] <= WIDEST
 
 
 def _of(measured: tuple[float, float, float]) -> str:
