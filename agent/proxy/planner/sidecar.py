@@ -11,7 +11,7 @@ from agent.proxy.planner.endpoints import load_assignment
 from agent.proxy.planner.fragments import Fragments
 from agent.proxy.planner.memo import Memo
 from agent.proxy.planner.targets import targets, with_scopes
-from agent.proxy.snapshot import Snapshot
+from agent.proxy.snapshot import Resource, Snapshot
 
 
 def plan(
@@ -33,23 +33,29 @@ def plan(
     known = targets(catalog, (name for name in settings.upstreams if name != "*"), memo)
     every = {one.cluster: one for one in with_scopes(known, memo)}
     zone = settings.service.zone
-    external = fragments.copy("external_cluster")
-    own = {**inbound.service_clusters(settings, fragments), external["name"]: external}
+    own, listeners, inside = memo.each("fixed", {"": None}, lambda _: _fixed(settings, fragments))[""]
     upstreams = memo.each(
         "upstreams", every, lambda one: upstream_cluster(one, traffic_for(settings, one.name), fragments)
     )
+    routes = {**inside, **outbound.outbound_routes(settings, every, catalog.left_out, hosts, memo)}
+    return Snapshot(
+        clusters=memo.same("clusters", {**own, **upstreams}),
+        endpoints=memo.each("endpoints", every, lambda one: load_assignment(one, zone)),
+        listeners=listeners,
+        routes=memo.same("routes", routes),
+        digest=memo.digest,
+    )
+
+
+Resources = dict[str, Resource]
+
+
+def _fixed(settings: Settings, fragments: Fragments) -> tuple[Resources, Resources, Resources]:
+    """The clusters, listeners and routes that no catalogue changes."""
+    external = fragments.copy("external_cluster")
     listeners = {
         inbound.NAME: inbound.inbound_listener(settings, fragments),
         **outbound.outbound_listeners(settings, fragments),
     }
-    routes = {
-        inbound.NAME: inbound.inbound_routes(settings),
-        **outbound.outbound_routes(settings, every, catalog.left_out, hosts, memo),
-    }
-    return Snapshot(
-        clusters=memo.same("clusters", {**own, **upstreams}),
-        endpoints=memo.each("endpoints", every, lambda one: load_assignment(one, zone)),
-        listeners=memo.same("listeners", listeners),
-        routes=memo.same("routes", routes),
-        digest=memo.digest,
-    )
+    clusters = {**inbound.service_clusters(settings, fragments), external["name"]: external}
+    return clusters, listeners, {inbound.NAME: inbound.inbound_routes(settings)}
