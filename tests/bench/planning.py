@@ -100,7 +100,7 @@ def planning(figures: Figures) -> None:
                 lambda memo=memo, encoder=encoder: encoder.encode(plan(settings, known, fragments, (), memo))
             )
         )
-    figures.note("1,000 services x 10: plan and encode all, cold", min(colds), "ms", 1000)
+    figures.note("1,000 services x 10: plan and encode all, cold (CPU)", min(colds), "ms", 1000)
 
     def turn(change: Callable[[int, Service], Service]) -> list[float]:
         found, now = [], known
@@ -114,11 +114,11 @@ def planning(figures: Figures) -> None:
         return sorted(found)
 
     times = turn(lambda turn, one: replace(one, instances=(*one.instances[:-1], _moved(one, turn))))
-    figures.note("1,000 services x 10: one instance changed, p50", times[50], "ms", 5)
-    figures.note("1,000 services x 10: one instance changed, p99", times[98], "ms")
+    figures.note("1,000 services x 10: one instance changed, p50 (CPU)", times[50], "ms", 5)
+    figures.note("1,000 services x 10: one instance changed, p99 (CPU)", times[98], "ms")
     versions = Offer((Version(1), Version(2)))
     times = turn(lambda turn, one: replace(one, instances=(*one.instances[:-1], _moved(one, turn, versions))))
-    figures.note("1,000 services x 10: one service gets versions (routes change), p50", times[50], "ms")
+    figures.note("1,000 services x 10: one service gets versions (routes change), p50 (CPU)", times[50], "ms")
 
 
 def _moved(one: Service, turn: int, offer: Offer | None = None) -> Instance:
@@ -126,9 +126,10 @@ def _moved(one: Service, turn: int, offer: Offer | None = None) -> Instance:
 
 
 def _timed(act: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    """Milliseconds of CPU: what others do on the machine counts less than by the clock."""
+    began = time.process_time()
     act()
-    return (time.perf_counter() - began) * 1000
+    return (time.process_time() - began) * 1000
 
 
 def _encoded(found: object) -> None:
@@ -271,7 +272,7 @@ async def churning(figures: Figures, registry: Registry, view: View, agent: int)
     await asyncio.gather(*pending)
     last = time.perf_counter()
     used = (cpu(agent) - used) / (last - began) * 100
-    await until(lambda: view.equals(registry.ports), within=60, every=0.005)
+    await until(lambda: view.equals(registry.ports), within=60, every=0.05)
     figures.note("changes a second that Consul took", number / (last - began), "/s")
     figures.note("after them: last state active in Envoy", (time.perf_counter() - last) * 1000, "ms", 1000)
     figures.note("the agent's CPU meanwhile", used, "% of a core")
@@ -295,7 +296,10 @@ async def mesh(figures: Figures, folder: Path, count: int, *, changes: bool, mos
             registry = Registry(consul, session)
             await registry.fill(names(count))
             async with running(folder / "front", consul, names(count)) as (agent, view):
-                await until(lambda: view.equals(registry.ports), within=60)
+                for name in names(count)[
+                    :: max(1, count // 20)
+                ]:  # all of them at once would be 20 MB of text
+                    await until(partial(view.has, name, 0, 20000), within=120, every=0.2)
                 pid = agent.children()["agent"]
                 if most is not None:
                     await resting(figures, pid, f"{count:,} services x 10", most)

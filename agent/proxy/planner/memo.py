@@ -8,6 +8,7 @@ from agent.proxy.snapshot import Part, Resource, digest, together
 
 G = TypeVar("G")
 T = TypeVar("T")
+_ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Memo:
         ``what`` names the kind of part and is asked for once in a plan.
         """
         former: Shelf[G, T] = self._former.get(what) or Shelf({}, {})
-        changed = [name for name, one in given.items() if former.given.get(name) is not one]
+        changed = [name for name, one in given.items() if former.given.get(name, _ABSENT) is not one]
         made = dict(former.made)
         new = False
         for name in changed:

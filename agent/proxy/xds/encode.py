@@ -1,8 +1,8 @@
 """Envoy's JSON form becomes protobuf, each resource once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
@@ -27,6 +27,7 @@ DESCRIPTORS: Mapping[Kind, Descriptor] = {
     kind: descriptor_pool.Default().FindMessageTypeByName(kind.url.rpartition("/")[2]) for kind in CLASSES
 }
 HOSTS = "virtual_hosts"
+T = TypeVar("T")
 
 Entry = tuple[Resource, bytes]
 """What was encoded, and how."""
@@ -43,6 +44,20 @@ class Encoded:
     """Cluster name to the endpoint resource that it asks for; only clusters that ask."""
     routed: frozenset[str]
     """Names of the routes that its listeners ask for."""
+
+
+class Once(Generic[T]):
+    """What is found in a part, found once as long as it is the same object."""
+
+    def __init__(self, find: Callable[[Part], T]) -> None:
+        self._find = find
+        self._last: tuple[Part, T] | None = None
+
+    def of(self, part: Part) -> T:
+        """What is in this part."""
+        if self._last is None or self._last[0] is not part:
+            self._last = part, self._find(part)
+        return self._last[1]
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,8 @@ class Encoder:
         self._wire = Wire()
         self._former = {kind: Done({}, {}) for kind in Kind}
         self._hosts: dict[str, dict[str, Entry]] = {}
+        self._assignments = Once(assignments)
+        self._routed = Once(routed)
 
     def steps(self, snapshot: Snapshot) -> Iterator[Encoded | list[Refusal] | None]:
         """Encode in small steps, so that a loop can breathe between them.
@@ -88,13 +105,15 @@ class Encoder:
                         yield None
                 content = {name: known[name] for name in part}
             done[kind] = Done(part, content)
-        refusals += [Refusal(kind.value, snapshot.hash, text) for kind, text in _dangling(snapshot)]
+        assigned, asked = self._assignments.of(snapshot.clusters), self._routed.of(snapshot.listeners)
+        dangling = _dangling(snapshot, assigned, asked)
+        refusals += [Refusal(kind.value, snapshot.hash, text) for kind, text in dangling]
         if refusals:
             yield refusals
             return
         self._former = done
         resources = {kind: one.content for kind, one in done.items()}
-        yield Encoded(snapshot.hash, resources, assignments(snapshot.clusters), routed(snapshot.listeners))
+        yield Encoded(snapshot.hash, resources, assigned, asked)
 
     def encode(self, snapshot: Snapshot) -> Encoded | list[Refusal]:
         """The same in one go."""
@@ -138,16 +157,18 @@ def routed(value: Any) -> frozenset[str]:
     return frozenset(found["route_config_name"] for found in mappings(value) if "route_config_name" in found)
 
 
-def _dangling(snapshot: Snapshot) -> Iterator[tuple[Kind, str]]:
+def _dangling(
+    snapshot: Snapshot, assigned: Mapping[str, str], asked: frozenset[str]
+) -> Iterator[tuple[Kind, str]]:
     """Names that something asks for and that are not there.
 
     Envoy would wait for each.
     """
-    for cluster, wanted in assignments(snapshot.clusters).items():
+    for cluster, wanted in assigned.items():
         if wanted not in snapshot.endpoints:
             yield (
                 Kind.CLUSTER,
                 f"cluster {cluster} asks for the endpoints {wanted}, which are not in the snapshot",
             )
-    for wanted in sorted(routed(snapshot.listeners) - snapshot.routes.keys()):
+    for wanted in sorted(asked - snapshot.routes.keys()):
         yield Kind.LISTENER, f"a listener asks for the routes {wanted}, which are not in the snapshot"

@@ -82,14 +82,15 @@ class Story:
 
     def steady(self) -> Service:
         """The service under load: two instances that serve v1 for ever, and a few that come and go."""
-        good = [self._instance(port, (V1,) if n else (V1, V2)) for n, port in enumerate(self.ports[:2])]
+        good = [self.instance(port, (V1,) if n else (V1, V2)) for n, port in enumerate(self.ports[:2])]
         guests = [
-            self._instance(port, self.random.choice([(V1,), (V2,), (V1, V2)]))
+            self.instance(port, self.random.choice([(V1,), (V2,), (V1, V2)]))
             for port in self.random.sample(self.ports[2:5], self.random.randint(0, 3))
         ]
         return Service("steady", tuple(sorted([*good, *guests], key=lambda one: one.id)))
 
-    def _instance(self, port: int, versions: tuple[Version, ...] = ()) -> Instance:
+    def instance(self, port: int, versions: tuple[Version, ...] = ()) -> Instance:
+        """The instance of one backend."""
         zone = ("b", "", "a", "b", "")[self.ports.index(port) % 5]  # an instance does not move
         return Instance(f"i-{port}", Address("127.0.0.1", port), Offer(versions), zone)
 
@@ -134,7 +135,7 @@ class Story:
         for name in self.random.sample(OTHERS, self.random.randint(1, 3)):
             if services.pop(name, None) is None:
                 versions = self.random.choice([(), (V1,), (V1, V2)])
-                one = self._instance(self.random.choice(self.ports), versions)
+                one = self.instance(self.random.choice(self.ports), versions)
                 routes = self.random.choice([(), (f"/{name}",), ("/both",), ("/api/{version}/" + name,)])
                 services[name] = Service(name, (one,), routes)
         self.catalog.set(replace(self.catalog.value, services=services))
@@ -170,9 +171,10 @@ class Story:
         self.spoil = None
         await self._override()
         await self._instances()
-        await until(self._in_force, within=20)
+        await until(self.in_force, within=20)
 
-    def _in_force(self) -> bool:
+    def in_force(self) -> bool:
+        """Whether Envoy has all of it."""
         make = plan_gateway if self.gateway else plan
         wanted = make(self.settings.value, self.catalog.value, FRAGMENTS).hash
         assert self.agent.revision.value.in_force == wanted, (

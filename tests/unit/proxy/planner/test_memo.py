@@ -58,6 +58,13 @@ def test_what_is_gone_is_forgotten_and_the_order_is_that_of_what_is_given() -> N
     assert made == ["a", "b", "b", "x"]
 
 
+def test_a_part_may_be_made_from_nothing() -> None:
+    memo = Memo()
+    for _ in range(2):
+        memo.begin("same")
+        assert memo.each("part", {"": None}, lambda _: "made") == {"": "made"}
+
+
 def test_a_digest_is_that_of_the_contents_whatever_was_known_before() -> None:
     digests, resource = Digests(), {"a": 1}
     for part in ({"x": resource}, {"x": resource, "y": {}}, {"y": {}}, {"y": {"a": 2}}, {"y": {"a": 2}}):

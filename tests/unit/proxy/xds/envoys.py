@@ -68,11 +68,13 @@ class Envoy:
         self.to_envoy.clear()
         self.to_agent.clear()
         self.nonces.clear()
-        self.withheld = None
+        # While a cluster warms Envoy says nothing of clusters, on a new stream either.
+        self.withheld = "" if self.warming else None
         self.seen = set()
         self.delivery.connect()
         held = bool(self.active or self.warming)
-        self._ask(Kind.CLUSTER)
+        if not self.warming:
+            self._ask(Kind.CLUSTER)
         if held:
             self._ask(Kind.ENDPOINT)
             self._ask(Kind.LISTENER)

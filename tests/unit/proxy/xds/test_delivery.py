@@ -183,3 +183,48 @@ def test_a_new_envoy_is_sent_refused_endpoints_again_where_it_would_wait_for_the
     lane.connect()
     lane.ask(["a"])
     assert lane.next({"a": b"!"}) == {"a": b"!"}
+
+
+def test_an_agent_that_is_new_gives_endpoints_to_a_cluster_that_still_warms() -> None:
+    """Envoy asks it for clusters only once all are warm."""
+    envoy = at_rest(one("a"))
+    envoy.delivery.offer(one("a b", name="t"))
+    assert envoy.agent_sends()
+    assert envoy.turn()
+    assert list(envoy.warming) == ["b"]
+    envoy.delivery = Delivery(one("a"))
+    envoy.delivery.offer(one("a b", name="t"))
+    envoy.connect()
+    assert envoy.delivery.silent
+    assert sent(envoy)[0] == "endpoint a b"
+    assert envoy.delivery.revision.in_force == one("a b", name="t").hash
+    assert not envoy.delivery.silent
+
+
+def test_clusters_that_are_never_answered_are_taken_back_and_count_as_refused() -> None:
+    good = one("a")
+    envoy = at_rest(good)
+    envoy.delivery.offer(one("a b", name="t"))
+    assert envoy.agent_sends()
+    envoy.to_envoy.clear()
+    assert envoy.delivery.silent
+    refusal = envoy.delivery.lose_patience(15)
+    assert refusal is not None
+    assert (refusal.type, refusal.message) == ("cluster", "no answer within 15 s; Envoy's own log says why")
+    assert sent(envoy) == ["cluster a", "endpoint a"]
+    revision = envoy.delivery.revision
+    assert (revision.in_force, revision.refusals) == (good.hash, (refusal,))
+    envoy.delivery.retry()
+    assert sent(envoy)[0] == "cluster a b"
+    assert envoy.delivery.revision.refusals == ()
+
+
+def test_an_envoy_that_never_asks_for_clusters_gets_them_all_the_same() -> None:
+    envoy = at_rest(one("a"))
+    envoy.warming["lost"] = b"1"
+    envoy.connect()
+    assert "cluster a" not in sent(envoy)
+    assert envoy.delivery.lose_patience(15) is None
+    assert "cluster a" in sent(envoy)
+    assert envoy.warming == {}
+    assert envoy.delivery.revision.in_force == one("a").hash
