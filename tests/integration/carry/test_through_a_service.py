@@ -197,9 +197,7 @@ def test_a_fault_of_the_hook_never_reaches_the_application(start: Start, broken:
     assert "broken on purpose" in service.log.read_text()
 
 
-@pytest.mark.parametrize(
-    ("broken", "path"), [("threads._lent", "/thread"), ("threads.work", "/executor")]
-)
+@pytest.mark.parametrize(("broken", "path"), [("threads._lent", "/thread"), ("threads.work", "/executor")])
 def test_a_fault_in_handing_the_context_on_leaves_the_work_without_it(
     start: Start, broken: str, path: str
 ) -> None:
