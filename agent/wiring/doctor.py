@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.demo import components
@@ -38,6 +40,7 @@ def machine(settings: Settings, place: Place) -> tuple[Check, ...]:
         Check("envoy", "Envoy", partial(_envoy, settings)),
         Check("ports", "the ports of an agent", partial(_ports, settings, place)),
         *([Check("jaeger", "Jaeger", partial(_jaeger, settings))] if traced else ()),
+        Check("carry", "the carry hook", partial(_hook, settings)),
     )
 
 
@@ -163,6 +166,34 @@ async def _asked(binary: Path) -> str:
             child.kill()
             await child.wait()
     return out.decode(errors="replace")
+
+
+async def _hook(settings: Settings) -> Sequence[Finding]:
+    """What a running agent with these settings says of the hook in its service; nothing without one."""
+    address = Address.parse(settings.admin.listen)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2), trust_env=False) as session,
+            session.get(f"http://{address}/status") as response,
+        ):
+            found = await response.json()
+        return hook(found.get("hook", {}))
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, AttributeError):
+        return []
+
+
+def hook(told: Mapping[str, Any]) -> list[Finding]:
+    """``carry.active``, from the status of an agent."""
+    subject, answers = "the carry hook in the service", told.get("answers")
+    if told.get("active") == "yes":
+        return [ok("carry.active", subject, "it is in the service's answers")]
+    if told.get("active") != "no":
+        return []
+    todo = (
+        "Start the service's Python without -S, -I and -E and with the PYTHONPATH that it is given; "
+        "or set tracing.carry to false."
+    )
+    return [warning("carry.active", subject, f"it is in none of {answers} answers: traces end there", todo)]
 
 
 async def _ports(settings: Settings, place: Place) -> Sequence[Finding]:

@@ -1,7 +1,13 @@
 """What an operator learns of the carry hook in a service that `pillion run` starts."""
 
 import sys
+from collections.abc import Sequence
 
+from agent.config import sources
+from agent.config.disk import LocalDisk
+from agent.config.place import Place
+from agent.doctor.finding import Finding, Level
+from agent.wiring import doctor
 from tests.acceptance.conftest import APPS, GUNICORN, Mesh
 from tests.acceptance.instance import Instance
 from tests.waiting import until
@@ -16,6 +22,14 @@ async def answered(instance: Instance, times: int) -> None:
     await until(lambda: instance.status()["hook"]["answers"] >= times)
 
 
+async def looked(instance: Instance) -> Sequence[Finding]:
+    """What `pillion doctor` finds of the hook beside the running agent."""
+    settings = sources.load({}, {}, instance.file, LocalDisk()).settings
+    checks = doctor.machine(settings, Place.of(settings, {}))
+    (look,) = [check.look for check in checks if check.id == "carry"]
+    return await look()
+
+
 async def test_status_and_metrics_tell_that_the_hook_works(mesh: Mesh) -> None:
     orders = await mesh.service("orders").ready()
     assert orders.status()["hook"]["active"] == "unknown"
@@ -25,6 +39,8 @@ async def test_status_and_metrics_tell_that_the_hook_works(mesh: Mesh) -> None:
     scraped = orders.get("/metrics")[1]
     assert f"{COUNTER}{{}} {hook['with_hook']}" in scraped
     assert "hook" not in orders.status()["components"]
+    (finding,) = await looked(orders)
+    assert (finding.level, finding.id) == (Level.OK, "carry.active")
 
 
 async def test_an_isolated_python_is_told_before_its_first_answer_and_gets_traffic(mesh: Mesh) -> None:
@@ -38,6 +54,9 @@ async def test_an_isolated_python_is_told_before_its_first_answer_and_gets_traff
     assert "hook.not_loaded" in orders.tail(50_000)
     await answered(orders, 2)
     assert orders.status()["hook"]["active"] == "no"
+    (finding,) = await looked(orders)
+    assert (finding.level, finding.id) == (Level.WARNING, "carry.active")
+    assert "-I" in finding.todo
 
 
 async def test_a_hook_that_a_shell_hides_is_noticed_by_its_absence(mesh: Mesh) -> None:

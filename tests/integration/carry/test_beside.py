@@ -106,3 +106,13 @@ def test_a_coverage_that_starts_with_the_process_still_measures(tmp_path: Path) 
     )
     assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
     assert (tmp_path / "found").exists()
+
+
+@pytest.mark.parametrize("client", ["requests", "session", "urllib3"])
+def test_the_first_urllib3_carries_as_the_second_does(start: Start, client: str) -> None:
+    service = start("gthread", behind=installed("urllib3<2", "requests<2.33"))
+    for given in (headers(), {}, headers()):
+        seen = get(service, f"/call/{client}", given, url=target()).json()
+        assert (seen["carried"], seen["twice"]) == (given, [])
+    retried = get(service, "/call/session", given, url=f"{target()}?once=503").json()
+    assert (retried["carried"], retried["twice"]) == (given, [])
