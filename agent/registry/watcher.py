@@ -28,6 +28,8 @@ QUERIES = 5
 """Connections to Consul at a time; with the configuration store's three an agent takes eight."""
 READS = QUERIES - 2
 """Short reads at a time beside the two queries that wake them."""
+BATCH = 12
+"""Services that are read before a look at whether a more urgent one is there."""
 REREAD = 30.0
 """Seconds after which everything is read again: instances without a check wake nobody."""
 
@@ -97,6 +99,8 @@ class Watcher:
         self._skipped: dict[str, tuple[decode.Skipped, ...]] = {}
         self._whole = Whole()
         self._due: set[str] = set()
+        self._urgent: set[str] = set()
+        """Of those, what is known to have changed."""
         self._is_due = asyncio.Event()
 
     async def run(self, ready: Ready) -> None:
@@ -161,20 +165,28 @@ class Watcher:
             self._want(names)
         else:
             self._whole = Whole(marks, before.at, before.breaks)
-            self._want(selection.changed(before.marks, marks, names))
+            changed = selection.changed(before.marks, marks, names)
+            self._urgent.update(changed)
+            self._want(changed)
 
     async def _read_due(self) -> None:
         backoff = Backoff(0.2, 3.0)
         while True:
             await self._is_due.wait()
             self._is_due.clear()
-            names, self._due = self._due, set()
+            # What is known to have changed goes before what only may have; the rest follows in small batches.
+            names = self._urgent & self._due or set(sorted(self._due)[:BATCH])
+            self._due -= names
+            self._urgent.clear()
             limit = asyncio.Semaphore(READS)
             results = await asyncio.gather(*(self._read(name, limit) for name in sorted(names)))
             if all(results):
                 backoff.reset()
                 self._succeeded("*reads")
-                await asyncio.sleep(blocking.PAUSE)
+                if self._due:
+                    self._is_due.set()
+                else:
+                    await asyncio.sleep(blocking.PAUSE)
             else:
                 await asyncio.sleep(backoff.next())
 
