@@ -10,6 +10,8 @@ from agent.admin.server import Admin
 from agent.admin.sources import Sources
 from agent.demo.backing import free_port
 from agent.model.address import Address
+from agent.model.review import Review
+from agent.runtime.latest import Latest
 from tests.unit.admin.examples import sources
 
 
@@ -105,3 +107,14 @@ async def test_the_terminal_is_safe_from_what_others_wrote() -> None:
     async with running(sources(service="\x1b[31mred")) as address:
         _, out, _ = await pillion("status", "--address", address)
     assert "\x1b" not in out
+
+
+async def test_status_shows_what_others_registered_wrongly() -> None:
+    review = Review(("The \x1b instance is left out.",), 3, ("Both a and b ask for /x: a gets it.",), 1)
+    async with running(sources(review=Latest(review))) as address:
+        _, out, _ = await pillion("status", "--address", address)
+        assert "The ? instance is left out." in out
+        assert "and 2 more" in out
+        assert "Both a and b ask for /x" in out
+        _, out, _ = await pillion("status", "--json", "--address", address)
+        assert json.loads(out)["review"]["problem_count"] == 3

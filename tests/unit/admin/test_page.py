@@ -2,6 +2,8 @@
 
 from agent.admin.page import page
 from agent.admin.status import status
+from agent.model.review import Review
+from agent.runtime.latest import Latest
 from tests.unit.admin.examples import sources
 
 
@@ -21,3 +23,12 @@ async def test_the_status_holds_keys_of_the_configuration_but_no_value() -> None
     found = str(await status(sources()))
     assert "feature/limit" in found
     assert "s3cret" not in found
+
+
+async def test_what_others_registered_wrongly_is_told_with_how_many_more_there_are() -> None:
+    review = Review(("<b>bad</b> is left out.",), 7, ("Both a and b ask for /x: a gets it.",), 1)
+    text = page(await status(sources(review=Latest(review))))
+    assert "&lt;b&gt;bad&lt;/b&gt; is left out." in text
+    assert "Both a and b ask for /x" in text
+    assert "6 more" in text
+    assert "What others registered" not in page(await status(sources()))
