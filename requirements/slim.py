@@ -45,14 +45,14 @@ def loaded() -> frozenset[Path]:
     """The source files of all modules that are loaded once the whole agent and the messages that it names are."""
     import agent  # noqa: PLC0415
     from agent.proxy import assets  # noqa: PLC0415
-    from agent.proxy.xds import encode  # noqa: PLC0415
+    from agent.proxy.xds import wire  # noqa: PLC0415
 
     for module in pkgutil.walk_packages(agent.__path__, "agent."):
         if ours(module.name):
             importlib.import_module(module.name)
     texts = [*Path(agent.__file__).parent.rglob("*.py"), *assets.folder().glob("*.yaml")]
     for url in sorted(types(path.read_text() for path in texts)):
-        encode.load_types({"@type": url})
+        wire.load_types({"@type": url})
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     return frozenset(Path(file) for file in files if file and file.endswith(".py") and file != __file__)
 

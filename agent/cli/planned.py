@@ -18,6 +18,7 @@ from agent.proxy.explain import World
 from agent.proxy.planner import plan, plan_gateway
 from agent.registry.client import connect
 from agent.runtime.errors import Misconfigured, PillionError
+from agent.wiring.gateway_files import with_keys
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,10 @@ def world(settings: Settings, file: Path | None, *, gateway: bool) -> tuple[Worl
         Known(envoy.known(file), None, str(file)) if file else asyncio.run(_known(settings, place, gateway))
     )
     if known.override is not None:
-        settings = _overridden(settings, known.override, _key(settings, gateway))
+        settings = _overridden(settings, known.override, _key(settings, gateway), everyone=gateway)
     fragments = assets.load(settings.proxy.assets_dir)
     if gateway:
+        settings = with_keys(settings)
         snapshot = plan_gateway(settings, known.catalog, fragments)
     else:
         snapshot = plan(settings, known.catalog, fragments, (socket.gethostname(),))
@@ -71,9 +73,9 @@ def _key(settings: Settings, gateway: bool) -> str:
     return f"pillion/{settings.service.name or ('gateway' if gateway else 'service')}"
 
 
-def _overridden(settings: Settings, document: bytes, key: str) -> Settings:
+def _overridden(settings: Settings, document: bytes, key: str, *, everyone: bool) -> Settings:
     try:
-        return live.override(settings, document, key)
+        return live.override(settings, document, key, everyone=everyone)
     except Misconfigured as error:
         warn(f"the live override in {key} is left out, as an agent would refuse it: {error}")
         return settings

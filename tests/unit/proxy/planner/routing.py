@@ -74,7 +74,8 @@ def _path(match: Resource, path: str) -> bool:
 
 
 def _header(matcher: Resource, request: Request) -> bool:
-    all_headers = {**request.headers, ":path": request.path, ":method": request.method}
+    pseudo = {":authority": "shop.example", ":path": request.path, ":method": request.method}
+    all_headers = {**request.headers, **pseudo}
     value = all_headers.get(matcher["name"])
     found = value is not None and ("present_match" in matcher or _text(matcher["string_match"], value))
     return found != matcher.get("invert_match", False)

@@ -95,8 +95,8 @@ def _hosts(routes: Mapping[str, Resource], name: str) -> dict[str, list[Resource
 
 def _routes(door: Resource, name: str) -> list[Resource]:
     """The gateway's routes but the list of all services and those of one."""
-    found = door["virtual_hosts"][0]["routes"][1:]
-    return [one for one in found if not one["name"].startswith(f"{name} ")]
+    found = door["virtual_hosts"][0]["routes"]
+    return [one for one in found if one["name"] != "versions" and not one["name"].startswith(f"{name} ")]
 
 
 def _disputes(catalog: Catalog) -> list[tuple[str, str, str]]:
