@@ -62,6 +62,8 @@ BROKERS: Mapping[str, tuple[str, str]] = {
     "tls": ("agent.outbox.brokers.nats", "nats"),
     "kafka": ("agent.outbox.brokers.kafka", "kafka"),
     "kafka+ssl": ("agent.outbox.brokers.kafka", "kafka"),
+    "amqp": ("agent.outbox.brokers.rabbitmq", "rabbitmq"),
+    "amqps": ("agent.outbox.brokers.rabbitmq", "rabbitmq"),
 }
 """By scheme of the URL: the module and the extra that brings its driver."""
 
