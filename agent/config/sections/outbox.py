@@ -71,6 +71,10 @@ class Broker(Section, frozen=True):
         str, about("Broker, such as nats://127.0.0.1:4222; may hold credentials.", secret=True)
     ] = ""
     url_file: Annotated[str, about("File that holds the URL.")] = ""
+    ca_cert: Annotated[
+        str,
+        about("File of the CA certificates that check the broker's. Empty: the system's."),
+    ] = ""
     stream: Annotated[str, about("JetStream stream. Empty: the service's name.")] = ""
     create: Annotated[bool, about("Create a missing stream.")] = False
     timeout: Annotated[float, about("How long an acknowledgement may take.", unit="s", gt=0)] = 5.0

@@ -60,6 +60,10 @@ class Broker(Protocol):
 BROKERS: Mapping[str, tuple[str, str]] = {
     "nats": ("agent.outbox.brokers.nats", "nats"),
     "tls": ("agent.outbox.brokers.nats", "nats"),
+    "kafka": ("agent.outbox.brokers.kafka", "kafka"),
+    "kafka+ssl": ("agent.outbox.brokers.kafka", "kafka"),
+    "amqp": ("agent.outbox.brokers.rabbitmq", "rabbitmq"),
+    "amqps": ("agent.outbox.brokers.rabbitmq", "rabbitmq"),
 }
 """By scheme of the URL: the module and the extra that brings its driver."""
 

@@ -8,8 +8,10 @@ content mode (percent-encoding).
 import asyncio
 import re
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +19,7 @@ import msgspec
 
 from agent.config.secret import Secret
 from agent.config.sections.outbox import Broker as Settings
-from agent.outbox.brokers import Link, Outcomes
+from agent.outbox.brokers import Link, Outcomes, tls
 from agent.outbox.brokers.wire import Server, Wire
 from agent.outbox.events import Event, RefusedError
 from agent.runtime.errors import Misconfigured, Permanent, PillionError, Problem, Transient
@@ -67,7 +69,8 @@ def make(settings: Settings, service: str) -> "Nats":
     if problems:
         raise Misconfigured(problems)
     url = Secret.of(settings, "outbox.broker.url").read
-    return Nats(url, stream, create=settings.create, timeout=settings.timeout)
+    secured = partial(tls.context, settings.ca_cert)
+    return Nats(url, stream, create=settings.create, timeout=settings.timeout, secured=secured)
 
 
 def _servers(url: str) -> list[Server]:
@@ -80,8 +83,18 @@ class Nats:
 
     name = "nats"
 
-    def __init__(self, url: Callable[[], str], stream: str, *, create: bool, timeout: float) -> None:
-        """``url`` is asked whenever a link is made, so that changed credentials count."""
+    def __init__(
+        self,
+        url: Callable[[], str],
+        stream: str,
+        *,
+        create: bool,
+        timeout: float,
+        secured: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+    ) -> None:
+        """``url`` is asked whenever a link is made, so that changed credentials count, and ``secured`` for
+        what TLS is spoken with."""
+        self._secured = secured
         self._url = url
         self._stream = stream
         self._create = create
@@ -109,7 +122,7 @@ class Nats:
         for server in servers:
             try:
                 async with asyncio.timeout(self._timeout):
-                    await link.wire.open(server)
+                    await link.wire.open(server, self._secured)
             except TimeoutError:
                 errors.append(f"connecting to NATS at {server}: no answer within {self._timeout:g} s")
             except PillionError as error:

@@ -72,14 +72,17 @@ class Wire(asyncio.Protocol):
         self._closed = False
         self._asked: dict[int, asyncio.Future[bytes]] = {}
 
-    async def open(self, server: Server) -> None:
-        """Connect and wait until the server takes messages; raises Transient or Permanent."""
+    async def open(
+        self, server: Server, secured: Callable[[], ssl.SSLContext] = ssl.create_default_context
+    ) -> None:
+        """Connect and wait until the server takes messages; raises Transient or Permanent. ``secured`` is
+        asked for what TLS is spoken with where it is."""
         doing = f"connecting to NATS at {server}"
         try:
             await self._loop.create_connection(lambda: self, server.host, server.port)
             await self._informed
             if server.tls or self.info.get("tls_required"):
-                await self._secure(server)
+                await self._secure(server, secured())
             self._hello(server)
             await self._ready
         except ssl.SSLError as error:
@@ -87,9 +90,8 @@ class Wire(asyncio.Protocol):
         except OSError as error:
             raise Transient(f"{doing}: {error.strerror or error}; is it running?") from error
 
-    async def _secure(self, server: Server) -> None:
+    async def _secure(self, server: Server, context: ssl.SSLContext) -> None:
         assert self._transport is not None
-        context = ssl.create_default_context()
         secured = await self._loop.start_tls(self._transport, self, context, server_hostname=server.host)
         self._transport = cast("asyncio.Transport", secured)
 

@@ -1,0 +1,118 @@
+"""Carries events as a relay's session does: one in flight a key, again over a new link after each loss."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from agent.outbox.brokers import Broker
+from agent.outbox.courier import AwayError, Courier
+from agent.outbox.delivery import Delivery
+from agent.outbox.events import Event
+from agent.outbox.leases import Lease
+from agent.runtime.errors import PillionError
+from tests.integration.outbox.brokers.rig import Stored
+
+TIMEOUT = 2.0
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def events(place: str, count: int, keys: int = 1, size: int = 300, first: int = 1) -> list[Event]:
+    """Events of the topic ``<place>.orders`` in turns of the keys, rows from ``first`` on."""
+    return [
+        Event(
+            row=row, bucket=row % keys, key=f"k{row % keys}", topic=f"{place}.orders", id=f"{place}-{row}",
+            source="/shop", type="orders.created", time="2026-01-02T03:04:05Z", content="application/json",
+            traceparent="", tracestate="", sequence=f"{1:06d}-{row:020d}",
+            body=f'{{"row": {row}}}'.encode().ljust(size), feed="public.orders",
+        )
+        for row in range(first, first + count)
+    ]  # fmt: skip
+
+
+class Counting(Courier):
+    """A courier that tells of each acknowledgement."""
+
+    def __init__(self, told: Callable[[], None]) -> None:
+        super().__init__(Lease(3600, time.monotonic, time.monotonic()), TIMEOUT, None, "test", time.monotonic)
+        self._told = told
+
+    def acknowledged(self, number: int) -> None:
+        super().acknowledged(number)
+        self._told()
+
+
+class Carrier:
+    """``brokers``: one for each link, the last for all further ones."""
+
+    def __init__(
+        self,
+        *brokers: Broker,
+        topics: frozenset[str],
+        at: tuple[int, Callable[[], object]] = (0, int),
+        lost: Callable[[], object] = int,
+    ) -> None:
+        """``at`` is a count of acknowledgements and what then happens at once, while others are in flight;
+        ``lost`` happens after each loss of a link."""
+        self.losses: list[str] = []
+        self.refused: dict[int, str] = {}
+        """Reasons by row."""
+        self.told = 0
+        self._brokers = brokers
+        self._topics = topics
+        self._at = at
+        self._lost = lost
+
+    def outcomes(self) -> Counting:
+        """What a link of one's own may tell."""
+        return Counting(self._acknowledged)
+
+    def _acknowledged(self) -> None:
+        self.told += 1
+        if self.told == self._at[0]:
+            self._at[1]()
+
+    async def carry(self, events: Sequence[Event], within: float = 60.0) -> None:
+        """Until each event is acknowledged or refused. Behind a refused one nothing of its bucket goes out,
+        as in a relay's page, and it is sent after it: as after ``skip``."""
+        links = 0
+        async with asyncio.timeout(within):
+            while events:
+                broker = self._brokers[min(links, len(self._brokers) - 1)]
+                links += 1
+                delivery = Delivery(events)
+                try:
+                    courier = Counting(self._acknowledged)
+                    async with broker.link(courier, self._topics) as link:
+                        await courier.carry(delivery, link)
+                except PillionError as error:
+                    self.losses.append(str(error))
+                    if isinstance(error, AwayError):
+                        self._lost()
+                    await asyncio.sleep(0.1)
+                events = self._rest(events, delivery)
+
+    def _rest(self, events: Sequence[Event], delivery: Delivery) -> list[Event]:
+        lowest = delivery.unfinished()
+        stopped = {bucket: lowest[bucket] for bucket in delivery.reasons}
+        for bucket, row in stopped.items():
+            self.refused[row] = delivery.reasons[bucket]
+        return [
+            each
+            for each in events
+            if each.row >= lowest.get(each.bucket, each.row + 1) and stopped.get(each.bucket) != each.row
+        ]
+
+
+def check(sent: Sequence[Event], stored: Sequence[Stored], duplicates: int) -> None:
+    """Each event is there, nothing else is, the first occurrences of each key are in order, and at most so
+    many came twice."""
+    assert {each.attributes["id"] for each in stored} == {each.id for each in sent}
+    rows = {each.id: each.row for each in sent}
+    seen: dict[str, list[int]] = {}
+    for each in stored:
+        line = seen.setdefault(each.attributes["partitionkey"], [])
+        if rows[each.attributes["id"]] not in line:
+            line.append(rows[each.attributes["id"]])
+    for key, line in seen.items():
+        assert line == sorted(line), f"the order of {key} is broken"
+    assert len(stored) - len(sent) <= duplicates

@@ -1,0 +1,24 @@
+"""The rigs by name; a broker that is added gets a line here."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tests.integration.outbox.brokers.kafka_rig import KafkaRig
+from tests.integration.outbox.brokers.nats_rig import NatsRig
+from tests.integration.outbox.brokers.rabbitmq_rig import RabbitRig
+from tests.integration.outbox.brokers.rig import Certificates, Rig
+
+RIGS: Mapping[str, Callable[[Path, Certificates], Rig]] = {
+    "nats": NatsRig,
+    "kafka": KafkaRig,
+    "rabbitmq": RabbitRig,
+}
+"""Makes the broker's rig in an empty folder of its own; nothing is started yet. May skip the test, with the
+reason, where the server is not to be had."""
+
+LACKS: Mapping[str, frozenset[str]] = {
+    "nats": NatsRig.lacks,
+    "kafka": KafkaRig.lacks,
+    "rabbitmq": RabbitRig.lacks,
+}
+"""What each has no test of, see ``Rig.lacks``."""
