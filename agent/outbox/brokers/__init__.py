@@ -60,6 +60,8 @@ class Broker(Protocol):
 BROKERS: Mapping[str, tuple[str, str]] = {
     "nats": ("agent.outbox.brokers.nats", "nats"),
     "tls": ("agent.outbox.brokers.nats", "nats"),
+    "redis": ("agent.outbox.brokers.redis", "redis"),
+    "rediss": ("agent.outbox.brokers.redis", "redis"),
 }
 """By scheme of the URL: the module and the extra that brings its driver."""
 
