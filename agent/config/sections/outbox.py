@@ -101,6 +101,28 @@ class Outbox(Section, frozen=True):
     lease: Annotated[
         float, about("A relay whose beat stands still for this long loses its feeds.", unit="s", ge=1)
     ] = 10.0
+    on_refused: Annotated[
+        Literal["park", "skip", "block"],
+        about(
+            "What becomes of an event that the broker refuses for good: park its key until a person decides, skip"
+            " the event alone (recorded), or block its bucket of keys."
+        ),
+    ] = "park"
+    hold_after: Annotated[
+        float,
+        about(
+            "A key whose message fails for this long while others get through is held: set aside and tried again by"
+            " itself. Until then its bucket of keys waits. 0: never.",
+            unit="s",
+            ge=0,
+        ),
+    ] = 30.0
+    held_key_rows: Annotated[
+        int, about("The most rows of one key that are set aside; then its bucket stops.", ge=1, le=1000000)
+    ] = 10000
+    held_rows: Annotated[
+        int, about("The most rows of a feed that are set aside; then buckets stop.", ge=1, le=1000000)
+    ] = 100000
     page: Annotated[int, about("Rows read at once.", ge=10, le=10000)] = 1000
     retention: Annotated[
         float, about("How long published rows of Pillion's own table are kept. 0: for ever.", unit="s", ge=0)

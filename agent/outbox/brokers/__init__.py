@@ -20,6 +20,9 @@ class Outcomes(Protocol):
     def refused(self, number: int, reason: str) -> None:
         """The broker understood the event and did not take it; ``reason`` shows nothing of its content."""
 
+    def later(self, number: int, reason: str, delay: float = 0.0) -> None:
+        """The broker did not take this event now, though it may in ``delay`` seconds, and takes others meanwhile."""
+
     def lost(self, reason: str) -> None:
         """The link is gone: nothing more will be told of what is in flight."""
 
