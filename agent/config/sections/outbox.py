@@ -78,6 +78,18 @@ class Broker(Section, frozen=True):
     stream: Annotated[str, about("JetStream stream. Empty: the service's name.")] = ""
     create: Annotated[bool, about("Create a missing stream.")] = False
     timeout: Annotated[float, about("How long an acknowledgement may take.", unit="s", gt=0)] = 5.0
+    secret: Annotated[
+        str,
+        about(
+            "HTTP: what requests are signed with (Standard Webhooks), whsec_ and base64 of 24 to 64 bytes;"
+            " several, apart by spaces, while one replaces another. Empty: not signed.",
+            secret=True,
+        ),
+    ] = ""
+    secret_file: Annotated[str, about("File that holds the secret.")] = ""
+    connections: Annotated[
+        int, about("HTTP: connections, and with them requests, at once.", ge=1, le=1000)
+    ] = 32
 
 
 class Outbox(Section, frozen=True):

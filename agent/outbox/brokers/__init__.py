@@ -65,6 +65,8 @@ BROKERS: Mapping[str, tuple[str, str]] = {
     "tls": ("agent.outbox.brokers.nats", "nats"),
     "redis": ("agent.outbox.brokers.redis", "redis"),
     "rediss": ("agent.outbox.brokers.redis", "redis"),
+    "http": ("agent.outbox.brokers.http", "http"),
+    "https": ("agent.outbox.brokers.http", "http"),
 }
 """By scheme of the URL: the module and the extra that brings its driver."""
 
