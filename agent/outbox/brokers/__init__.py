@@ -63,6 +63,8 @@ class Broker(Protocol):
 BROKERS: Mapping[str, tuple[str, str]] = {
     "nats": ("agent.outbox.brokers.nats", "nats"),
     "tls": ("agent.outbox.brokers.nats", "nats"),
+    "kafka": ("agent.outbox.brokers.kafka", "kafka"),
+    "kafka+ssl": ("agent.outbox.brokers.kafka", "kafka"),
     "redis": ("agent.outbox.brokers.redis", "redis"),
     "rediss": ("agent.outbox.brokers.redis", "redis"),
     "http": ("agent.outbox.brokers.http", "http"),

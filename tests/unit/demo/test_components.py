@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.demo import components
+from agent.demo import components, maven
 from agent.runtime.errors import Permanent
 
 
@@ -53,12 +53,16 @@ def test_another_version_in_the_cache_does_not_count() -> None:
     assert components.find("consul") is None
 
 
-def test_every_go_program_has_its_modules_pinned_and_every_wheel_two_check_sums() -> None:
+def test_every_program_is_pinned_with_its_modules_files_or_two_check_sums() -> None:
     for component in components.COMPONENTS.values():
         if isinstance(component.how, components.GoProgram):
             pinned = components.data() / "servers" / (component.how.modules or component.name)
             assert "require" in (pinned / "go.mod").read_text()
             assert (pinned / "go.sum").read_text()
+        elif isinstance(component.how, components.JavaProgram):
+            files = maven.listed((components.data() / "servers" / component.name / "jars.sha256").read_text())
+            assert all(len(digest) == 64 and path.endswith(".jar") for path, digest in files.items())
+            assert any(component.version in path for path in files)
         else:
             assert "==" in component.how.requirement
             assert [len(digest) for digest in component.how.sha256] == [64, 64]

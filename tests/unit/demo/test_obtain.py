@@ -1,7 +1,9 @@
 """Obtaining: once, whole or not at all, one sentence when it fails. Scripts stand in for pip and Go."""
 
+import hashlib
 import io
 import os
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agent.demo import build, components, obtain
+from agent.demo import build, components, maven, obtain
 from agent.demo.report import Report
 from agent.runtime.errors import Permanent
 from tests.waiting import until
@@ -169,3 +171,32 @@ def _gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except OSError:
         return True
+
+
+def test_a_java_program_is_what_its_list_says(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    central = tmp_path / "central" / "org"
+    central.mkdir(parents=True)
+    (central / "one.jar").write_bytes(b"one")
+    lists = tmp_path / "servers" / "kafka"
+    lists.mkdir(parents=True)
+    monkeypatch.setattr(maven, "data", lambda: tmp_path)
+    component, program = components.COMPONENTS["kafka"], components.JavaProgram("kafka")
+    good = hashlib.sha256(b"one").hexdigest()
+    for digest, file in ((good, "org/one.jar"), ("0" * 64, "org/one.jar"), (good, "org/two.jar")):
+        (lists / "jars.sha256").write_text(f"{digest}  {file}\n")
+        folder = tmp_path / f"made-{digest[:4]}-{file[4:7]}"
+        folder.mkdir()
+
+        def make(folder: Path = folder) -> Path:
+            at = f"{central.parent.as_uri()}/"
+            return maven.from_maven(component, program, Path("/bin/echo"), folder, Written().report, at=at)
+
+        if digest == good and file == "org/one.jar":
+            assert subprocess.run(
+                [make(), "kafka.Kafka"], capture_output=True, text=True, check=True
+            ).stdout == (f"-cp {folder}/jars/* kafka.Kafka\n")
+        else:
+            with pytest.raises(Permanent, match=r"another check sum|could not be reached"):
+                make()

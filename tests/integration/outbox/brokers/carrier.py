@@ -62,6 +62,10 @@ class Carrier:
         self._at = at
         self._lost = lost
 
+    def outcomes(self) -> Counting:
+        """What a link of one's own may tell."""
+        return Counting(self._acknowledged)
+
     def _acknowledged(self) -> None:
         self.told += 1
         if self.told == self._at[0]:

@@ -116,17 +116,19 @@ async def healing(client: redis.asyncio.Redis, break_it: str, mend_it: str) -> C
     return carrier
 
 
-async def test_a_full_memory_is_waited_out_and_costs_no_order(server: redis.asyncio.Redis) -> None:
-    carrier = await healing(server, "CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0")
-    assert "its memory is full" in carrier.losses[0]
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [("maxmemory", "its memory is full"), ("min-replicas-to-write", "fewer replicas follow it")],
+)
+async def test_what_redis_does_not_take_for_a_while_is_waited_out_and_costs_no_order(
+    server: redis.asyncio.Redis, setting: str, said: str
+) -> None:
+    carrier = await healing(server, f"CONFIG SET {setting} 1", f"CONFIG SET {setting} 0")
+    assert said in carrier.losses[0]
 
 
 async def test_a_primary_that_becomes_a_replica_is_left(server: redis.asyncio.Redis, start: Start) -> None:
     other = start()
-    carrier = await healing(
-        server, "CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"
-    )
-    assert "min-replicas-to-write" in carrier.losses[0]
     told = Told()
     async with made(url(server)).link(told, TOPICS) as link:
         await server.execute_command("REPLICAOF", "127.0.0.1", other)
@@ -177,7 +179,9 @@ async def test_a_member_of_a_cluster_is_named_as_not_supported(start: Start) -> 
 async def test_a_user_with_the_least_rights_publishes_and_is_told_what_can_not_be_looked_at(
     server: redis.asyncio.Redis,
 ) -> None:
-    await server.execute_command(*["ACL", "SETUSER", "relay", "on", ">hunter2", "~p.*", "+xadd", "+ping", "+exists"])
+    await server.execute_command(
+        *["ACL", "SETUSER", "relay", "on", ">hunter2", "~p.*", "+xadd", "+ping", "+exists"]
+    )
     broker = made(url(server, "relay:hunter2@"))
     sent = events("p", 40, 4)
     await Carrier(broker, topics=TOPICS).carry(sent)
