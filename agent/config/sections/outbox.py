@@ -78,6 +78,14 @@ class Broker(Section, frozen=True):
     stream: Annotated[str, about("JetStream stream. Empty: the service's name.")] = ""
     create: Annotated[bool, about("Create a missing stream.")] = False
     timeout: Annotated[float, about("How long an acknowledgement may take.", unit="s", gt=0)] = 5.0
+    replicas: Annotated[
+        int,
+        about(
+            "Redis: replicas that must have an event before it counts as published. 0: none is waited for.",
+            ge=0,
+            le=100,
+        ),
+    ] = 0
     secret: Annotated[
         str,
         about(

@@ -2,13 +2,13 @@
 
 Of an answer only what decides is kept; its body is counted and thrown away. A client library costs several
 times the processor time a request. Source: RFC 9112 (message syntax, chunked coding, keep-alive), RFC 9110
-(Retry-After).
+(Retry-After, Expect).
 """
 
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import cast
 
@@ -21,6 +21,8 @@ _LONGEST_HEAD = 65536
 _LONGEST_BODY = 1048576
 """Bytes of an answer's body that are waited for; behind a longer one the connection is given up."""
 _LONGEST_WAIT = 3600.0
+_PATIENCE = 1.0
+"""Seconds that a body is held back for the receiver's word; one that knows nothing of it says nothing."""
 _CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
 
 
@@ -134,17 +136,30 @@ class Exchange(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._asking = False
+        self._held = b""
         self._head: Head | None = None
         self._left = 0
         self._read = 0
         self._chunks = Chunks()
         self._closed = False
 
-    def ask(self, request: bytes) -> None:
-        """Send a whole request; the one before must have come to its end."""
-        self._asking, self.heard = True, False
+    def ask(self, request: bytes, held: bytes = b"") -> None:
+        """Send a request; the one before must have come to its end. ``held`` is the body behind a head with
+        ``Expect: 100-continue``, not sent where the receiver refuses it by the head alone: it would end the
+        connection amid the body, and its answer be lost with it."""
+        self._asking, self.heard, self._held = True, False, held
+        if held:
+            asyncio.get_running_loop().call_later(_PATIENCE, self._release)
+        self._write(request)
+
+    def _release(self) -> None:
+        held, self._held = self._held, b""
+        if held:
+            self._write(held)
+
+    def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._closed:
-            self._transport.write(request)
+            self._transport.write(data)
 
     def close(self) -> None:
         """End the connection."""
@@ -196,7 +211,11 @@ class Exchange(asyncio.Protocol):
         self._buffer = self._buffer[end:]
         if head.answer.status == 101:
             raise ValueError("another protocol")
+        if head.answer.status == 100:
+            self._release()
         if head.answer.status >= 200:
+            if self._held:
+                self._held, head = b"", replace(head, keeps=False)
             self._head, self._left, self._read = head, head.length, 0
             self._chunks = Chunks()
             self._answered(self, head.answer)

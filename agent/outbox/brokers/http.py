@@ -77,13 +77,8 @@ class Http:
     @asynccontextmanager
     async def link(self, outcomes: Outcomes, topics: frozenset[str]) -> AsyncIterator[Link]:  # noqa: ARG002
         """See ``brokers.Broker.link``."""
-        doing = "connecting to the receiver"
-        try:
-            endpoint = Endpoint.parse(self._url())
-            signing.secrets(self._secret())
-        except ValueError as error:
-            raise Transient(f"{doing}: outbox.broker.url or outbox.broker.secret {error}") from None
-        doing = f"{doing} at {endpoint}"
+        endpoint = self._endpoint()
+        doing = f"connecting to the receiver at {endpoint}"
         left = self._rests - time.monotonic()
         if left > 0:
             raise Transient(f"{doing}: it asked to be left alone for another {left:.0f} s", delay=left)
@@ -97,6 +92,17 @@ class Http:
             yield link
         finally:
             await pool.close()
+
+    def _endpoint(self) -> Endpoint:
+        doing = "connecting to the receiver"
+        try:
+            signing.secrets(self._secret())
+        except ValueError as error:
+            raise Transient(f"{doing}: outbox.broker.secret {error}") from None
+        try:
+            return Endpoint.parse(self._url())
+        except ValueError as error:
+            raise Transient(f"{doing}: outbox.broker.url {error}") from None
 
     def _rest(self, delay: float) -> None:
         self._rests = time.monotonic() + delay
@@ -143,7 +149,7 @@ class Posts:
         if now != self._looked:
             self._looked = now
             self._sign()
-        self._pool.send(number, self._encoder.request(event, self._secrets, now))
+        self._pool.send(number, *self._encoder.request(event, self._secrets, now))
 
     def _sign(self) -> None:
         try:

@@ -14,6 +14,7 @@ from agent.runtime.errors import Permanent, Transient
 class _Request:
     number: int
     data: bytes
+    held: bytes
     since: float = 0.0
     again: bool = False
     told: bool = False
@@ -50,9 +51,9 @@ class Pool:
         """Watch over answers that don't come, until ``close``."""
         self._timer = self._loop.call_later(self._timeout / 4, self._watch)
 
-    def send(self, number: int, data: bytes) -> None:
-        """Send a whole request as soon as a connection is free. It may be sent twice."""
-        self._queue.append(_Request(number, data))
+    def send(self, number: int, data: bytes, held: bytes = b"") -> None:
+        """Send a request as soon as a connection is free, see ``Exchange.ask``. It may be sent twice."""
+        self._queue.append(_Request(number, data, held))
         self._dispatch()
 
     def fail(self, reason: str) -> None:
@@ -133,7 +134,7 @@ class Pool:
     def _ask(self, exchange: Exchange, request: _Request) -> None:
         request.since = self._loop.time()
         self._busy[exchange] = request
-        exchange.ask(request.data)
+        exchange.ask(request.data, request.held)
 
     def _said(self, exchange: Exchange, answer: Answer) -> None:
         request = self._busy.get(exchange)

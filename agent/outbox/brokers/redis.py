@@ -2,7 +2,7 @@
 
 Each topic is a stream of its own, in which an entry's fields are the CloudEvents attributes and ``data``. No
 stream is ever trimmed here: an entry that nobody read would be lost.
-Sources: Redis documentation, XADD, INFO, CONFIG GET, "Redis persistence", "Key eviction".
+Sources: Redis documentation, XADD, INFO, CONFIG GET, "Redis persistence", "Key eviction", WAIT.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from agent.config.secret import Secret
 from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.brokers import Link, Outcomes, tls
 from agent.outbox.brokers.entries import Encoder
-from agent.outbox.brokers.resp import Refusal, Reply, Wire
+from agent.outbox.brokers.resp import Refusal, Reply, Wire, packed
 from agent.outbox.events import Event, RefusedError
 from agent.runtime.errors import Misconfigured, Permanent, Problem, Transient
 
@@ -26,6 +26,8 @@ MOST = 64 * 1048576
 """Bytes of the largest event, where the server would take half a gigabyte: the agent holds it in memory."""
 _LEAST = 1048576
 _HEADROOM = 65536
+_BATCH = -1
+"""The number of what waits for replicas."""
 _ENTRY = re.compile(rb"[0-9]+-[0-9]+")
 _CLUSTER = "it is a member of a Redis Cluster, which is not supported; name a Redis that is none"
 _ACCESS = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
@@ -90,6 +92,7 @@ def make(settings: Settings, service: str) -> "Redis":  # noqa: ARG001 - all bro
     return Redis(
         Secret.of(settings, "outbox.broker.url").read,
         create=settings.create,
+        replicas=settings.replicas,
         timeout=settings.timeout,
         secured=partial(tls.context, settings.ca_cert),
     )
@@ -106,11 +109,13 @@ class Redis:
         *,
         create: bool,
         timeout: float,
+        replicas: int = 0,
         secured: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
         """``url`` is asked whenever a link is made, so that changed credentials count, and ``secured`` for
-        what TLS is spoken with."""
+        what TLS is spoken with. An event counts as stored when so many ``replicas`` have it too."""
         self._url = url
+        self._replicas = replicas
         self._create = create
         self._timeout = timeout
         self._secured = secured
@@ -122,7 +127,7 @@ class Redis:
             server = Server.parse(self._url())
         except ValueError as error:
             raise Transient(f"connecting to Redis: outbox.broker.url {error}") from None
-        link = Streams(outcomes, Encoder(create=self._create), self._timeout)
+        link = Streams(outcomes, Encoder(create=self._create), self._timeout, self._replicas)
         try:
             try:
                 async with asyncio.timeout(self._timeout):
@@ -147,7 +152,7 @@ class Redis:
         facts = await look(wire)
         self._check(doing, facts)
         link.largest = largest(facts)
-        link.warnings = warnings(facts)
+        link.warnings = warnings(facts, self._replicas)
         await self._find(wire, topics)
 
     def _check(self, doing: str, facts: Mapping[str, str]) -> None:
@@ -172,19 +177,35 @@ class Redis:
 class Streams:
     """A link to one server."""
 
-    def __init__(self, outcomes: Outcomes, encoder: Encoder, timeout: float) -> None:
+    def __init__(self, outcomes: Outcomes, encoder: Encoder, timeout: float, replicas: int = 0) -> None:
         self.warnings: tuple[str, ...] = ()
         self.largest = _LEAST - _HEADROOM
         self._encoder = encoder
         self._outcomes = outcomes
         self._timeout = timeout
+        self._replicas = replicas
+        self._batch = False
+        self._stored: list[int] = []
+        """Events that the primary has and replicas may not have yet."""
+        patience = str(int(timeout * 800)).encode()
+        self._wait = packed(b"WAIT", str(replicas).encode(), patience)
+        self._loop = asyncio.get_running_loop()
         self.wire = Wire(self._answered, outcomes.lost)
 
     def send(self, number: int, event: Event) -> None:
         """See ``brokers.Link.send``."""
         if len(event.body) > self.largest:
             raise RefusedError(f"its body of {len(event.body)} bytes is larger than Redis takes")
-        self.wire.send(number, self._encoder.command(event))
+        command = self._encoder.command(event)
+        if self._replicas and not self._batch:
+            # One for all that is sent in this turn of the loop; asked for first, so that it leaves with them.
+            self._batch = True
+            self._loop.call_soon(self._end_batch)
+        self.wire.send(number, command)
+
+    def _end_batch(self) -> None:
+        self._batch = False
+        self.wire.send(_BATCH, self._wait)
 
     async def answers(self) -> bool:
         """See ``brokers.Link.answers``."""
@@ -195,13 +216,31 @@ class Streams:
             return False
 
     def _answered(self, number: int, reply: Reply) -> None:
-        if isinstance(reply, bytes) and _ENTRY.fullmatch(reply):
-            self._outcomes.acknowledged(number)
+        if number == _BATCH:
+            self._replicated(reply)
+        elif isinstance(reply, bytes) and _ENTRY.fullmatch(reply):
+            if self._replicas:
+                self._stored.append(number)
+            else:
+                self._outcomes.acknowledged(number)
         elif isinstance(reply, Refusal) and (reason := passing(reply)):
             self.wire.close()
             self._outcomes.lost(reason)
         else:
             self._outcomes.refused(number, refused(reply))
+
+    def _replicated(self, reply: Reply) -> None:
+        if isinstance(reply, int) and reply >= self._replicas:
+            stored, self._stored = self._stored, []
+            for number in stored:
+                self._outcomes.acknowledged(number)
+            return
+        said = (
+            f"{reply} of {self._replicas} replicas have it" if isinstance(reply, int) else "no number comes"
+        )
+        said = reply.code if isinstance(reply, Refusal) else said
+        self.wire.close()
+        self._outcomes.lost(f"Redis says to WAIT: {said}; see outbox.broker.replicas")
 
 
 def passing(refusal: Refusal) -> str:
@@ -247,6 +286,9 @@ async def look(wire: Wire) -> dict[str, str]:
     if isinstance(info, bytes):
         pairs = (line.partition(":") for line in info.decode(errors="replace").splitlines())
         facts.update((name, value) for name, colon, value in pairs if colon)
+        facts["online"] = str(
+            sum("state=online" in value for name, value in facts.items() if name[:5] == "slave")
+        )
     for name in ("appendfsync", "proto-max-bulk-len", "client-query-buffer-limit"):
         match await wire.ask("CONFIG", "GET", name):
             case [bytes(), bytes(value)]:
@@ -261,8 +303,8 @@ def largest(facts: Mapping[str, str]) -> int:
     return min([MOST, *limits]) - _HEADROOM
 
 
-def warnings(facts: Mapping[str, str]) -> tuple[str, ...]:
-    """What makes XADD's answer less durable than it sounds."""
+def warnings(facts: Mapping[str, str], replicas: int = 0) -> tuple[str, ...]:
+    """What makes XADD's answer less durable than it sounds, where so many replicas are waited for."""
     found = []
     if "aof_enabled" not in facts:
         found.append("how Redis keeps events can't be looked at; let the user ask INFO and CONFIG GET")
@@ -276,6 +318,11 @@ def warnings(facts: Mapping[str, str]) -> tuple[str, ...]:
     policy = facts.get("maxmemory_policy", "noeviction")
     if policy != "noeviction" and facts.get("maxmemory", "0") != "0":
         found.append(f"a full Redis may drop whole streams ({policy}); set maxmemory-policy noeviction")
-    if facts.get("connected_slaves") == "0":
+    if facts.get("online") == "0":
         found.append("no replica follows Redis: a lost disk loses events; add a replica")
+    elif "online" in facts and not replicas:
+        found.append(
+            "no replica is waited for: when one takes over, what it had not got yet is lost; "
+            "set outbox.broker.replicas"
+        )
     return tuple(found)

@@ -15,6 +15,8 @@ from agent.outbox.events import Event
 
 _PATH = re.compile(r"[!$%&'()*+,\-./0-9:;=?@A-Z_a-z~]*")
 _HOST = re.compile(r"[0-9A-Za-z.:_-]{1,253}")
+_LARGE = 262144
+"""Bytes of a body that is not sent before the receiver said that it wants it."""
 _KNOWN = 1000
 """Beginnings that are remembered; topics and types are few, but it is others who make them."""
 
@@ -77,8 +79,9 @@ class Encoder:
         """A request that changes nothing, to see whether the receiver is there."""
         self._known: dict[tuple[str, str, str, str, bool], str] = {}
 
-    def request(self, event: Event, secrets: tuple[bytes, ...], timestamp: int) -> bytes:
-        """POST, signed with each of the secrets. ``timestamp``: seconds of the wall clock, when it is sent."""
+    def request(self, event: Event, secrets: tuple[bytes, ...], timestamp: int) -> tuple[bytes, bytes]:
+        """POST, signed with each of the secrets, and the part of it that is held back: see ``Exchange.ask``.
+        ``timestamp``: seconds of the wall clock, when it is sent."""
         identity = encoded(event.id)
         token = f"{encoded(event.source)}/{encoded(event.feed)}/{identity}".replace(".", "%2E")
         lines = [
@@ -101,7 +104,9 @@ class Encoder:
         if event.tracestate:
             state = encoded(event.tracestate)
             lines.append(f"ce-tracestate: {state}\r\ntracestate: {event.tracestate.strip()}\r\n")
-        return "".join(lines).encode() + b"\r\n" + event.body
+        if len(event.body) > _LARGE:
+            return "".join([*lines, "Expect: 100-continue\r\n\r\n"]).encode(), event.body
+        return "".join(lines).encode() + b"\r\n" + event.body, b""
 
     def _head(self, event: Event) -> str:
         kind = (event.topic, event.source, event.type, event.content, not event.body)

@@ -23,7 +23,7 @@ def test_no_value_of_an_event_ends_a_header_or_the_head(key: str, kind: str, top
     event = replace(EVENT, key=key, type=kind, topic=topic, id=key, time=kind, body=body)
     encoder = Encoder(Endpoint.parse("http://u:p@host/a?b=c"))
     for _ in range(2):
-        head, _, rest = encoder.request(event, (), 5).partition(b"\r\n\r\n")
+        head, _, rest = encoder.request(event, (), 5)[0].partition(b"\r\n\r\n")
         assert rest == body
         lines = head.decode("ascii").split("\r\n")
         assert lines[0] == "POST /a?b=c HTTP/1.1"

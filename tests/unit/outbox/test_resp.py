@@ -182,7 +182,7 @@ GOOD = {
     "aof_enabled": "1",
     "appendfsync": "always",
     "maxmemory_policy": "noeviction",
-    "connected_slaves": "1",
+    "online": "1",
 }
 
 
@@ -192,13 +192,18 @@ GOOD = {
         ({"aof_enabled": "0"}, "appendonly yes"),
         ({"appendfsync": "everysec"}, "appendfsync always"),
         ({"maxmemory": "1000", "maxmemory_policy": "allkeys-lru"}, "noeviction"),
-        ({"connected_slaves": "0"}, "replica"),
+        ({"online": "0"}, "replica"),
     ],
 )
 def test_a_redis_that_may_lose_events_is_warned_of(fact: dict[str, str], word: str) -> None:
-    assert redis.warnings(GOOD) == ()
-    (warning,) = redis.warnings({**GOOD, **fact})
+    assert redis.warnings(GOOD, replicas=1) == ()
+    (warning,) = redis.warnings({**GOOD, **fact}, replicas=1)
     assert word in warning
+
+
+def test_replicas_that_are_not_waited_for_are_warned_of() -> None:
+    (warning,) = redis.warnings(GOOD)
+    assert "outbox.broker.replicas" in warning
 
 
 def test_a_redis_that_may_not_be_looked_at_is_warned_of() -> None:

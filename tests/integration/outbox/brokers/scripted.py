@@ -32,12 +32,46 @@ Script = Callable[[Request], "bytes | Awaitable[bytes]"]
 CUT = b"<cut>"
 
 
+Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(handle: Handle) -> AsyncIterator[int]:
+    """The port of a server whose connections are all ended after the body."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await handle(reader, writer)
+        except (OSError, EOFError, asyncio.CancelledError):
+            pass
+        finally:
+            tasks.discard(task)
+            writer.close()
+            if writer.transport.get_write_buffer_size() and not server.is_serving():
+                writer.transport.abort()
+
+    port = free_port()
+    server = await asyncio.start_server(accept, "127.0.0.1", port)
+    try:
+        yield port
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(set(tasks))
+        await asyncio.sleep(0)
+
+
 class Receiver:
     """Keeps all requests but the probes, which are always taken."""
 
     def __init__(self, script: Script) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}/events"
+        self.url = ""
         self.requests: list[Request] = []
         self.connections = 0
         self.open = 0
@@ -54,13 +88,9 @@ class Receiver:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Receiver"]:
         """Listens for the body."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        try:
+        async with serving(self._accept) as port:
+            self.url = f"http://127.0.0.1:{port}/events"
             yield self
-        finally:
-            server.close()
-            for writer in self._writers:
-                writer.transport.abort()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -71,12 +101,9 @@ class Receiver:
         try:
             while await self._serve(connection, reader, writer):
                 pass
-        except (OSError, EOFError):
-            pass
         finally:
             self.open -= 1
             self._writers.discard(writer)
-            writer.close()
 
     async def _serve(
         self, connection: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

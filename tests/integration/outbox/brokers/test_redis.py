@@ -18,7 +18,7 @@ from agent.runtime.errors import Permanent, PillionError, Transient
 from tests.integration.outbox.brokers.carrier import Carrier, Counting, check, events
 from tests.integration.outbox.brokers.redis_rig import stored
 from tests.integration.outbox.brokers.rig import Stored
-from tests.integration.outbox.brokers.scripted import Told
+from tests.integration.outbox.brokers.scripted import Told, serving
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -140,25 +140,46 @@ async def test_a_primary_that_becomes_a_replica_is_left(server: redis.asyncio.Re
     assert "name its primary" in str(error)
 
 
-async def test_a_replica_takes_away_the_warning_of_having_none(
+async def warned(client: redis.asyncio.Redis, **settings: Any) -> tuple[str, ...]:
+    async with made(url(client), **settings).link(Counting(lambda: None), TOPICS) as link:
+        return link.warnings
+
+
+async def test_nothing_is_warned_of_where_a_replica_has_each_event(
     server: redis.asyncio.Redis, start: Start
 ) -> None:
     await server.config_set("appendonly", "yes")
     await server.config_set("appendfsync", "always")
-
-    async def warned() -> tuple[str, ...]:
-        async with made(url(server)).link(Counting(lambda: None), TOPICS) as link:
-            return link.warnings
-
-    (warning,) = await warned()
+    (warning,) = await warned(server, replicas=1)
     assert "no replica" in warning
     port = server.connection_pool.connection_kwargs["port"]
-    start("--replicaof", "127.0.0.1", str(port))
+    other = start("--replicaof", "127.0.0.1", str(port))
 
     async def without() -> bool:
-        return await warned() == ()
+        return await warned(server, replicas=1) == ()
 
     await until(without, within=20)
+    sent = events("p", 200, 20)
+    carrier = Carrier(made(url(server), replicas=1), topics=TOPICS)
+    await carrier.carry(sent)
+    assert carrier.losses == []
+    async with redis.asyncio.Redis(port=other) as replica:
+        check(sent, await read(replica), duplicates=0)
+
+
+async def test_without_the_replicas_that_are_asked_for_nothing_counts_as_published(
+    server: redis.asyncio.Redis, start: Start
+) -> None:
+    sent = events("p", 40, 4)
+    port = server.connection_pool.connection_kwargs["port"]
+    carrier = Carrier(
+        made(url(server), replicas=1, timeout=1.0),
+        topics=TOPICS,
+        lost=lambda: start("--replicaof", "127.0.0.1", str(port)),
+    )
+    await carrier.carry(sent)
+    assert "0 of 1 replicas have it; see outbox.broker.replicas" in carrier.losses[0]
+    check(sent, await read(server), duplicates=4 * len(carrier.losses))
 
 
 async def test_a_redis_that_forgets_is_warned_of(server: redis.asyncio.Redis) -> None:
@@ -234,10 +255,8 @@ async def test_what_is_no_redis_at_all_is_an_error() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        writer.close()
 
-    port = free_port()
-    async with await asyncio.start_server(talk, "127.0.0.1", port):
+    async with serving(talk) as port:
         error = await opened(made(f"redis://127.0.0.1:{port}"))
     assert isinstance(error, Transient)
     assert "not Redis" in str(error)
