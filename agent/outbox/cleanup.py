@@ -1,4 +1,8 @@
-"""Deleting published rows of Pillion's own table when they are older than the retention."""
+"""Deleting published rows of Pillion's own table when they are older than the retention.
+
+A row may go when the *saved* place covers it and it is not set aside. A place is saved only after what it covers was
+acknowledged or appended to ``held_row``, so one snapshot that sees the place sees the append too.
+"""
 
 # ruff: noqa: S608 - names are quoted by names.identifier, values are parameters or quoted by names.literal
 
@@ -43,7 +47,8 @@ class Cleaner:
             f"gone AS (DELETE FROM {quoted}.outbox WHERE id = ANY (ARRAY(SELECT o.id FROM chunk o "
             f"JOIN {quoted}.bucket b ON b.feed = $1 AND b.bucket = o.bucket WHERE o.old AND "
             "(pg_visible_in_snapshot(o.xid, b.base) "
-            "OR (b.target IS NOT NULL AND pg_visible_in_snapshot(o.xid, b.target) AND o.id <= b.pos)))) "
+            "OR (b.target IS NOT NULL AND pg_visible_in_snapshot(o.xid, b.target) AND o.id <= b.pos)) "
+            f"AND NOT EXISTS (SELECT FROM {quoted}.held_row h WHERE h.feed = $1 AND h.row_id = o.id))) "
             "RETURNING id) SELECT count(*)::int8 AS seen, coalesce(bool_and(old), false) AS old, max(id) AS last, "
             "(SELECT count(*) FROM gone)::int8 AS gone, "
             "min(id) FILTER (WHERE id NOT IN (SELECT id FROM gone)) AS kept FROM chunk"

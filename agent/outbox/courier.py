@@ -82,7 +82,9 @@ class Courier:
             raise AwayError(reason)
         self.check()
         for place in waited & self._delivery.flying:
-            self._refuse(place, f"{reason}, though the broker answers; does its stream take the topic?")
+            self._fail(
+                place, f"{reason}, though the broker answers; does its stream take the topic?", alone=True
+            )
 
     def check(self) -> None:
         """Raise AwayError when the link is gone, LostError when the lease is."""
@@ -123,6 +125,18 @@ class Courier:
         if number >= self._base and self._link is not None:
             self._heard = self._clock()
             self._refuse(number - self._base, reason)
+
+    def later(self, number: int, reason: str, delay: float = 0.0) -> None:
+        """See ``brokers.Outcomes``."""
+        if number >= self._base and self._link is not None:
+            self._heard = self._clock()
+            self._fail(number - self._base, reason, delay)
+
+    def _fail(self, place: int, reason: str, delay: float = 0.0, *, alone: bool = False) -> None:
+        self._end(place, reason)
+        self._delivery.later(place, reason, delay, alone=alone)
+        if not self._delivery.in_flight:
+            self._settled.set()
 
     def _refuse(self, place: int, reason: str) -> None:
         self._end(place, reason)

@@ -112,6 +112,14 @@ class Maker:
         )
 
 
+def blank(row: Mapping[str, Any], number: int) -> Event:
+    """What stands in for a row that is no event: it has its place and key, and is never sent."""
+    return Event(
+        row=number, bucket=row["bucket"] or 0, key=row["key"], topic="", id="", source="", type="", time="",
+        content="", traceparent="", tracestate="", sequence="", body=b"",
+    )  # fmt: skip
+
+
 def topic(template: str, **values: str) -> str:
     """The template filled in; raises RefusedError for a topic that is none, or that is not for events."""
     try:

@@ -15,10 +15,23 @@ from agent.outbox.cursor import BUCKETS, Place
 from agent.outbox.database import Connection, Row
 from agent.outbox.names import identifier
 from agent.outbox.snapshot import Snapshot
+from agent.outbox.suspicion import TRUSTING, Suspicion
 from agent.runtime.errors import Permanent, Transient
 
 MARGIN = 0.3
 """The part of a lease before whose end a relay stops itself."""
+
+SUSPECTED = (
+    "unclean = CASE WHEN owner IS NULL THEN 0 WHEN owner = $2 THEN unclean ELSE unclean + 1 END, "
+    "attempting = CASE WHEN owner IS NULL THEN NULL ELSE attempting END"
+)
+"""What a claim by the owner $2 sets: a former owner that did not release ended without a word."""
+
+TRUSTED = (
+    "unclean = CASE WHEN b.base::text = v.base AND b.pos = v.pos THEN b.unclean ELSE 0 END, "
+    "attempting = CASE WHEN b.base::text = v.base AND b.pos = v.pos THEN b.attempting END"
+)
+"""What a save sets: an owner that gets on is no suspect."""
 
 
 class LostError(Transient):
@@ -48,6 +61,8 @@ class Claim:
     """See ``identity.Home``."""
     server: identity.Server
     """Where it was claimed; what is read elsewhere is not what the places are about."""
+    suspicion: Suspicion = TRUSTING
+    """Where former owners ended without a word."""
 
 
 class Lease:
@@ -138,6 +153,10 @@ class Ledger:
             sent,
             home.adopted,
             home.server,
+            Suspicion(
+                {row["bucket"]: row["unclean"] for row in rows},
+                {row["bucket"]: row["attempting"] for row in rows if row["attempting"] is not None},
+            ),
         )
 
     async def _arrive(self, connection: Connection, home: identity.Home) -> int:
@@ -171,8 +190,8 @@ class Ledger:
         )
         return await connection.fetch(
             self._doing,
-            f"UPDATE {schema}.bucket SET owner = $2, epoch = epoch + 1 WHERE feed = $1 "
-            "RETURNING bucket, epoch, base::text, target::text, pos",
+            f"UPDATE {schema}.bucket SET owner = $2, epoch = epoch + 1, {SUSPECTED} WHERE feed = $1 "
+            "RETURNING bucket, epoch, base::text, target::text, pos, unclean, attempting",
             self._feed,
             owner,
         )
@@ -204,7 +223,7 @@ class Ledger:
         saved = await connection.fetch(
             f"saving the position of the outbox {self._feed}",
             f"UPDATE {self._schema}.bucket AS b SET base = v.base::pg_snapshot, target = "
-            f"v.target::pg_snapshot, pos = v.pos "
+            f"v.target::pg_snapshot, pos = v.pos, {TRUSTED} "
             "FROM unnest($2::int2[], $3::int8[], $4::text[], $5::text[], $6::int8[]) AS v (bucket, "
             "epoch, base, target, pos) "
             "WHERE b.feed = $1 AND b.bucket = v.bucket AND b.epoch = v.epoch RETURNING b.bucket",

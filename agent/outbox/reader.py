@@ -2,6 +2,7 @@
 gate."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.outbox.cursor import Poll, Walk
@@ -70,6 +71,14 @@ class Reader:
         async with self._connection.pages(self._doing, self._shape.walk, *arguments) as portal:
             rows, whole = await self._fill(portal, self._size)
         return Page(rows, None, whole and len(rows) < self._size, rows[0]["wal"] if rows else 0)
+
+    async def named(self, ids: Sequence[int]) -> list[Row]:
+        """The rows of these numbers in this order, each with None for ``id`` where there is none; fewer where they
+        would be larger than a page."""
+        arguments = (list(ids), None, None, None, self.largest)
+        async with self._connection.pages(self._doing, self._shape.named, *arguments) as portal:
+            rows, _ = await self._fill(portal, len(ids))
+        return rows
 
     async def floor(self, base: Snapshot) -> int:
         """A number below every id that the base does not see."""

@@ -19,9 +19,13 @@ from agent.outbox.database import Connection, Database
 from agent.outbox.feeds import Feed, feeds
 from agent.outbox.leases import Claim, Ledger, LostError, Watch
 from agent.outbox.metrics import Metrics
+from agent.outbox.parked.keys import Limits
+from agent.outbox.parked.ledger import HeldLedger
+from agent.outbox.parked.replay import Replay
+from agent.outbox.parked.shelf import Shelf
 from agent.outbox.reader import Reader
 from agent.outbox.session import Session, Timing
-from agent.outbox.status import FeedStatus, stopped
+from agent.outbox.status import FeedStatus, set_aside, stopped
 from agent.outbox.turns import Turns
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
@@ -203,6 +207,7 @@ class FeedRelay:
             round(session.turns.lag, 3),
             stopped(session.turns.stops.all, self._clock()),
             session.warnings,
+            set_aside(session.turns.shelf),
         )
 
     async def _once(self) -> None:
@@ -237,7 +242,11 @@ class FeedRelay:
             )
             maker = events.Maker(self._service, self._feed, table.content, claim.history, claim.adopted)
             reader = Reader(reads, table, self.name, self._settings.page, block)
-            turns = Turns(Cursor(claim.places), reader, maker, self._metrics, self._clock, fresh=self._fresh)
+            shelf = self._shelf(writes, claim)
+            turns = Turns(
+                Cursor(claim.places), reader, maker, self._metrics, self._clock, fresh=self._fresh, shelf=shelf,
+                replay=Replay(shelf, reader, maker, self._clock, self._settings.page),
+            )  # fmt: skip
             self._session = session = self._session_of(claim, turns)
             self._metrics.active.labels(self.name).set(1)
             try:
@@ -246,6 +255,17 @@ class FeedRelay:
                 self._session, self._fresh = None, turns.fresh
                 self._metrics.active.labels(self.name).set(0)
                 self._metrics.stopped.labels(self.name).set(0)
+                self._metrics.set_aside(self.name, {}, 0, 0.0)
+
+    def _shelf(self, writes: Connection, claim: Claim) -> Shelf:
+        settings = self._settings
+        # On the connection of the saves: two that lock the same buckets in other orders would wait for each other.
+        ledger = HeldLedger(writes, settings.schema, self.name, lambda: claim.epochs)
+        return Shelf(
+            ledger, self._metrics, self._clock, feed=self.name,
+            limits=Limits(settings.held_key_rows, settings.held_rows), on_refused=settings.on_refused,
+            hold_after=settings.hold_after, suspicion=claim.suspicion,
+        )  # fmt: skip
 
     def _session_of(self, claim: Claim, turns: Turns) -> Session:
         settings = self._settings

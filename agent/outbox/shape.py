@@ -81,6 +81,16 @@ class Shape:
         )
 
     @property
+    def named(self) -> str:
+        """$1 ids, $5 longest body: these rows in this order, nothing but NULL for one that is not there."""
+        # The select list counts on a fifth parameter, and PostgreSQL on a type for each before it.
+        return (
+            f"SELECT r.* FROM unnest($1::int8[]) WITH ORDINALITY AS pillion_wanted (number, place) "
+            f"LEFT JOIN LATERAL (SELECT {self.selected} FROM {self.source} WHERE {self.id} = pillion_wanted.number "
+            "AND coalesce($2::int4, $3::int4, $4::int4) IS NULL LIMIT 1) r ON true ORDER BY pillion_wanted.place"
+        )
+
+    @property
     def floor(self) -> str:
         """$1 xmax, $2 xip: the lowest id that base does not see."""
         return (

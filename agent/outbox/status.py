@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agent.outbox.parked.shelf import Shelf
 from agent.outbox.stops import Stop
 
 
@@ -16,6 +17,20 @@ class Stopped:
     reason: str
     seconds: float
     """For how long."""
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """How much is set aside; `pillion outbox parked` lists it."""
+
+    held: int = 0
+    """Keys that are tried again by themselves."""
+    parked: int = 0
+    """Keys that wait for a person."""
+    replaying: int = 0
+    rows: int = 0
+    oldest: float = 0.0
+    """Seconds since the first of the keys was set aside."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +53,8 @@ class FeedStatus:
     stopped: tuple[Stopped, ...] = ()
     warnings: tuple[str, ...] = ()
     """What makes the broker's acknowledgement less durable than it sounds."""
+    set_aside: SetAside = SetAside()
+    """All of the feed, as last counted."""
 
 
 def stopped(stops: Mapping[int, Stop], now: float) -> tuple[Stopped, ...]:
@@ -45,4 +62,18 @@ def stopped(stops: Mapping[int, Stop], now: float) -> tuple[Stopped, ...]:
     return tuple(
         Stopped(bucket, stop.row, stop.reason, round(now - stop.since, 1))
         for bucket, stop in sorted(stops.items())
+    )
+
+
+def set_aside(shelf: Shelf | None) -> SetAside:
+    """What the shelf's last count says."""
+    if shelf is None:
+        return SetAside()
+    count = shelf.tally.keys
+    return SetAside(
+        count.get("held", 0),
+        count.get("parked", 0),
+        count.get("replaying", 0),
+        shelf.tally.rows,
+        round(shelf.tally.oldest, 1),
     )

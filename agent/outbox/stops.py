@@ -3,6 +3,7 @@ slowly."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from agent.outbox.cursor import Place
 
@@ -36,16 +37,22 @@ class Stops:
         return frozenset(bucket for bucket, stop in self.all.items() if now < stop.until)
 
     def settle(
-        self, reasons: Mapping[int, str], unfinished: Mapping[int, int], places: Mapping[int, Place]
+        self,
+        reasons: Mapping[int, str],
+        unfinished: Mapping[int, int],
+        places: Mapping[int, Place],
+        delays: Mapping[int, float] = MappingProxyType({}),
     ) -> dict[int, Stop]:
-        """Take in a page's outcome and the places after it; the buckets that were stopped by it anew."""
+        """Take in a page's outcome and the places after it; the buckets that were stopped by it anew. ``delays`` are
+        the seconds that the broker asked to wait for."""
         fresh = {}
         for bucket, reason in reasons.items():
             before = self.all.get(bucket)
             again = before is not None and before.row == unfinished[bucket]
             delay = min(before.delay * 2, LAST) if again and before is not None else FIRST
             since = before.since if again and before is not None else self._clock()
-            self.all[bucket] = Stop(unfinished[bucket], reason, since, self._clock() + delay, delay)
+            until = self._clock() + max(delay, min(delays.get(bucket, 0.0), LAST))
+            self.all[bucket] = Stop(unfinished[bucket], reason, since, until, delay)
             if not again:
                 fresh[bucket] = self.all[bucket]
         for bucket, place in places.items():

@@ -6,12 +6,14 @@ from collections.abc import Callable, Collection, Mapping
 import structlog
 
 from agent.outbox.brokers import Link
-from agent.outbox.courier import Courier
+from agent.outbox.courier import AwayError, Courier
 from agent.outbox.cursor import Cursor, Place, Poll, Walk
 from agent.outbox.database import Row
-from agent.outbox.delivery import Delivery
-from agent.outbox.events import Maker, RefusedError
+from agent.outbox.delivery import Delivery, Rules
+from agent.outbox.events import Event, Maker, RefusedError, blank
 from agent.outbox.metrics import Metrics
+from agent.outbox.parked.replay import Replay
+from agent.outbox.parked.shelf import Shelf
 from agent.outbox.reader import Page, Reader
 from agent.outbox.snapshot import Snapshot
 from agent.outbox.stops import Stops
@@ -34,9 +36,13 @@ class Turns:
         clock: Callable[[], float],
         *,
         fresh: float,
+        shelf: Shelf | None = None,
+        replay: Replay | None = None,
     ) -> None:
-        """``fresh``: what was committed before is taken for published until the first turns have shown more."""
+        """``fresh``: what was committed before is taken for published until the first turns have shown more.
+        Without a ``shelf`` nothing is set aside: what is refused stops its bucket."""
         self.cursor = cursor
+        self.shelf = shelf
         self.stops = Stops(clock)
         self.published = 0
         self._reader = reader
@@ -45,6 +51,7 @@ class Turns:
         self._clock = clock
         self.feed = maker.feed.name
         self._underway: Callable[[], dict[int, Place]] | None = None
+        self._replay = replay
         self._asked: dict[Snapshot, float] = {}
         self._fresh = dict.fromkeys(cursor.places, fresh)
 
@@ -68,6 +75,7 @@ class Turns:
         Raises what reader and courier raise; what was acknowledged until then is counted.
         """
         self._reader.largest = link.largest
+        replayed = await self._resume(courier, link)
         resting = self.stops.resting()
         for tick in self.cursor.stragglers(resting):
             self.cursor.start(tick.buckets, tick.base, tick.target, await self._reader.floor(tick.base))
@@ -77,7 +85,16 @@ class Turns:
         worked = poll is not None and await self._poll(poll, courier, link)
         for walk in walks:
             await self._walk(walk, courier, link)
-        return worked or bool(walks)
+        return worked or bool(walks) or replayed
+
+    async def _resume(self, courier: Courier, link: Link) -> bool:
+        """See that the shelf is right about the buckets, and send again what may go; whether anything went."""
+        if self.shelf is not None:
+            await self.shelf.refresh(frozenset(self.cursor.places))
+        delivery = await self._replay.step(courier, link) if self._replay is not None else None
+        if delivery is not None:
+            self._count(delivery)
+        return delivery is not None and delivery.acknowledged > 0
 
     async def _walk(self, walk: Walk, courier: Courier, link: Link) -> None:
         page = await self._reader.walk(walk)
@@ -110,26 +127,61 @@ class Turns:
         self._underway = lambda: after(delivery.unfinished())
         try:
             with self._metrics.page.labels(self.feed).time():
-                await courier.carry(delivery, link)
+                await self._carry(delivery, courier, link)
         finally:
             self._underway = None
             self._settle(delivery, after(delivery.unfinished()))
 
+    async def _carry(self, delivery: Delivery, courier: Courier, link: Link) -> None:
+        # What is set aside is committed before any place can move past it; until then it is unfinished.
+        shelf = self.shelf
+        if shelf is None:
+            return await courier.carry(delivery, link)
+        await shelf.keep(delivery)
+        try:
+            while True:
+                await courier.carry(delivery, link)
+                await shelf.keep(delivery)
+                if delivery.has_more:
+                    continue
+                event = delivery.admit()
+                if event is None:
+                    return await shelf.calm()
+                await shelf.attempt(event)
+        except AwayError:
+            await shelf.keep(delivery)
+            await shelf.calm()
+            raise
+
     def _delivery(self, rows: Collection[Row]) -> Delivery:
-        events, refused = [], []
+        events: list[Event] = []
+        unfit: dict[int, str] = {}
         for row in rows:
             try:
-                events.append(self._maker.event(row))
+                event = self._maker.event(row)
             except RefusedError as error:
-                refused.append((row["bucket"], row["id"], str(error)))
-        return Delivery(events, refused)
+                unfit[len(events)] = str(error)
+                event = blank(row, row["id"])
+            events.append(event)
+        return Delivery(
+            events, self.shelf.rules(events, unfit) if self.shelf is not None else Rules(unfit=unfit)
+        )
+
+    def _count(self, delivery: Delivery) -> None:
+        self.published += delivery.acknowledged
+        self._metrics.acknowledged(self.feed, delivery.topics)
+        self._metrics.refused.labels(self.feed).inc(delivery.refusals + len(delivery.failed))
+        if self.shelf is not None:
+            self.shelf.patience.settle(delivery)
 
     def _settle(self, delivery: Delivery, places: Mapping[int, Place]) -> None:
         self.cursor.move(places)
-        self.published += delivery.acknowledged
-        self._metrics.acknowledged(self.feed, delivery.topics)
-        self._metrics.refused.labels(self.feed).inc(len(delivery.reasons))
-        for bucket, stop in self.stops.settle(delivery.reasons, delivery.unfinished(), places).items():
+        unfinished = delivery.unfinished()
+        self._count(delivery)
+        if self.shelf is not None:
+            self.shelf.moved(places, unfinished)
+        settled = self.stops.settle(delivery.reasons, unfinished, places, delivery.delays)
+        for bucket, stop in settled.items():
             log.warning("outbox.refused", feed=self.feed, bucket=bucket, row=stop.row, reason=stop.reason)
         self._metrics.stopped.labels(self.feed).set(len(self.stops.all))
         for bucket, place in places.items():

@@ -78,6 +78,26 @@ class Broker(Section, frozen=True):
     stream: Annotated[str, about("JetStream stream. Empty: the service's name.")] = ""
     create: Annotated[bool, about("Create a missing stream.")] = False
     timeout: Annotated[float, about("How long an acknowledgement may take.", unit="s", gt=0)] = 5.0
+    replicas: Annotated[
+        int,
+        about(
+            "Redis: replicas that must have an event before it counts as published. 0: none is waited for.",
+            ge=0,
+            le=100,
+        ),
+    ] = 0
+    secret: Annotated[
+        str,
+        about(
+            "HTTP: what requests are signed with (Standard Webhooks), whsec_ and base64 of 24 to 64 bytes;"
+            " several, apart by spaces, while one replaces another. Empty: not signed.",
+            secret=True,
+        ),
+    ] = ""
+    secret_file: Annotated[str, about("File that holds the secret.")] = ""
+    connections: Annotated[
+        int, about("HTTP: connections, and with them requests, at once.", ge=1, le=1000)
+    ] = 32
 
 
 class Outbox(Section, frozen=True):
@@ -101,6 +121,28 @@ class Outbox(Section, frozen=True):
     lease: Annotated[
         float, about("A relay whose beat stands still for this long loses its feeds.", unit="s", ge=1)
     ] = 10.0
+    on_refused: Annotated[
+        Literal["park", "skip", "block"],
+        about(
+            "What becomes of an event that the broker refuses for good: park its key until a person decides, skip"
+            " the event alone (recorded), or block its bucket of keys."
+        ),
+    ] = "park"
+    hold_after: Annotated[
+        float,
+        about(
+            "A key whose message fails for this long while others get through is held: set aside and tried again by"
+            " itself. Until then its bucket of keys waits. 0: never.",
+            unit="s",
+            ge=0,
+        ),
+    ] = 30.0
+    held_key_rows: Annotated[
+        int, about("The most rows of one key that are set aside; then its bucket stops.", ge=1, le=1000000)
+    ] = 10000
+    held_rows: Annotated[
+        int, about("The most rows of a feed that are set aside; then buckets stop.", ge=1, le=1000000)
+    ] = 100000
     page: Annotated[int, about("Rows read at once.", ge=10, le=10000)] = 1000
     retention: Annotated[
         float, about("How long published rows of Pillion's own table are kept. 0: for ever.", unit="s", ge=0)

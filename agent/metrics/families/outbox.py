@@ -82,5 +82,44 @@ CLEANED = Metric(
     labels={"feed": ANY},
     where=Where.OUTBOX,
 )
+STATES = ("held", "parked", "replaying")
+HELD_KEYS = Metric(
+    "pillion_outbox_held_keys",
+    Kind.GAUGE,
+    "Keys that are set aside.",
+    labels={"feed": ANY, "state": STATES},
+    where=Where.OUTBOX,
+    meaning=(
+        "`held`: tried again by itself; `parked`: waits for a person; `replaying`: is being sent. Of the whole feed, "
+        "as an agent that relays it last counted: take the largest over all agents."
+    ),
+)
+HELD_ROWS = Metric(
+    "pillion_outbox_held_rows",
+    Kind.GAUGE,
+    "Rows of keys that are set aside.",
+    labels={"feed": ANY},
+    where=Where.OUTBOX,
+    meaning="At `outbox.held_rows` a bucket stops.",
+)
+HELD_OLDEST = Metric(
+    "pillion_outbox_held_oldest_seconds",
+    Kind.GAUGE,
+    "Since when the first of the keys that are set aside is.",
+    Unit.SECONDS,
+    labels={"feed": ANY},
+    where=Where.OUTBOX,
+    meaning="0 where there are none.",
+)
+SKIPPED = Metric(
+    "pillion_outbox_skipped_total",
+    Kind.COUNTER,
+    "Refused events that were left out, as `outbox.on_refused` says.",
+    labels={"feed": ANY},
+    where=Where.OUTBOX,
+    meaning="Each is recorded in `held_audit`.",
+)
 
-ALL = (PUBLISHED, REFUSED, STOPPED, LAG, ACTIVE, LOST, AWAY, PAGE, CLEANED)
+ALL = (
+    PUBLISHED, REFUSED, STOPPED, LAG, ACTIVE, LOST, AWAY, PAGE, CLEANED, HELD_KEYS, HELD_ROWS, HELD_OLDEST, SKIPPED,
+)  # fmt: skip

@@ -20,6 +20,9 @@ class Outcomes(Protocol):
     def refused(self, number: int, reason: str) -> None:
         """The broker understood the event and did not take it; ``reason`` shows nothing of its content."""
 
+    def later(self, number: int, reason: str, delay: float = 0.0) -> None:
+        """The broker did not take this event now, though it may in ``delay`` seconds, and takes others meanwhile."""
+
     def lost(self, reason: str) -> None:
         """The link is gone: nothing more will be told of what is in flight."""
 
@@ -64,6 +67,10 @@ BROKERS: Mapping[str, tuple[str, str]] = {
     "kafka+ssl": ("agent.outbox.brokers.kafka", "kafka"),
     "amqp": ("agent.outbox.brokers.rabbitmq", "rabbitmq"),
     "amqps": ("agent.outbox.brokers.rabbitmq", "rabbitmq"),
+    "redis": ("agent.outbox.brokers.redis", "redis"),
+    "rediss": ("agent.outbox.brokers.redis", "redis"),
+    "http": ("agent.outbox.brokers.http", "http"),
+    "https": ("agent.outbox.brokers.http", "http"),
 }
 """By scheme of the URL: the module and the extra that brings its driver."""
 

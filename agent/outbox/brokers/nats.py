@@ -1,8 +1,7 @@
 """NATS JetStream. An event is acknowledged when its stream has stored it.
 
 Sources: NATS documentation, "JetStream model deep dive" (message deduplication, expected stream),
-"JetStream wire API" (publish acknowledgement); CloudEvents 1.0, HTTP and NATS protocol bindings, binary
-content mode (percent-encoding).
+"JetStream wire API" (publish acknowledgement); CloudEvents 1.0, NATS protocol binding, binary content mode.
 """
 
 import asyncio
@@ -13,19 +12,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
 from agent.config.secret import Secret
 from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.brokers import Link, Outcomes, tls
+from agent.outbox.brokers.headers import encoded
 from agent.outbox.brokers.wire import Server, Wire
 from agent.outbox.events import Event, RefusedError
 from agent.runtime.errors import Misconfigured, Permanent, PillionError, Problem, Transient
 
-_PLAIN = re.compile(r"[!#$&-~]*")
-_SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _STREAM = re.compile(r"[^\s.*>/\\\x00-\x1f\x7f]{1,255}")
 _LOOKS = 5
 """How often the stream is looked at until it has all subjects."""
@@ -270,11 +267,6 @@ class JetStream:
             self._outcomes.refused(number, f"it was not the stream {self._stream} that answered")
         else:
             self._outcomes.acknowledged(number)
-
-
-def encoded(value: str) -> str:
-    """A header's value: what is not printable ASCII, a space, a quote and a percent sign percent-encoded."""
-    return value if _PLAIN.fullmatch(value) else quote(value, safe=_SAFE, errors="replace")
 
 
 def covers(wide: str, narrow: str) -> bool:

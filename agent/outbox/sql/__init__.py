@@ -8,8 +8,11 @@ from importlib import resources
 
 from agent.outbox.names import identifier
 
-VERSION = 2
-"""Of what ``schema.sql`` and ``capture.sql`` make; it is kept in the database."""
+VERSION = 3
+"""Of what ``schema.sql``, ``capture.sql`` and the files of ``TABLES`` make; it is kept in the database."""
+
+TABLES = ("held.sql",)
+"""Files of tables beside those of ``schema.sql``; each leaves alone what is there already."""
 
 TRIGGER_FUNCTIONS = ("capture", "capture_or_record", "truncated", "trace")
 

@@ -7,7 +7,7 @@ from agent.config.sections.outbox import Outbox
 from agent.outbox.feeds import Feed, feeds
 from agent.outbox.names import Name, identifier
 from agent.outbox.shape import ADDED
-from agent.outbox.sql import VERSION, rendered
+from agent.outbox.sql import TABLES, VERSION, rendered
 from agent.outbox.sql.changes import TRIGGERS, changes_steps
 from agent.outbox.sql.facts import Facts
 from agent.outbox.sql.owner import dropped, made, owner_steps
@@ -54,6 +54,8 @@ def grants(settings: Outbox, role: str) -> str:
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.relay TO {to};",
         f"GRANT SELECT, DELETE ON {schema}.outbox TO {to};",
         f"GRANT SELECT ON {schema}.version, {schema}.outbox_failed TO {to};",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.held_key, {schema}.held_row TO {to};",
+        f"GRANT SELECT, INSERT ON {schema}.held_audit TO {to};",
     ]
     for feed in feeds(settings):
         if not feed.own:
@@ -96,10 +98,11 @@ def _schema(settings: Outbox, facts: Facts, problems: list[Problem]) -> list[Ste
 
 def _making(schema: str, there: int) -> Step:
     note = f"INSERT INTO {identifier(schema)}.version (version) VALUES ({VERSION});"
+    more = [rendered(file, schema) for file in TABLES]
     if there == 0:
-        sql = "\n".join([rendered("schema.sql", schema), made(schema), note])
+        sql = "\n".join([rendered("schema.sql", schema), *more, made(schema), note])
         return Step(f"make the schema {schema} with its tables and functions", sql)
-    sql = "\n".join([rendered("upgrade.sql", schema), made(schema), note])
+    sql = "\n".join([rendered("upgrade.sql", schema), *more, made(schema), note])
     return Step(f"bring the schema {schema} from version {there} to {VERSION}", sql)
 
 

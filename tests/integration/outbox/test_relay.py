@@ -80,7 +80,7 @@ async def test_rows_of_a_pillion_table_keep_their_order_and_get_ids_that_stay(be
 async def test_a_refused_event_stops_its_bucket_and_no_other_until_it_is_taken(bench: Bench) -> None:
     await bench.make_stream(max_msg_size=3000)
     await bench.service.execute("CREATE TABLE t (id int PRIMARY KEY, a text)")
-    settings = bench.settings(changes=(Changes(table="t"),), page=10)
+    settings = bench.settings(changes=(Changes(table="t"),), page=10, on_refused="block")
     await bench.init(settings)
     async with bench.relay(settings) as relay:
         await bench.service.execute("INSERT INTO t VALUES (1, repeat('x', 4000))")
@@ -115,7 +115,7 @@ async def test_a_refused_event_stops_its_bucket_and_no_other_until_it_is_taken(b
 
 async def test_a_row_larger_than_the_broker_takes_is_never_fetched_whole(bench: Bench) -> None:
     await bench.service.execute("CREATE TABLE t (id int PRIMARY KEY, a text)")
-    settings = bench.settings(changes=(Changes(table="t"),))
+    settings = bench.settings(changes=(Changes(table="t"),), on_refused="block")
     await bench.init(settings)
     async with bench.relay(settings) as relay:
         await bench.service.execute("INSERT INTO t VALUES (1, repeat('x', 20000000)), (3, 'small')")
@@ -140,7 +140,9 @@ async def test_a_topic_without_a_stream_stops_only_its_own_bucket(bench: Bench) 
     )
     await bench.make_stream()
     settings = bench.settings(
-        tables=(Table(table="ob", preset="debezium", topic="{aggregatetype}"),), broker_create=False
+        tables=(Table(table="ob", preset="debezium", topic="{aggregatetype}"),),
+        broker_create=False,
+        on_refused="block",
     )
     await bench.init(settings)
     insert = "INSERT INTO ob (aggregatetype, aggregateid, type, payload) VALUES ($1, $2, 'made', '{}')"
@@ -200,7 +202,7 @@ async def test_a_sampled_trace_gets_a_span_of_the_agent(bench: Bench) -> None:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     await bench.service.execute("CREATE TABLE t (id int PRIMARY KEY)")
-    settings = bench.settings(changes=(Changes(table="t"),))
+    settings = bench.settings(changes=(Changes(table="t"),), on_refused="block")
     await bench.init(settings)
     async with bench.relay(settings, tracer=provider.get_tracer("agent")):
         await bench.service.execute(f"INSERT INTO t VALUES (1) /*traceparent='{TRACE}'*/")

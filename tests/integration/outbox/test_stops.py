@@ -19,7 +19,7 @@ FILL = (
 async def test_what_is_behind_a_refused_event_is_not_sent_again_at_each_try(bench: Bench) -> None:
     await bench.make_stream(max_msg_size=3000)
     await bench.service.execute("CREATE TABLE t (id int PRIMARY KEY, a text)")
-    settings = bench.settings(changes=(Changes(table="t"),))
+    settings = bench.settings(changes=(Changes(table="t"),), on_refused="block")
     await bench.init(settings)
     async with bench.relay(settings):
         await bench.service.execute(

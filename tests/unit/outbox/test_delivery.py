@@ -1,6 +1,6 @@
 """One message of a key in flight, and what is acknowledged is known for each bucket."""
 
-from agent.outbox.delivery import Delivery
+from agent.outbox.delivery import Delivery, Rules
 from tests.unit.outbox.test_cursor import event
 
 
@@ -31,7 +31,8 @@ def test_a_refused_message_stops_the_later_ones_of_its_bucket_only() -> None:
 
 
 def test_rows_before_a_row_that_is_no_event_still_go() -> None:
-    delivery = Delivery([event(1, 1), event(3, 1), event(4, 5)], [(1, 2, "no event")])
+    events = [event(1, 1), event(2, 5), event(3, 1), event(4, 5)]
+    delivery = Delivery(events, Rules(unfit={1: "no event"}))
     assert delivery.start() == [0]
     assert delivery.acknowledge(0) is None
     assert delivery.unfinished() == {1: 2}

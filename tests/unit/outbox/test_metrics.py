@@ -10,7 +10,9 @@ def test_a_feed_that_was_never_relayed_here_is_shown_at_zero() -> None:
     registry = CollectorRegistry()
     Metrics(registry).stand_by("f", ["t"])
     for metric in declared.ALL:
-        labels = {"feed": "f", "topic": "t"} if "topic" in metric.labels else {"feed": "f"}
+        labels = {"feed": "f"}
+        labels |= {"topic": "t"} if "topic" in metric.labels else {}
+        labels |= {"state": "held"} if "state" in metric.labels else {}
         if metric is not declared.LAG:
             name = metric.name if metric.kind != "histogram" else f"{metric.name}_count"
             assert registry.get_sample_value(name, labels) == 0, name

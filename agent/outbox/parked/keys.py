@@ -1,0 +1,86 @@
+"""What a key is called where it is set aside, and how many rows fit. Pure."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.outbox.delivery import Aside
+from agent.outbox.events import Event
+
+State = Literal["held", "parked", "replaying"]
+"""Tried again by itself; waiting for a person; being sent because a person said so."""
+
+SHOWN = 200
+"""Characters of a key that are kept for people."""
+
+LONGEST_REASON = 500
+
+_DIGEST = 32
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much may be set aside; at the bound a bucket stops."""
+
+    each: int
+    """Rows of one key."""
+    total: int
+    """Rows of a feed."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A key that is set aside, as its owner remembers it."""
+
+    bucket: int
+    state: State
+    reason: str
+
+
+def identity(key: str | None, row: int) -> str:
+    """The key's name: of fixed length, for a key may be longer than an index takes. An event without a key is ordered
+    by nothing, so it is set aside alone."""
+    return f"row:{row}" if key is None else named(key)
+
+
+def named(key: str) -> str:
+    """The name of a key that is not absent."""
+    return "key:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+
+
+def of(event: Event) -> str:
+    """The name of an event's key."""
+    return identity(event.key, event.row)
+
+
+def shown(key: str | None) -> str | None:
+    """The key's beginning."""
+    return None if key is None else key[:SHOWN]
+
+
+def fitting(
+    asides: Sequence[Aside], limits: Limits, rows: Counter[str], total: int
+) -> tuple[list[Aside], list[tuple[Aside, str]]]:
+    """What may be kept, and what may not with the reason.
+
+    ``rows`` are those that each key has, ``total`` all of the feed. Of a key a beginning is kept and no row behind one
+    that is not, so that its order stays.
+    """
+    fit: list[Aside] = []
+    over: list[tuple[Aside, str]] = []
+    more: Counter[str] = Counter()
+    for each in asides:
+        if each.verdict == "skipped":
+            fit.append(each)
+            continue
+        name = of(each.event)
+        if rows[name] + more[name] >= limits.each:
+            over.append((each, f"its key has {limits.each} rows set aside, the most of outbox.held_key_rows"))
+        elif total + more.total() >= limits.total:
+            over.append((each, f"{limits.total} rows are set aside, the most of outbox.held_rows"))
+        else:
+            more[name] += 1
+            fit.append(each)
+    return fit, over

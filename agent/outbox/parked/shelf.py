@@ -1,0 +1,175 @@
+"""What one owner of a feed has set aside, as far as it must remember it to read on."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+
+import structlog
+
+from agent.outbox.delivery import Aside, Delivery, Policy, Rules
+from agent.outbox.events import Event
+from agent.outbox.metrics import Metrics
+from agent.outbox.parked import keys
+from agent.outbox.parked.keys import Known, Limits
+from agent.outbox.parked.ledger import HeldLedger, Tally
+from agent.outbox.parked.patience import Patience
+from agent.outbox.suspicion import Suspicion
+
+log = structlog.get_logger(__name__)
+
+FIRST_WAIT = 5.0
+"""Seconds until a held key is tried for the first time."""
+
+AGAIN = 10.0
+"""Seconds between two looks at how much is set aside, where something is."""
+
+POISON = "the relay's process ended while it was being sent"
+
+
+class Shelf:
+    """The owner's memory of its keys. Only the owner adds a key or lets it go, so this memory is the truth for as
+    long as the buckets are owned. ``clock`` returns seconds."""
+
+    def __init__(
+        self,
+        ledger: HeldLedger,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        *,
+        feed: str,
+        limits: Limits,
+        on_refused: Policy,
+        hold_after: float,
+        suspicion: Suspicion,
+    ) -> None:
+        """``hold_after`` in seconds, see ``Patience``."""
+        self.ledger = ledger
+        self.keys: dict[str, Known] = {}
+        self.buckets: frozenset[int] = frozenset()
+        self.tally = Tally({}, 0, 0.0)
+        self.on_refused = on_refused
+        self.patience = Patience(hold_after, clock)
+        self._metrics = metrics
+        self._clock = clock
+        self._feed = feed
+        self._limits = limits
+        self._careful = suspicion.careful
+        self._suspects = suspicion.rows
+        self._rows: Counter[str] = Counter()
+        self._looked = 0.0
+        self._attempted: set[int] = set()
+
+    async def refresh(self, buckets: frozenset[int]) -> None:
+        """Be right about these buckets; call it before any of their rows is read."""
+        if buckets != self.buckets:
+            await self._load(buckets)
+        elif self.keys and self._clock() - self._looked >= AGAIN:
+            await self._count()
+
+    async def _load(self, buckets: frozenset[int]) -> None:
+        self.keys, rows = await self.ledger.known(buckets)
+        self._rows = Counter(rows)
+        self.buckets = buckets
+        await self._count()
+
+    async def _count(self) -> None:
+        self._looked = self._clock()
+        self.tally = await self.ledger.tally()
+        self._metrics.set_aside(self._feed, self.tally.keys, self.tally.rows, self.tally.oldest)
+
+    def rules(self, events: list[Event], unfit: dict[int, str]) -> Rules:
+        """What is done with these events, of which some are none."""
+        if self._suspects:
+            for number, event in enumerate(events):
+                if self._suspects.get(event.bucket) == event.row:
+                    unfit[number] = POISON
+        return Rules(
+            self.on_refused,
+            unfit,
+            known=self._is_known,
+            ripe=self.patience.is_up,
+            careful=self._is_careful,
+        )
+
+    def _is_known(self, event: Event) -> bool:
+        return bool(self.keys) and keys.of(event) in self.keys
+
+    def _is_careful(self, event: Event) -> bool:
+        return event.bucket in self._careful
+
+    async def keep(self, delivery: Delivery) -> None:
+        """Commit what is to be set aside, then tell the delivery; what does not fit stops its bucket."""
+        asides = delivery.aside()
+        if not asides:
+            return
+        fit, over = keys.fitting(asides, self._limits, self._rows, self.tally.rows)
+        if over and self._clock() - self._looked >= 1:
+            # A person may have discarded some since.
+            await self._load(self.buckets)
+            fit, over = keys.fitting(asides, self._limits, self._rows, self.tally.rows)
+        if fit:
+            await self.ledger.append(fit, self.keys, FIRST_WAIT)
+            self._remember(fit)
+            delivery.kept([each.number for each in fit])
+        for each, reason in over:
+            delivery.stop(each.number, reason)
+
+    def _remember(self, asides: list[Aside]) -> None:
+        added = 0
+        for each in asides:
+            name = keys.of(each.event)
+            if each.verdict == "skipped":
+                self._metrics.skipped.labels(self._feed).inc()
+                self._say(each)
+                continue
+            if name not in self.keys:
+                self.keys[name] = Known(
+                    each.event.bucket, "parked" if each.verdict == "parked" else "held", each.reason
+                )
+                self._say(each)
+            self._rows[name] += 1
+            added += 1
+        self.tally = Tally(self.tally.keys, self.tally.rows + added, self.tally.oldest)
+        self._looked = min(self._looked, self._clock() - AGAIN)
+
+    def _say(self, aside: Aside) -> None:
+        log.warning(
+            "outbox.set_aside",
+            feed=self._feed,
+            verdict=aside.verdict,
+            bucket=aside.event.bucket,
+            row=aside.event.row,
+            reason=aside.reason,
+        )
+
+    async def attempt(self, event: Event) -> None:
+        """Note durably that the event is sent alone now."""
+        await self.ledger.attempt(event.bucket, event.row)
+        self._attempted.add(event.bucket)
+
+    async def calm(self) -> None:
+        """The process outlived what it attempted."""
+        for bucket in sorted(self._attempted):
+            await self.ledger.attempt(bucket, None)
+        self._attempted.clear()
+
+    def moved(self, buckets: Collection[int], unfinished: Mapping[int, int]) -> None:
+        """These buckets' page is done but for what is unfinished."""
+        if self._careful:
+            done = {bucket for bucket in buckets if bucket not in unfinished}
+            self._careful -= done
+            for bucket in done:
+                self._suspects.pop(bucket, None)
+
+    def sent(self, freed: Collection[str], rows: Counter[str]) -> None:
+        """So many rows of each key went out, and these keys have none left."""
+        for name, count in rows.items():
+            self._rows[name] = max(0, self._rows[name] - count)
+        for name in freed:
+            self.keys.pop(name, None)
+            self._rows.pop(name, None)
+        self.tally = Tally(self.tally.keys, max(0, self.tally.rows - rows.total()), self.tally.oldest)
+        self._looked = min(self._looked, self._clock() - AGAIN)
+
+    async def recount(self) -> None:
+        """Count what is left, so that the metrics fall when the last key went."""
+        await self._count()
