@@ -136,12 +136,14 @@ class HeldLedger:
             wait,
         )
 
-    async def attempt(self, bucket: int, row: int | None) -> None:
-        """Note which row of the bucket is sent alone now; None: none any more."""
+    async def attempt(self, buckets: Collection[int], now: int | None = None, row: int | None = None) -> None:
+        """Note that in ``buckets`` no row is sent alone any more, but ``row`` in the bucket ``now`` is from here on."""
         await self._owned(
-            {bucket},
-            f"WITH {self._mine}, noted AS (UPDATE {self._schema}.bucket b SET attempting = $4::int8 FROM mine "
+            set(buckets) | ({now} if now is not None else set()),
+            f"WITH {self._mine}, noted AS (UPDATE {self._schema}.bucket b SET attempting = "
+            "CASE WHEN b.bucket = $4::int2 THEN $5::int8 END FROM mine "
             "WHERE b.feed = $1 AND b.bucket = mine.bucket) SELECT count(*)::int AS mine FROM mine",
+            now,
             row,
         )
 

@@ -142,15 +142,15 @@ class Shelf:
         )
 
     async def attempt(self, event: Event) -> None:
-        """Note durably that the event is sent alone now."""
-        await self.ledger.attempt(event.bucket, event.row)
-        self._attempted.add(event.bucket)
+        """Note durably that the event is sent alone now, and no other is any more."""
+        await self.ledger.attempt(self._attempted, event.bucket, event.row)
+        self._attempted = {event.bucket}
 
     async def calm(self) -> None:
         """The process outlived what it attempted."""
-        for bucket in sorted(self._attempted):
-            await self.ledger.attempt(bucket, None)
-        self._attempted.clear()
+        if self._attempted:
+            await self.ledger.attempt(self._attempted)
+            self._attempted = set()
 
     def moved(self, buckets: Collection[int], unfinished: Mapping[int, int]) -> None:
         """These buckets' page is done but for what is unfinished."""
