@@ -160,6 +160,16 @@ class HeldLedger:
         found = {row["id"]: Known(row["bucket"], row["state"], row["reason"]) for row in rows}
         return found, {row["id"]: int(row["rows"]) for row in rows}
 
+    async def left_out(self) -> list[int]:
+        """The rows that were left out last, the newest first."""
+        rows = await self._connection.fetch(
+            self._doing,
+            f"SELECT row_ids[1] AS row FROM {self._schema}.held_audit WHERE feed = $1 AND what = 'skipped' "
+            f"ORDER BY id DESC LIMIT {keys.REMEMBERED}",
+            self._feed,
+        )
+        return [int(row["row"]) for row in rows]
+
     async def tally(self) -> Tally:
         """All of the feed, other relays' too."""
         rows = await self._connection.fetch(

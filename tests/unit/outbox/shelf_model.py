@@ -280,6 +280,10 @@ class Ledger:
         }
         return found, {name: sum(each.key == name for each in self._store.rows) for name in found}
 
+    async def left_out(self) -> list[int]:
+        await self._process.step()
+        return sorted(self._store.skipped)
+
     async def tally(self) -> Tally:
         await self._process.step()
         return Tally({}, len(self._store.rows), 0.0)

@@ -181,3 +181,23 @@ def test_rows_of_a_parked_key_that_are_sent_past_it_are_found(monkeypatch: pytes
 
     monkeypatch.setattr(Delivery, "_divert", only_first)
     assert is_found()
+
+
+def test_a_row_that_was_left_out_is_left_out_again_after_a_crash() -> None:
+    """What followed it is out: it would come behind that if the broker took it now."""
+
+    async def told() -> World:
+        world = world_of(1, "skip", risk=0.0)
+        refused = next(number for number in range(1, 99) if world.verdict(number) == "refused")
+        taken = next(number for number in range(refused, 99) if world.verdict(number) == "taken")
+        world.database.rows = [(refused, 3, 0), (taken, 3, 0)]
+        world.database.committed, world.database.completed, world.database.next_xid = {3}, 3, 4
+        assert await Process(world).turn()
+        assert world.arrived == [("0", taken)]
+        assert world.store.skipped == {refused}
+        world.store.places = World(world.database, world.chance, 0, "skip", Limits(9, 9), 9).store.places
+        world.healed = True
+        assert await Process(world).turn()
+        return world
+
+    check_history(asyncio.run(told()))
