@@ -9,21 +9,19 @@ import time
 import click
 
 from agent.cli.options import SettingsCommand, settings_options
+from agent.cli.outbox_parked import discard, parked, prune, replay
+from agent.cli.outbox_settings import SECTIONS, database, needed
 from agent.cli.outbox_words import told
 from agent.config import sources
 from agent.config.sections.outbox import Outbox
 from agent.outbox.adoption import Adopted, Adopter, How
-from agent.outbox.database import Database
-from agent.outbox.feeds import feeds
 from agent.outbox.sql.facts import gather
-from agent.outbox.sql.install import SESSION, Installer
+from agent.outbox.sql.install import Installer
 from agent.outbox.sql.owner import warnings
 from agent.outbox.sql.plan import grants, names, outboxes, plan, removal
 from agent.outbox.sql.steps import Existing, script
 from agent.outbox.survey import MOST, Survey, survey
-from agent.runtime.errors import Misconfigured, Problem
 
-SECTIONS = ("outbox", "service")
 existing_option = click.option(
     "--existing",
     type=click.Choice(["publish", "ignore"]),
@@ -57,8 +55,8 @@ def init(resolved: sources.Resolved, existing: Existing | None, role: str, wait:
 
     Locks are taken for moments only, so that a busy service goes on; indexes are built beside it.
     """
-    settings = _needed(resolved)
-    installer = Installer(_database(settings), settings, click.echo, wait)
+    settings = needed(resolved)
+    installer = Installer(database(settings), settings, click.echo, wait)
     done = asyncio.run(installer.install(existing, role))
     click.echo("nothing to do: everything is there" if not done else f"done: {done} steps")
 
@@ -70,7 +68,7 @@ def init(resolved: sources.Resolved, existing: Existing | None, role: str, wait:
 @settings_options(SECTIONS)
 def sql(resolved: sources.Resolved, existing: Existing | None, role: str, remove: bool) -> None:
     """Print what `init` would run now, for psql. The database is only looked at."""
-    settings = _needed(resolved)
+    settings = needed(resolved)
     text = asyncio.run(_script(settings, existing, remove))
     click.echo(text or "-- nothing to do: everything is there")
     if role and not remove:
@@ -78,7 +76,7 @@ def sql(resolved: sources.Resolved, existing: Existing | None, role: str, remove
 
 
 async def _script(settings: Outbox, existing: Existing | None, remove: bool) -> str:
-    async with _database(settings).connection() as connection:
+    async with database(settings).connection() as connection:
         facts = await gather(connection, settings.schema, names(settings), outboxes(settings))
     notes = "".join(f"-- warning: {each}\n" for each in warnings(facts))
     return notes + script(removal(settings, facts) if remove else plan(settings, facts, existing))
@@ -90,7 +88,7 @@ async def _script(settings: Outbox, existing: Existing | None, remove: bool) -> 
 def status(resolved: sources.Resolved, as_json: bool) -> None:
     """Who relays each feed and how much is unsent, as the database says. Ends with 1 where a feed can't be
     relayed."""
-    settings = _needed(resolved)
+    settings = needed(resolved)
     found = asyncio.run(_surveys(settings))
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(each) for each in found], indent=2))
@@ -102,7 +100,7 @@ def status(resolved: sources.Resolved, as_json: bool) -> None:
 
 
 async def _surveys(settings: Outbox) -> list[Survey]:
-    async with _database(settings).connection() as connection:
+    async with database(settings).connection() as connection:
         return await survey(connection, settings)
 
 
@@ -118,7 +116,7 @@ def adopt(resolved: sources.Resolved, how: How | None, as_json: bool, wait: floa
     Until then a relay publishes nothing there. --restored tells anew what is still to publish; it is right in doubt.
     --pg-upgraded keeps the saved position. Run it as who ran `init`; nothing is changed where it fails.
     """
-    settings = _needed(resolved)
+    settings = needed(resolved)
     if how is None:
         raise click.UsageError("say what happened: --restored or --pg-upgraded")
     done = asyncio.run(_adopted(settings, how, wait))
@@ -129,9 +127,13 @@ async def _adopted(settings: Outbox, how: How, wait: float) -> list[Adopted]:
     def say(text: str) -> None:
         click.echo(text, err=True)
 
-    database = _database(settings)
-    await Installer(database, settings, say, wait).secure()
-    return await Adopter(database, settings, say, wait, time.monotonic).adopt(how)
+    where = database(settings)
+    await Installer(where, settings, say, wait).secure()
+    return await Adopter(where, settings, say, wait, time.monotonic).adopt(how)
+
+
+for each in (parked, replay, discard, prune):
+    command.add_command(each)
 
 
 def _line(found: Survey) -> str:
@@ -140,20 +142,11 @@ def _line(found: Survey) -> str:
     owner = f"relayed by {found.owner}" if found.owner else "relayed by nobody"
     count = f"more than {MOST}" if found.unsent > MOST else str(found.unsent)
     age = f", the oldest {found.oldest:.1f} s old" if found.oldest is not None and found.unsent else ""
-    return f"{found.feed}: {owner}; {count} unsent{age}"
+    return f"{found.feed}: {owner}; {count} unsent{age}{_set_aside(found)}"
 
 
-def _database(settings: Outbox) -> Database:
-    return Database(lambda: settings.database, settings=SESSION)
-
-
-def _needed(resolved: sources.Resolved) -> Outbox:
-    settings = resolved.settings.outbox
-    problems = []
-    if not settings.database:
-        problems.append(Problem("outbox.database", "is not set", "postgresql://… or outbox.database_file"))
-    if not feeds(settings):
-        problems.append(Problem("outbox", "has neither tables nor changes", "at least one of them"))
-    if problems:
-        raise Misconfigured(problems)
-    return settings
+def _set_aside(found: Survey) -> str:
+    if not found.held_rows and not found.held and not found.parked:
+        return ""
+    keys = f"{found.parked} keys parked, {found.held} held, {found.replaying} being sent"
+    return f"; set aside: {found.held_rows} rows of {keys} (see `pillion outbox parked`)"

@@ -1,8 +1,9 @@
-"""What ``pillion outbox adopt`` tells a person. Pure."""
+"""What ``pillion outbox adopt`` and ``parked`` tell a person. Pure."""
 
 from collections.abc import Sequence
 
 from agent.outbox.adoption import Adopted
+from agent.outbox.parked.desk import SetAsideKey
 
 
 def told(done: Sequence[Adopted]) -> str:
@@ -28,3 +29,38 @@ _REST = (
     "published now as were, arrive again with the same ids; those written after the backup are lost here, though "
     "consumers may have seen them"
 )
+
+
+def listed(found: Sequence[SetAsideKey]) -> str:
+    """Each key that is set aside in two lines: which and how many, then why. A key and a reason come from others."""
+    if not found:
+        return "nothing is set aside"
+    return "\n".join(_key(each) for each in found)
+
+
+def named(key: str | None, rows: Sequence[int]) -> str:
+    """A key, or the row of an event without one."""
+    if key is None:
+        return f"row {rows[0]}, without a key" if rows else "an event without a key"
+    return f"key {_plain(key)}"
+
+
+def _key(found: SetAsideKey) -> str:
+    name = named(found.key, () if found.first_row is None else (found.first_row,))
+    again = f", tried again in {_age(found.retry_in)}" if found.retry_in is not None else ""
+    first = f", the first is row {found.first_row}" if found.first_row is not None else ""
+    return (
+        f"{found.feed}: {name}: {found.state} for {_age(found.seconds)}{again}; rows: {found.rows}{first}; "
+        f"failed tries: {found.attempts}\n    {_plain(found.reason)}"
+    )
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _plain(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)

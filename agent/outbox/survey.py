@@ -30,6 +30,14 @@ class Survey:
     """Seconds since the oldest of them was written; None where there are none or the table does not say."""
     problem: str = ""
     """Why nothing can be said, as a sentence."""
+    held: int = 0
+    """Keys that are set aside and tried again by themselves."""
+    parked: int = 0
+    """Keys that are set aside and wait for a person."""
+    replaying: int = 0
+    """Keys that are being sent again."""
+    held_rows: int = 0
+    """Rows of all these keys; they are not among the unsent."""
 
 
 async def survey(connection: Connection, settings: Outbox) -> list[Survey]:
@@ -70,7 +78,16 @@ async def _feed(connection: Connection, settings: Outbox, feed: Feed) -> Survey:
         [str(xid) for xid in oldest.xip],
     )
     owners = sorted({row["owner"] for row in rows if row["owner"]})
-    return Survey(feed.name, ", ".join(owners), len(rows), found[0]["unsent"], found[0]["oldest"])
+    (aside,) = await connection.fetch(
+        doing,
+        f"SELECT count(*) FILTER (WHERE state = 'held')::int AS held, count(*) FILTER (WHERE state = 'parked')::int "
+        "AS parked, count(*) FILTER (WHERE state = 'replaying')::int AS replaying, "
+        f"(SELECT count(*) FROM {schema}.held_row WHERE feed = $1)::int AS held_rows "
+        f"FROM {schema}.held_key WHERE feed = $1",
+        feed.name,
+    )
+    unsent, age = found[0]["unsent"], found[0]["oldest"]
+    return Survey(feed.name, ", ".join(owners), len(rows), unsent, age, **aside)
 
 
 def _age(feed: Feed) -> str:

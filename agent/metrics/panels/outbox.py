@@ -38,6 +38,16 @@ OUTBOX = Part(
             _together("sum", outbox.REFUSED, Unit.EACH_SECOND),
             unit=Unit.EACH_SECOND,
         ),
+        Panel(
+            "Keys set aside",
+            (
+                Target(
+                    ask.gathered("max", f"{FEED}, state", ask.select(outbox.HELD_KEYS, *SERVICES)),
+                    f"{_LEGEND} {{{{state}}}}",
+                ),
+            ),
+        ),
+        Panel("Rows set aside", _together("max", outbox.HELD_ROWS)),
         Panel("Stopped buckets", _together("max", outbox.STOPPED)),
         Panel("Broker away", _together("sum", outbox.AWAY, Unit.EACH_SECOND), unit=Unit.EACH_SECOND),
         Panel(

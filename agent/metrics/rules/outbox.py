@@ -47,14 +47,15 @@ ALL = (
         holds="> 0",
         wait="1m",
         severity=Severity.CRITICAL,
-        summary=f"Keys of {on(FEED)} stand still behind a refused event",
+        summary=f"Keys of {on(FEED)} stand still behind an event that can't be had out",
         description=(
-            "The broker refuses an event, or a row is no event. What follows it in its bucket of keys "
-            "waits; others go on."
+            "An event fails and its key can't be set aside: `outbox.on_refused` is block, or as many rows are set "
+            "aside as may be. Or it has failed for less than `outbox.hold_after`. What follows it in its bucket of "
+            "keys waits; others go on."
         ),
         do=(
             "`pillion status` names row and reason: make the broker take it (size, subject, rights), "
-            "or correct the row."
+            "correct the row, or clear what is set aside (`pillion outbox parked`)."
         ),
         why="It is tried again after 1 s, 2 s and so on: what passes by itself has passed.",
     ),
@@ -66,8 +67,47 @@ ALL = (
         severity=Severity.WARNING,
         summary=f"The broker refused events of {on(FEED)}",
         description="At least one try to publish was refused in the last minutes.",
-        do="Read the log for `outbox.refused`; if it goes on, keys stand still and another alert follows.",
+        do="`pillion outbox parked` lists keys and reasons; see docs/outbox-parked.md.",
         why="A broker that is well refuses nothing.",
+    ),
+    Rule(
+        "PillionOutboxParked",
+        values=(ask.gathered("max", FEED, ask.select(outbox.HELD_KEYS, 'state="parked"')),),
+        holds="> 0",
+        wait="0s",
+        severity=Severity.WARNING,
+        summary=f"Keys of {on(FEED)} are parked and wait for a person",
+        description=(
+            "The broker refused an event for good, or a row is no event. The later events of its key are kept behind "
+            "it; all other keys go on."
+        ),
+        do=(
+            "`pillion outbox parked` says why. Put the cause right, then `pillion outbox replay`; or give the event "
+            "up by `pillion outbox discard`."
+        ),
+        why="A parked key never gets on by itself.",
+    ),
+    Rule(
+        "PillionOutboxHeld",
+        values=(ask.gathered("max", FEED, ask.select(outbox.HELD_OLDEST)),),
+        holds="> 3600",
+        wait="0s",
+        severity=Severity.WARNING,
+        summary=f"Keys of {on(FEED)} are set aside for more than an hour",
+        description="Their events are tried again and again, or are parked. Consumers of these keys see old data.",
+        do="`pillion outbox parked` lists keys and reasons; see docs/outbox-parked.md.",
+        why="A held key is tried every five minutes at least: what passes by itself has passed.",
+    ),
+    Rule(
+        "PillionOutboxSetAsideFull",
+        values=(ask.gathered("max", FEED, ask.select(outbox.HELD_ROWS)),),
+        holds="> 50000",
+        wait="0s",
+        severity=Severity.WARNING,
+        summary=f"Many rows of {on(FEED)} are set aside",
+        description="At `outbox.held_rows` (100000 by default) buckets of keys stop.",
+        do="Replay or discard what is set aside before the bound is reached: `pillion outbox parked`.",
+        why="Half of the default bound.",
     ),
     Rule(
         "PillionBrokerAway",

@@ -17,6 +17,10 @@ SHOWN = 200
 
 LONGEST_REASON = 500
 
+REMEMBERED = 10_000
+"""Rows that were left out and are remembered. One that is read again after a crash must be left out again: the broker
+might take it now, behind what followed it."""
+
 _DIGEST = 32
 
 

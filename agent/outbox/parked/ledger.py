@@ -136,12 +136,14 @@ class HeldLedger:
             wait,
         )
 
-    async def attempt(self, bucket: int, row: int | None) -> None:
-        """Note which row of the bucket is sent alone now; None: none any more."""
+    async def attempt(self, buckets: Collection[int], now: int | None = None, row: int | None = None) -> None:
+        """Note that in ``buckets`` no row is sent alone any more, but ``row`` in the bucket ``now`` is from here on."""
         await self._owned(
-            {bucket},
-            f"WITH {self._mine}, noted AS (UPDATE {self._schema}.bucket b SET attempting = $4::int8 FROM mine "
+            set(buckets) | ({now} if now is not None else set()),
+            f"WITH {self._mine}, noted AS (UPDATE {self._schema}.bucket b SET attempting = "
+            "CASE WHEN b.bucket = $4::int2 THEN $5::int8 END FROM mine "
             "WHERE b.feed = $1 AND b.bucket = mine.bucket) SELECT count(*)::int AS mine FROM mine",
+            now,
             row,
         )
 
@@ -157,6 +159,16 @@ class HeldLedger:
         )
         found = {row["id"]: Known(row["bucket"], row["state"], row["reason"]) for row in rows}
         return found, {row["id"]: int(row["rows"]) for row in rows}
+
+    async def left_out(self) -> list[int]:
+        """The rows that were left out last, the newest first."""
+        rows = await self._connection.fetch(
+            self._doing,
+            f"SELECT row_ids[1] AS row FROM {self._schema}.held_audit WHERE feed = $1 AND what = 'skipped' "
+            f"ORDER BY id DESC LIMIT {keys.REMEMBERED}",
+            self._feed,
+        )
+        return [int(row["row"]) for row in rows]
 
     async def tally(self) -> Tally:
         """All of the feed, other relays' too."""

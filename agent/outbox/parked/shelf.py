@@ -57,6 +57,7 @@ class Shelf:
         self._rows: Counter[str] = Counter()
         self._looked = 0.0
         self._attempted: set[int] = set()
+        self._left_out: dict[int, None] = {}
 
     async def refresh(self, buckets: frozenset[int]) -> None:
         """Be right about these buckets; call it before any of their rows is read."""
@@ -68,6 +69,8 @@ class Shelf:
     async def _load(self, buckets: frozenset[int]) -> None:
         self.keys, rows = await self.ledger.known(buckets)
         self._rows = Counter(rows)
+        if self.on_refused == "skip":
+            self._left_out = dict.fromkeys(reversed(await self.ledger.left_out()))
         self.buckets = buckets
         await self._count()
 
@@ -82,6 +85,10 @@ class Shelf:
             for number, event in enumerate(events):
                 if self._suspects.get(event.bucket) == event.row:
                     unfit[number] = POISON
+        if self._left_out:
+            for number, event in enumerate(events):
+                if event.row in self._left_out:
+                    unfit[number] = "it was left out before"
         return Rules(
             self.on_refused,
             unfit,
@@ -106,10 +113,11 @@ class Shelf:
             # A person may have discarded some since.
             await self._load(self.buckets)
             fit, over = keys.fitting(asides, self._limits, self._rows, self.tally.rows)
-        if fit:
-            await self.ledger.append(fit, self.keys, FIRST_WAIT)
-            self._remember(fit)
-            delivery.kept([each.number for each in fit])
+        new = [each for each in fit if each.verdict != "skipped" or each.event.row not in self._left_out]
+        if new:
+            await self.ledger.append(new, self.keys, FIRST_WAIT)
+            self._remember(new)
+        delivery.kept([each.number for each in fit])
         for each, reason in over:
             delivery.stop(each.number, reason)
 
@@ -119,6 +127,9 @@ class Shelf:
             name = keys.of(each.event)
             if each.verdict == "skipped":
                 self._metrics.skipped.labels(self._feed).inc()
+                self._left_out[each.event.row] = None
+                if len(self._left_out) > keys.REMEMBERED:
+                    del self._left_out[next(iter(self._left_out))]
                 self._say(each)
                 continue
             if name not in self.keys:
@@ -142,15 +153,15 @@ class Shelf:
         )
 
     async def attempt(self, event: Event) -> None:
-        """Note durably that the event is sent alone now."""
-        await self.ledger.attempt(event.bucket, event.row)
-        self._attempted.add(event.bucket)
+        """Note durably that the event is sent alone now, and no other is any more."""
+        await self.ledger.attempt(self._attempted, event.bucket, event.row)
+        self._attempted = {event.bucket}
 
     async def calm(self) -> None:
         """The process outlived what it attempted."""
-        for bucket in sorted(self._attempted):
-            await self.ledger.attempt(bucket, None)
-        self._attempted.clear()
+        if self._attempted:
+            await self.ledger.attempt(self._attempted)
+            self._attempted = set()
 
     def moved(self, buckets: Collection[int], unfinished: Mapping[int, int]) -> None:
         """These buckets' page is done but for what is unfinished."""

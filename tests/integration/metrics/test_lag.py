@@ -98,7 +98,7 @@ async def test_a_feed_that_nobody_can_have_is_shown_as_relayed_by_nobody(bench: 
 async def test_who_gave_the_feed_away_shows_none_of_its_stops(bench: Bench) -> None:
     await bench.make_stream(max_msg_size=3000)
     await table(bench)
-    settings = bench.settings(changes=(Changes(table="t"),))
+    settings = bench.settings(changes=(Changes(table="t"),), on_refused="block")
     await bench.init(settings)
     async with bench.relay(settings):
         await bench.service.execute("INSERT INTO t VALUES (1, repeat('x', 4000))")

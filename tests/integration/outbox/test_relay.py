@@ -202,7 +202,7 @@ async def test_a_sampled_trace_gets_a_span_of_the_agent(bench: Bench) -> None:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     await bench.service.execute("CREATE TABLE t (id int PRIMARY KEY)")
-    settings = bench.settings(changes=(Changes(table="t"),), on_refused="block")
+    settings = bench.settings(changes=(Changes(table="t"),))
     await bench.init(settings)
     async with bench.relay(settings, tracer=provider.get_tracer("agent")):
         await bench.service.execute(f"INSERT INTO t VALUES (1) /*traceparent='{TRACE}'*/")
