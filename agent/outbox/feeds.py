@@ -103,7 +103,7 @@ def _check_changes(key: str, change: Changes) -> list[Problem]:
         problems.append(Problem(f"{key}.operations", "is empty", "insert, update, delete"))
     problems += [
         Problem(f"{key}.{group}", f"has {column!r}, which can't be a column")
-        for group in ("key", "include", "exclude", "mask")
+        for group in ("key", "only", "include", "exclude", "mask")
         for column in getattr(change, group)
         if not column or "\0" in column or len(column.encode()) > LONGEST
     ]

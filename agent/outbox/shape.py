@@ -11,7 +11,7 @@ from agent.outbox.names import identifier, literal
 from agent.runtime.errors import Permanent
 
 COLUMNS = """
-SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type,
+SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type, a.attnum::int AS number,
        a.attidentity <> '' OR (
          pg_get_expr(d.adbin, d.adrelid) ~ '^nextval[(].*::regclass[)]$'
          AND EXISTS (SELECT FROM pg_depend p JOIN pg_sequence s ON s.seqrelid = p.refobjid
@@ -51,6 +51,8 @@ class Column:
     """It is never NULL, and by default the number of the transaction that writes the row."""
     alone: bool = False
     """A unique index is on it and on nothing else: no two rows have the same value."""
+    number: int = 0
+    """Its number in the catalogue, which stays when it is renamed."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,9 @@ async def columns_of(connection: Connection, feed: Feed) -> dict[str, Column]:
         f"looking at the columns of {feed.name}", COLUMNS, feed.table.schema, feed.table.table
     )
     return {
-        row["name"]: Column(row["name"], row["type"], row["numbered"], bool(row["written"]), row["alone"])
+        row["name"]: Column(
+            row["name"], row["type"], row["numbered"], bool(row["written"]), row["alone"], row["number"]
+        )
         for row in rows
     }
 

@@ -51,6 +51,12 @@ class Changes(Section, frozen=True):
         "update",
         "delete",
     )
+    only: Annotated[
+        tuple[str, ...],
+        about(
+            "An update is an event only if one of these columns or the key changed. Empty: whichever changed."
+        ),
+    ] = ()
     include: Annotated[tuple[str, ...], about("Columns in the event. Empty: all.")] = ()
     exclude: Annotated[tuple[str, ...], about("Columns left out.")] = ()
     mask: Annotated[tuple[str, ...], about("Columns whose values are replaced by ***.")] = ()
