@@ -5,7 +5,7 @@
 import hashlib
 
 from agent.config.sections.outbox import Outbox
-from agent.outbox.feeds import Feed
+from agent.outbox.feeds import Feed, missing
 from agent.outbox.names import LONGEST, identifier, literal
 from agent.outbox.shape import ADDED, order
 from agent.outbox.sql.facts import Facts, TableFacts
@@ -59,9 +59,9 @@ def _unusable(feed: Feed, table: TableFacts | None) -> str:
         return "does not exist, or this role may not see it"
     if table.kind != "r":
         return "is not an ordinary table (partitioned outbox tables can't be read yet)"
-    missing = sorted(feed.columns[each] for each in feed.required if feed.columns[each] not in table.columns)
-    if missing:
-        return f"has no column {', '.join(missing)}: name the right ones in its columns"
+    lacking = missing(feed, table.columns)
+    if lacking:
+        return f"has no column {', '.join(lacking)}: name the right ones in its columns"
     if "xid" in table.columns and table.columns["xid"].type != "xid8":
         there = table.columns["xid"].type
         return f"has a column xid of the type {there}, where Pillion needs one of the type xid8"
