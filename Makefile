@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs bench bench-inject bench-kubernetes wheel image lock clean clean-cache
+.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs bench bench-capture bench-inject bench-kubernetes wheel image lock clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ docs: venv ## write the generated pages anew: settings, metrics, alert rules, da
 
 bench: venv ## measure what an agent costs beside one service: memory and idle CPU
 	$(BIN)/python -m tests.bench.footprint
+
+bench-capture: venv ## measure what the triggers of outbox.changes take of a service's writes; SECONDS, ROUNDS and CLIENTS change how
+	$(BIN)/python -m tests.bench.capture
 
 bench-inject: venv ## measure one replica of the injector, and the offline injection of 1,000 Deployments
 	$(BIN)/python -m tests.bench.injector
