@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,19 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER bare AFTER UPDATE ON bare FOR EACH ROW EXECUTE FUNCTION bare()"""
+
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one turn came to."""
+
+    rate: float
+    """Updates a second."""
+    cpu: float
+    """Microseconds of the server's CPU an update: says the same on a machine that has other work."""
 
 
 @dataclass(frozen=True)
@@ -82,29 +96,53 @@ async def synchronous(url: str, fsync: bool) -> None:
     await connection.close()
 
 
-def turn(url: str, kind: str, load: Load, folder: Path) -> float:
-    """Transactions a second of one-row updates."""
+def used(pid: int) -> float:
+    """Seconds of CPU of the server and its sessions that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:15])) / TICK
+
+
+def turn(server: backing.Postgres, kind: str, load: Load, folder: Path) -> Turn:
+    """Update rows for a while."""
     script = folder / f"{kind}.sql"
     text = f"\\set n random(1, {ROWS})\nUPDATE {kind} SET version = version + 1 WHERE id = :n;\n"
     script.write_text(text, encoding="utf-8")
     tool = str(backing.postgres_bin() / "pgbench")
-    argv = [tool, url, "-n", "-M", "prepared", "-c", str(load.clients), "-j", "1", "-T", str(load.seconds)]
+    argv = [
+        tool,
+        server.url,
+        "-n",
+        "-M",
+        "prepared",
+        "-c",
+        str(load.clients),
+        "-j",
+        "1",
+        "-T",
+        str(load.seconds),
+    ]
+    before = used(server.pid or 0)
     done = subprocess.run([*argv, "-f", str(script)], capture_output=True, text=True, check=True)
-    found = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
-    if found is None:
+    rate = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
+    count = re.search(r"actually processed: ([0-9]+)", done.stdout)
+    if rate is None or count is None:
         raise SystemExit(f"pgbench said no rate: {done.stdout[-300:]}")
-    return float(found[1])
+    time.sleep(0.5)  # its sessions' CPU is known when they have ended
+    return Turn(float(rate[1]), (used(server.pid or 0) - before) / int(count[1]) * 1e6)
 
 
-def report(name: str, rates: Mapping[str, list[float]]) -> None:
+def report(name: str, turns: Mapping[str, list[Turn]]) -> None:
     """A line for each table; the cost is the median of the rounds' own, each against its own ceiling."""
     sys.stdout.write(f"{name}\n")
     for kind in KINDS:
-        costs = [1 - rate / ceiling for rate, ceiling in zip(rates[kind], rates["nothing"], strict=True)]
-        spread = f"{min(costs) * 100:5.1f} to {max(costs) * 100:5.1f}"
+        costs = [
+            1 - one.rate / ceiling.rate for one, ceiling in zip(turns[kind], turns["nothing"], strict=True)
+        ]
+        rate = statistics.median(one.rate for one in turns[kind])
+        cpu = statistics.median(one.cpu for one in turns[kind])
         sys.stdout.write(
-            f"  {kind:<10}{statistics.median(rates[kind]):9.0f} updates/s{statistics.median(costs) * 100:7.1f} % less"
-            f"   ({spread})\n"
+            f"  {kind:<10}{rate:9.0f} updates/s{statistics.median(costs) * 100:7.1f} % less{cpu:8.0f} us of CPU each"
+            f"   ({min(costs) * 100:.0f} to {max(costs) * 100:.0f} %)\n"
         )
 
 
@@ -120,13 +158,13 @@ def main(load: Load) -> None:
             asyncio.run(prepare(server.url))
             for fsync in (True, False):
                 asyncio.run(synchronous(server.url, fsync))
-                rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
+                turns: dict[str, list[Turn]] = {kind: [] for kind in KINDS}
                 for number in range(load.rounds):
                     for kind in KINDS if number % 2 else KINDS[::-1]:
                         asyncio.run(clean(server.url, kind))
-                        rates[kind].append(turn(server.url, kind, load, folder))
+                        turns[kind].append(turn(server, kind, load, folder))
                 waits = "commits that wait for the disk" if fsync else "commits that wait for nothing"
-                report(f"{load.clients} clients, {waits} (fsync {'on' if fsync else 'off'})", rates)
+                report(f"{load.clients} clients, {waits} (fsync {'on' if fsync else 'off'})", turns)
         finally:
             server.stop()
 

@@ -165,6 +165,20 @@ async def test_every_way_of_writing_rows_is_told(bench: Bench) -> None:
     ]  # fmt: skip
 
 
+async def test_an_outbox_row_that_is_deleted_in_its_transaction_is_told(bench: Bench) -> None:
+    await watch(
+        bench,
+        "CREATE TABLE t (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), aggregateid text, payload jsonb)",
+        key=("aggregateid",),
+        operations=("insert",),
+    )
+    await bench.service.execute(
+        "BEGIN; INSERT INTO t (aggregateid, payload) VALUES ('7', '{\"n\": 1}'); DELETE FROM t; COMMIT"
+    )
+    ((kind, key, payload),) = await events(bench)
+    assert (kind, key, payload["after"]["payload"]) == ("t.created", "7", {"n": 1})
+
+
 async def test_a_table_of_an_earlier_version_is_brought_up_without_losing_a_write(bench: Bench) -> None:
     """Its column is jsonb and its tables have a trigger more."""
     await watch(bench, "CREATE TABLE t (id int PRIMARY KEY, j json)")
