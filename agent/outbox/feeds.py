@@ -1,6 +1,6 @@
 """The feeds of a service: which tables are read, and what their columns mean. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from agent.config.sections.outbox import Changes, Outbox, Table
@@ -20,11 +20,49 @@ PRESETS: Mapping[str, Mapping[str, str]] = {
         "payload": "payload",
         "traceparent": "traceparent",
     },
+    # Eventuate Tram's table "message"; the names of the headers are those of its Message and EventMessageHeaders.
+    "eventuate": {
+        "id": "id",
+        "aggregatetype": "destination",
+        "key": "headers->>PARTITION_ID",
+        "type": "headers->>event-type",
+        "payload": "payload",
+        "traceparent": "headers->>traceparent",
+    },
+    # OutboxMessage of MassTransit's Entity Framework Core outbox, as Entity Framework names it.
+    "masstransit": {
+        "id": "MessageId",
+        "aggregatetype": "DestinationAddress",
+        "key": "CorrelationId",
+        "type": "MessageType",
+        "payload": "Body",
+        "traceparent": "Headers->>MT-Activity-Id",
+    },
+    # The event model of the Open Outbox specification, whose event_type is the default destination.
+    "open-outbox": {
+        "id": "event_id",
+        "aggregatetype": "event_type",
+        "key": "partition_key",
+        "type": "event_type",
+        "payload": "payload",
+        "traceparent": "headers->>traceparent",
+    },
 }
 """The columns of each preset; all but ``id`` and ``payload`` may be absent from the table."""
 
-TOPICS = {"pillion": "{service}.{table}", "debezium": "outbox.event.{aggregatetype}"}
+_BY_TYPE = "outbox.event.{aggregatetype}"
+
+TOPICS = {
+    "pillion": "{service}.{table}",
+    "debezium": _BY_TYPE,
+    "eventuate": _BY_TYPE,
+    "masstransit": "{service}.{table}",
+    "open-outbox": _BY_TYPE,
+}
 """A preset's topic where none is set."""
+
+CONTENTS = {"eventuate": "application/json", "masstransit": "application/vnd.masstransit+json"}
+"""Media type of a preset's payload where that is a column of text."""
 
 REQUIRED = frozenset({"id", "payload"})
 
@@ -45,6 +83,8 @@ class Feed:
     event."""
     topics: Mapping[str, str] = field(default_factory=dict)
     """The topic's template by the table that the event is about; ``""`` stands for any other."""
+    content: str = ""
+    """Media type of a payload of text; empty: plain text."""
 
 
 def feeds(settings: Outbox) -> tuple[Feed, ...]:
@@ -68,18 +108,34 @@ def feeds(settings: Outbox) -> tuple[Feed, ...]:
     return tuple(found)
 
 
+def column(mapped: str) -> str:
+    """The column that a field is in, or in a member of: ``COLUMN`` or ``COLUMN->>NAME``."""
+    return mapped.partition("->>")[0]
+
+
+def missing(feed: Feed, columns: Collection[str]) -> list[str]:
+    """The columns that a feed must have and that are not among these."""
+    return sorted({column(feed.columns[each]) for each in feed.required} - set(columns))
+
+
 def _of_table(number: int, table: Table, settings: Outbox, problems: list[Problem]) -> Iterable[Feed]:
     key = f"outbox.tables[{number}]"
     name = _name(f"{key}.table", table.table, problems)
     unknown = sorted(set(table.columns) - set(FIELDS))
     if unknown:
         problems.append(Problem(f"{key}.columns", f"has {', '.join(unknown)}", f"only {', '.join(FIELDS)}"))
+    problems += [
+        Problem(f"{key}.columns", f"says that {each} is {mapped!r}", "a whole column")
+        for each, mapped in table.columns.items()
+        if each in REQUIRED and column(mapped) != mapped
+    ]
     if name is not None and name.schema == settings.schema:
         problems.append(Problem(f"{key}.table", "is in Pillion's own schema", "a table of the service"))
     if name is not None:
         columns = {**PRESETS[table.preset], **table.columns}
         topic = table.topic or TOPICS[table.preset]
-        yield Feed(str(name), name, False, columns, REQUIRED | set(table.columns), {"": topic})
+        content = CONTENTS.get(table.preset, "")
+        yield Feed(str(name), name, False, columns, REQUIRED | set(table.columns), {"": topic}, content)
 
 
 def _name(key: str, text: str, problems: list[Problem]) -> Name | None:
@@ -103,7 +159,7 @@ def _check_changes(key: str, change: Changes) -> list[Problem]:
         problems.append(Problem(f"{key}.operations", "is empty", "insert, update, delete"))
     problems += [
         Problem(f"{key}.{group}", f"has {column!r}, which can't be a column")
-        for group in ("key", "include", "exclude", "mask")
+        for group in ("key", "only", "include", "exclude", "mask")
         for column in getattr(change, group)
         if not column or "\0" in column or len(column.encode()) > LONGEST
     ]

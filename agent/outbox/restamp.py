@@ -95,8 +95,8 @@ def _judging(schema: str, feed: Feed, table: shape.Shape) -> str:
     it a number where its own can't stay."""
     ledger = identifier(schema)
     return (
-        "WITH there AS (SELECT ctid AS place, xid, xid::text::int8 AS number, $4::int8 - age(xmin) AS loaded, "
-        f"{table.id}::int8 AS id, {table.bucket} AS bucket FROM {feed.table.sql}), "
+        "WITH there AS (SELECT tableoid AS part, ctid AS place, xid, xid::text::int8 AS number, "
+        f"$4::int8 - age(xmin) AS loaded, {table.id}::int8 AS id, {table.bucket} AS bucket FROM {feed.table.sql}), "
         "known AS (SELECT *, loaded > $3::int8 AND number > $3::int8 "
         "AND pg_visible_in_snapshot(xid, $2::text::pg_snapshot) AS written FROM there), "
         "judged AS MATERIALIZED (SELECT k.*, k.id IS NULL OR (NOT k.written AND "
@@ -104,7 +104,8 @@ def _judging(schema: str, feed: Feed, table: shape.Shape) -> str:
         "AND pg_visible_in_snapshot(k.xid, b.target) AND k.id <= b.pos))) AS published "
         f"FROM known k LEFT JOIN {ledger}.bucket b ON b.feed = $1 AND b.bucket = k.bucket), "
         f"stamped AS (UPDATE {feed.table.sql} AS t SET xid = CASE WHEN j.published THEN {LONG_AGO} "
-        "ELSE $4::int8::text::xid8 END FROM judged j WHERE t.ctid = j.place AND (NOT j.published "
+        "ELSE $4::int8::text::xid8 END FROM judged j "
+        "WHERE t.tableoid = j.part AND t.ctid = j.place AND (NOT j.published "
         # A row may not seem older than what loaded it, nor be out of the sight of the new position.
         "OR j.number > j.loaded OR NOT pg_visible_in_snapshot(j.xid, $2::text::pg_snapshot)) RETURNING 1) "
         "SELECT count(*) FILTER (WHERE published AND id IS NOT NULL) AS published, "

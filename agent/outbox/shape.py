@@ -2,16 +2,17 @@
 
 # ruff: noqa: S608 - names are quoted by names.identifier, values are parameters or quoted by names.literal
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.outbox.database import Connection
-from agent.outbox.feeds import Feed
+from agent.outbox.feeds import Feed, column, missing
 from agent.outbox.names import identifier, literal
 from agent.runtime.errors import Permanent
 
 COLUMNS = """
-SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type,
+SELECT a.attname AS name, format_type(a.atttypid, NULL) AS type, a.attnum::int AS number,
        a.attidentity <> '' OR (
          pg_get_expr(d.adbin, d.adrelid) ~ '^nextval[(].*::regclass[)]$'
          AND EXISTS (SELECT FROM pg_depend p JOIN pg_sequence s ON s.seqrelid = p.refobjid
@@ -51,6 +52,8 @@ class Column:
     """It is never NULL, and by default the number of the transaction that writes the row."""
     alone: bool = False
     """A unique index is on it and on nothing else: no two rows have the same value."""
+    number: int = 0
+    """Its number in the catalogue, which stays when it is renamed."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +140,10 @@ def own(feed: Feed) -> Shape:
 def of_table(feed: Feed, columns: Mapping[str, Column]) -> Shape:
     """The shape of a table that the service writes; raises Permanent when it can't be read as the settings
     say."""
-    missing = sorted(feed.columns[each] for each in feed.required if feed.columns[each] not in columns)
-    if missing or not columns:
+    lacking = missing(feed, columns)
+    if lacking or not columns:
         what = (
-            f"has no column {', '.join(missing)}"
+            f"has no column {', '.join(lacking)}"
             if columns
             else "does not exist, or the relay's role may not see it"
         )
@@ -154,17 +157,16 @@ def of_table(feed: Feed, columns: Mapping[str, Column]) -> Shape:
         raise Permanent(
             f"reading the outbox table {feed.name}: it has no column {number}; run `pillion outbox init`"
         )
-    present = {each: columns[name] for each, name in feed.columns.items() if name in columns}
-    text = {each: f"{identifier(column.name)}::text" for each, column in present.items()}
+    text = {each: _text(name) for each, name in feed.columns.items() if column(name) in columns}
     key = text.get("key", "NULL::text")
-    payload = present["payload"]
+    payload = columns[feed.columns["payload"]]
     body = _BODY.get(payload.type, "convert_to({c}::text, 'UTF8')").format(c=identifier(payload.name))
     return _shape(
         feed.table.sql,
         identifier(number),
         _BUCKET.format(key=key, id=identifier(number)),
         {
-            "event": text["id"] if _is_identity(present["id"]) else "NULL::text",
+            "event": text["id"] if _is_identity(columns[feed.columns["id"]]) else "NULL::text",
             "origin": f"{literal(str(feed.table))}::text",
             "key": key,
             "kind": text.get("aggregatetype", "NULL::text"),
@@ -174,8 +176,19 @@ def of_table(feed: Feed, columns: Mapping[str, Column]) -> Shape:
             "tracestate": "NULL::text",
             "created": "NULL::text",
         },
-        _CONTENT.get(payload.type, "text/plain; charset=utf-8"),
+        _CONTENT.get(payload.type, feed.content or "text/plain; charset=utf-8"),
     )
+
+
+def _text(mapped: str) -> str:
+    """A column's value as text, or that of a string in the JSON object that it holds."""
+    name, _, member = mapped.partition("->>")
+    if not member:
+        return f"{identifier(name)}::text"
+    # Not by the JSON operators: a single row that they can't read would fail the reading of all. A quote within a
+    # string has a backslash before it, so this can't match there.
+    pattern = rf'"{re.escape(member)}"\s*:\s*"((?:[^"\\]|\\.)*)"'
+    return f"substring({identifier(name)}::text FROM {literal(pattern)})"
 
 
 def order(feed: Feed, columns: Mapping[str, Column]) -> str:
@@ -199,7 +212,9 @@ async def columns_of(connection: Connection, feed: Feed) -> dict[str, Column]:
         f"looking at the columns of {feed.name}", COLUMNS, feed.table.schema, feed.table.table
     )
     return {
-        row["name"]: Column(row["name"], row["type"], row["numbered"], bool(row["written"]), row["alone"])
+        row["name"]: Column(
+            row["name"], row["type"], row["numbered"], bool(row["written"]), row["alone"], row["number"]
+        )
         for row in rows
     }
 

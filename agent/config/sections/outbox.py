@@ -25,17 +25,23 @@ class Table(Section, frozen=True):
     """An outbox table that the service writes itself."""
 
     table: Annotated[str, about("Table, as NAME or SCHEMA.NAME.", pattern=TABLE, form="NAME or SCHEMA.NAME")]
-    preset: Annotated[Literal["pillion", "debezium"], about("Names of its columns.")] = "pillion"
+    preset: Annotated[
+        Literal["pillion", "debezium", "eventuate", "masstransit", "open-outbox"],
+        about("Names of its columns, and its topic."),
+    ] = "pillion"
     columns: Annotated[
         dict[ColumnField, str],
         about(
             "Column of each field where it differs from the preset: id, aggregatetype, key, type, payload,"
-            " traceparent."
+            " traceparent; COLUMN->>NAME is a member of a column that holds a JSON object."
         ),
     ] = msgspec.field(default_factory=dict)
     topic: Annotated[
         str,
-        about("Subject. Empty: {service}.{table}, with the debezium preset outbox.event.{aggregatetype}."),
+        about(
+            "Subject. Empty: {service}.{table}, with the presets debezium, eventuate and open-outbox"
+            " outbox.event.{aggregatetype}."
+        ),
     ] = ""
 
 
@@ -51,6 +57,12 @@ class Changes(Section, frozen=True):
         "update",
         "delete",
     )
+    only: Annotated[
+        tuple[str, ...],
+        about(
+            "An update is an event only if one of these columns or the key changed. Empty: whichever changed."
+        ),
+    ] = ()
     include: Annotated[tuple[str, ...], about("Columns in the event. Empty: all.")] = ()
     exclude: Annotated[tuple[str, ...], about("Columns left out.")] = ()
     mask: Annotated[tuple[str, ...], about("Columns whose values are replaced by ***.")] = ()

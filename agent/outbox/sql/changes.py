@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from agent.config.sections.outbox import Changes, Outbox
 from agent.outbox.names import Name, identifier, literal
@@ -11,9 +12,15 @@ from agent.outbox.sql.facts import Facts, TableFacts
 from agent.outbox.sql.steps import Step
 from agent.runtime.errors import Problem
 
-TRIGGERS = ("!pillion_statement", "!pillion_row", "!pillion_truncate")
+TRIGGERS = ("!pillion_row", "!pillion_truncate")
 """They sort before the service's own: a trigger of the service that writes the row again must come after
 ours."""
+
+FORMER = ("!pillion_statement",)
+"""What earlier versions made beside them."""
+
+RULES = ("only", "include", "exclude", "mask")
+"""Settings that name columns, beside the key."""
 
 WORDS = {"insert": "created", "update": "updated", "delete": "deleted", "truncate": "truncated"}
 """How an operation is called in an event's type."""
@@ -69,7 +76,7 @@ def _wrong_changes(key: str, change: Changes, table: TableFacts | None) -> list[
     problems = []
     if not change.key and not table.primary_key:
         problems.append(Problem(f"{key}.key", f"is empty, and {change.table} has no primary key", "columns"))
-    for group in ("key", "include", "exclude", "mask"):
+    for group in ("key", *RULES):
         unknown = [column for column in getattr(change, group) if column not in table.columns]
         if unknown:
             problems.append(
@@ -82,8 +89,15 @@ def arguments(change: Changes, name: Name, table: TableFacts) -> tuple[str, ...]
     """What the row trigger is told, as ``capture`` in capture.sql says. Columns are named here, and so not in
     the trigger's definition, which would keep the service from changing them."""
     key = list(change.key or table.primary_key)
-    hidden = {group: list(getattr(change, group)) for group in ("include", "exclude", "mask")}
-    rules = {group: columns for group, columns in hidden.items() if columns}
+    rules: dict[str, Any] = {rule: list(getattr(change, rule)) for rule in RULES if getattr(change, rule)}
+    # A column stays hidden under another name too, once the service renames it.
+    hidden = {
+        rule: [table.columns[each].number for each in rules[rule]]
+        for rule in ("exclude", "mask")
+        if rule in rules
+    }
+    if hidden:
+        rules["at"] = hidden
     simple = len(key) == 1 and not rules
     about = "" if simple else json.dumps({"key": key, **rules}, ensure_ascii=False, sort_keys=True)
     types = [_type(change, name, operation) for operation in ("insert", "update", "delete")]
@@ -100,9 +114,8 @@ def triggers(change: Changes, name: Name, table: TableFacts, schema: str) -> dic
     row = " OR ".join(each.upper() for each in ("insert", "update", "delete") if each in change.operations)
     capture = "capture_or_record" if change.on_error == "record" else "capture"
     truncates = "delete" in change.operations
-    found = [
-        (f"BEFORE {row}{' OR TRUNCATE' if truncates else ''}", "STATEMENT", "trace", ()),
-        (f"AFTER {row}", "ROW", capture, arguments(change, name, table)),
+    found: list[tuple[str, str, str, tuple[str, ...]]] = [
+        (f"AFTER {row}", "ROW", capture, arguments(change, name, table))
     ]
     if truncates:
         told = (str(name), _type(change, name, "truncate"))

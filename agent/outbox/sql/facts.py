@@ -22,12 +22,19 @@ SELECT c.oid, c.relkind::text AS kind, c.relispartition AS partition, pg_get_use
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2"""
 
 _INDEXES = """
-SELECT x.relname AS name, i.indisvalid AS valid,
+SELECT x.relname AS name, i.indisvalid AS valid, x.relispartition AS attached,
   m.amname = 'btree' AND i.indpred IS NULL AND i.indexprs IS NULL AS plain,
   ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n)
         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.n) AS columns
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
 WHERE i.indrelid = $1::oid"""
+
+_PARTITIONS = """
+SELECT c.oid, n.nspname AS schema, c.relname AS name, m.nspname AS above, p.relname AS parent, c.relkind::text AS kind
+FROM pg_partition_tree($1::oid::regclass) AS t
+JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_class p ON p.oid = t.parentrelid JOIN pg_namespace m ON m.oid = p.relnamespace
+WHERE t.level > 0 ORDER BY t.level, 2, 3"""
 
 _TRIGGERS = """
 SELECT t.tgname::text AS name,
@@ -58,6 +65,23 @@ class Index:
     """False: what a concurrent build left behind that failed."""
     plain: bool
     """A B-tree over all rows."""
+    attached: bool = False
+    """It is a part of the index of a partitioned table."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition of an outbox table."""
+
+    name: Name
+    parent: Name
+    kind: str
+    indexes: tuple[Index, ...]
+
+    @property
+    def leaf(self) -> bool:
+        """It holds rows, and is not partitioned itself."""
+        return self.kind != "p"
 
 
 @dataclass(frozen=True)
@@ -87,6 +111,8 @@ class TableFacts:
     """Of an outbox table only; False of the others."""
     sequences: Mapping[str, Numbering]
     """By column."""
+    partitions: tuple[Partition, ...] = ()
+    """Of an outbox table only: those of the table, then those of these."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +213,6 @@ async def _table(connection: Connection, name: Name, is_outbox: bool) -> TableFa
         return None
     row, oid = rows[0], rows[0]["oid"]
     columns = await columns_of(connection, Feed(str(name), name, False))
-    indexes = await connection.fetch(_DOING, _INDEXES, oid)
     triggers = await connection.fetch(_DOING, _TRIGGERS, oid)
     counted = is_outbox and row["kind"] in ("r", "p")
     return TableFacts(
@@ -197,12 +222,32 @@ async def _table(connection: Connection, name: Name, is_outbox: bool) -> TableFa
         owner=row["owner"],
         primary_key=tuple(row["primary_key"]),
         columns=columns,
-        indexes=tuple(
-            Index(each["name"], tuple(each["columns"]), each["valid"], each["plain"]) for each in indexes
-        ),
+        indexes=await _indexes(connection, oid),
         triggers={each["name"]: each["mark"] for each in triggers},
         has_rows=counted and bool(await connection.value(_DOING, f"SELECT EXISTS (SELECT FROM {name.sql})")),
         sequences=await _sequences(connection, oid, columns),
+        partitions=await _partitions(connection, oid) if counted and row["kind"] == "p" else (),
+    )
+
+
+async def _indexes(connection: Connection, oid: int) -> tuple[Index, ...]:
+    return tuple(
+        Index(row["name"], tuple(row["columns"]), row["valid"], row["plain"], row["attached"])
+        for row in await connection.fetch(_DOING, _INDEXES, oid)
+    )
+
+
+async def _partitions(connection: Connection, oid: int) -> tuple[Partition, ...]:
+    return tuple(
+        [
+            Partition(
+                Name(row["schema"], row["name"]),
+                Name(row["above"], row["parent"]),
+                row["kind"],
+                await _indexes(connection, row["oid"]),
+            )
+            for row in await connection.fetch(_DOING, _PARTITIONS, oid)
+        ]
     )
 
 

@@ -14,12 +14,14 @@ from agent.outbox.sql.steps import Step
 from agent.runtime.errors import Problem
 
 FUNCTIONS = (
-    "pinned(anyelement)",
+    "pinned_json(anyelement)",
     "bucket_of(text, bigint)",
-    "emit(text, text, text, text, jsonb, jsonb)",
-    "key_of(jsonb, text[])",
-    "chosen(jsonb, jsonb)",
-    "masked(jsonb, jsonb)",
+    "emit(text, text, oid, text, text, json, json)",
+    "key_of(json, text[])",
+    "hidden(jsonb, text, oid)",
+    "chosen(jsonb, oid, json)",
+    "masked(jsonb, oid, json)",
+    "traced()",
     *(f"{each}()" for each in TRIGGER_FUNCTIONS),
 )
 

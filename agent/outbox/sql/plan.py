@@ -8,7 +8,7 @@ from agent.outbox.feeds import Feed, feeds
 from agent.outbox.names import Name, identifier
 from agent.outbox.shape import ADDED
 from agent.outbox.sql import TABLES, VERSION, rendered
-from agent.outbox.sql.changes import TRIGGERS, changes_steps
+from agent.outbox.sql.changes import FORMER, TRIGGERS, changes_steps
 from agent.outbox.sql.facts import Facts
 from agent.outbox.sql.owner import dropped, made, owner_steps
 from agent.outbox.sql.roles import OWNER
@@ -70,7 +70,9 @@ def removal(settings: Outbox, facts: Facts) -> list[Step]:
     for change in settings.changes:
         name = Name.parse(change.table)
         if name in facts.tables:
-            drops = [f"DROP TRIGGER IF EXISTS {identifier(each)} ON {name.sql};" for each in TRIGGERS]
+            drops = [
+                f"DROP TRIGGER IF EXISTS {identifier(each)} ON {name.sql};" for each in (*FORMER, *TRIGGERS)
+            ]
             steps.append(Step(f"remove the triggers of {name}", "\n".join(drops), locks=name))
     for feed in feeds(settings):
         if not feed.own and feed.table in facts.tables:

@@ -58,7 +58,7 @@ CREATE TABLE {schema}.outbox (
     origin text NOT NULL,
     type text NOT NULL,
     key text,
-    payload jsonb NOT NULL,
+    payload json NOT NULL,
     traceparent text,
     tracestate text,
     created timestamptz NOT NULL DEFAULT clock_timestamp()

@@ -1,5 +1,6 @@
 """A step of SQL, and the statements that several steps share. Pure."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +9,7 @@ from agent.config.sections.outbox import Outbox
 from agent.outbox.cursor import BUCKETS
 from agent.outbox.feeds import Feed
 from agent.outbox.identity import TIMELINE
-from agent.outbox.names import Name, identifier, literal
+from agent.outbox.names import LONGEST, Name, identifier, literal
 
 Existing = Literal["publish", "ignore"]
 """What becomes of the rows that are in an outbox table already."""
@@ -61,3 +62,11 @@ def opening(feed: Feed, settings: Outbox) -> str:
         f"INSERT INTO {schema}.bucket (feed, bucket, base)\nSELECT feed, n, base FROM {schema}.feed, "
         f"generate_series(0, {BUCKETS - 1}) AS n WHERE feed = {literal(feed.name)} ON CONFLICT DO NOTHING;"
     )
+
+
+def made(table: str, suffix: str) -> str:
+    """The name of something made for a table, within PostgreSQL's length."""
+    whole = f"pillion_{table}_{suffix}"
+    if len(whole.encode()) <= LONGEST:
+        return whole
+    return f"pillion_{hashlib.sha256(table.encode()).hexdigest()[:24]}_{suffix}"

@@ -2,14 +2,13 @@
 
 # ruff: noqa: S608 - names are quoted by names.identifier, values are parameters or quoted by names.literal
 
-import hashlib
-
 from agent.config.sections.outbox import Outbox
-from agent.outbox.feeds import Feed
-from agent.outbox.names import LONGEST, identifier, literal
+from agent.outbox.feeds import Feed, missing
+from agent.outbox.names import identifier, literal
 from agent.outbox.shape import ADDED, order
 from agent.outbox.sql.facts import Facts, TableFacts
-from agent.outbox.sql.steps import NOTHING_SEEN, Existing, Step, opening, record
+from agent.outbox.sql.partitioned import index_steps
+from agent.outbox.sql.steps import NOTHING_SEEN, Existing, Step, made, opening, record
 from agent.runtime.errors import Problem
 
 FIRST = 2**40
@@ -47,7 +46,11 @@ def table_steps(
         steps.append(Step(f"note where reading {feed.name} starts", record(feed, settings, said, base)))
     opened = known is not None and known.open
     if number == ADDED and said == "publish" and not opened:
-        steps.append(Step(f"number the rows of {feed.name}", _numbering(feed), alone=True))
+        parts = [each.name for each in table.partitions if each.leaf] if table.kind == "p" else [feed.table]
+        steps += [
+            Step(f"number the rows of {part}", _numbering(feed.table.sql, part.sql), alone=True)
+            for part in parts
+        ]
     steps += _indexes(feed, table, number)
     if not opened:
         steps.append(Step(f"start reading {feed.name}", opening(feed, settings)))
@@ -57,15 +60,24 @@ def table_steps(
 def _unusable(feed: Feed, table: TableFacts | None) -> str:
     if table is None:
         return "does not exist, or this role may not see it"
-    if table.kind != "r":
-        return "is not an ordinary table (partitioned outbox tables can't be read yet)"
-    missing = sorted(feed.columns[each] for each in feed.required if feed.columns[each] not in table.columns)
-    if missing:
-        return f"has no column {', '.join(missing)}: name the right ones in its columns"
+    if wrong := _no_table(table):
+        return wrong
+    lacking = missing(feed, table.columns)
+    if lacking:
+        return f"has no column {', '.join(lacking)}: name the right ones in its columns"
     if "xid" in table.columns and table.columns["xid"].type != "xid8":
         there = table.columns["xid"].type
         return f"has a column xid of the type {there}, where Pillion needs one of the type xid8"
     return _unordered(feed, table)
+
+
+def _no_table(table: TableFacts) -> str:
+    if table.kind not in ("r", "p"):
+        return "is no table"
+    if table.partition:
+        return "is a partition: name the partitioned table"
+    foreign = [str(each.name) for each in table.partitions if each.kind not in ("r", "p")]
+    return f"has a partition in another database: {', '.join(foreign)}" if foreign else ""
 
 
 def _unordered(feed: Feed, table: TableFacts) -> str:
@@ -137,13 +149,12 @@ _ALTERED = """(
 )"""
 
 
-def _numbering(feed: Feed) -> str:
-    name = feed.table.sql
+def _numbering(whole: str, name: str) -> str:
     body = f"""
 #variable_conflict use_variable
 DECLARE
     pillion_at tid := '(0,0)';
-    pillion_next bigint := (SELECT coalesce(max({ADDED}), 0) FROM {name} WHERE {ADDED} < {FIRST});
+    pillion_next bigint := (SELECT coalesce(max({ADDED}), 0) FROM {whole} WHERE {ADDED} < {FIRST});
     pillion_done bigint;
     pillion_reached tid;
 BEGIN
@@ -172,11 +183,14 @@ END"""
 
 
 def _indexes(feed: Feed, table: TableFacts, number: str) -> list[Step]:
-    steps = []
+    steps: list[Step] = []
     for columns, suffix in ((("xid", number), "xid"), ((number,), "id")):
         if any(
             each.valid and each.plain and each.columns[: len(columns)] == columns for each in table.indexes
         ):
+            continue
+        if table.kind == "p":
+            steps += index_steps(feed.table, table, columns, suffix)
             continue
         name = made(feed.table.table, suffix)
         if any(each.name == name for each in table.indexes):
@@ -186,11 +200,3 @@ def _indexes(feed: Feed, table: TableFacts, number: str) -> list[Step]:
         sql = f"CREATE INDEX CONCURRENTLY {identifier(name)} ON {feed.table.sql} ({listed});"
         steps.append(Step(f"index {feed.name} by {' and '.join(columns)}", sql, alone=True))
     return steps
-
-
-def made(table: str, suffix: str) -> str:
-    """The name of something made for a table, within PostgreSQL's length."""
-    whole = f"pillion_{table}_{suffix}"
-    if len(whole.encode()) <= LONGEST:
-        return whole
-    return f"pillion_{hashlib.sha256(table.encode()).hexdigest()[:24]}_{suffix}"
