@@ -8,7 +8,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs bench bench-inject bench-kubernetes wheel image lock clean clean-cache
+.PHONY: help venv obtain demo test chaos test-unit test-compose test-kubernetes lint format docs bench bench-inject bench-kubernetes wheel image lock clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ test: obtain ## run all tests that this machine can run; JOBS=n at a time, the t
 	$(PYTEST) -n $(JOBS) --dist loadgroup -m 'not exclusive' || status=$$?; \
 	$(PYTEST) -m exclusive || status=$$?; \
 	exit $$status
+
+SEED ?= 0
+SECONDS ?= 300
+
+chaos: obtain ## break the outbox's servers and relays by a plan and judge what arrived; SEED=n repeats a plan, SECONDS=n is its length
+	$(BIN)/python -m tests.chaos --seed $(SEED) --seconds $(SECONDS)
 
 test-unit: venv ## run the tests that need no server
 	$(PYTEST) tests/unit

@@ -140,7 +140,9 @@ def test_a_copy_under_another_id_is_found(history: History, data: st.DataObject)
 
 @given(full.filter(lambda history: len(history.seen) > 1), st.data())
 def test_an_id_that_two_changes_have_is_found(history: History, data: st.DataObject) -> None:
-    one, other = data.draw(st.lists(st.integers(0, len(history.seen) - 1), min_size=2, max_size=2, unique=True))
+    one, other = data.draw(
+        st.lists(st.integers(0, len(history.seen) - 1), min_size=2, max_size=2, unique=True)
+    )
     seen = list(history.seen)
     seen[one] = replace(seen[one], event=seen[other].event)
     verdict = history.verdict(seen)
