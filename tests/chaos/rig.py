@@ -130,8 +130,11 @@ class Rig:
             await self._prepare()
             stack.push_async_callback(self.relays.stop)
             watch = asyncio.create_task(self._watch(), name="takeovers are watched")
-            stack.callback(watch.cancel)
-            yield
+            try:
+                yield
+            finally:
+                watch.cancel()
+                await asyncio.wait([watch])
 
     async def _prepare(self) -> None:
         await self.bench.open()
@@ -178,16 +181,22 @@ class Rig:
         epochs: dict[str, int] = {}
         while True:
             session = await self.admin()
-            with contextlib.suppress(*BROKEN):
-                while True:
-                    looked = time.time()
-                    rows = await session.fetch(
-                        "SELECT feed, sum(epoch)::int8 AS epochs FROM pillion.bucket GROUP BY feed"
-                    )
-                    for row in rows:
-                        if epochs.setdefault(row["feed"], row["epochs"]) != row["epochs"]:
-                            self.takeovers += 1
-                            self.faults.append(Fault(looked - 0.5, looked))
-                        epochs[row["feed"]] = row["epochs"]
-                    await asyncio.sleep(0.2)
-            session.terminate()
+            try:
+                await self._look(session, epochs)
+            except BROKEN:
+                continue
+            finally:
+                session.terminate()
+
+    async def _look(self, session: Any, epochs: dict[str, int]) -> None:
+        while True:
+            looked = time.time()
+            rows = await session.fetch(
+                "SELECT feed, sum(epoch)::int8 AS epochs FROM pillion.bucket GROUP BY feed"
+            )
+            for row in rows:
+                if epochs.setdefault(row["feed"], row["epochs"]) != row["epochs"]:
+                    self.takeovers += 1
+                    self.faults.append(Fault(looked - 0.5, looked))
+                epochs[row["feed"]] = row["epochs"]
+            await asyncio.sleep(0.2)

@@ -51,12 +51,12 @@ class Report:
         return "\n".join(lines)
 
 
-async def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> Report:
-    """Follow the plan; ``folder`` keeps the logs."""
+async def run(plan: Plan, folder: Path, say: Callable[[str], None], pages: int = PAGES) -> Report:
+    """Follow the plan; ``folder`` keeps the logs, the largest tick has so many ``pages``."""
     rig = Rig(folder, plan.page)
     book = Book()
     async with rig.running():
-        workload = Workload(rig.postgres.url, plan.seed, book, plan.page * PAGES)
+        workload = Workload(rig.postgres.url, plan.seed, book, plan.page * pages)
         faults = Faults(rig, workload)
         rig.relays.start()
         workload.start()
