@@ -13,7 +13,7 @@ from tests.chaos.rig import FEEDS, Rig
 from tests.chaos.workload import Book, Workload
 from tests.integration.outbox.bench import Arrived, read_stream
 
-WINDOW = 3.0
+WINDOW = 5.0
 """Seconds that a position may stay unsaved: two saves a second, on a machine that has other things to do."""
 
 PAGES = 300
