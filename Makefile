@@ -35,6 +35,12 @@ test: obtain ## run all tests that this machine can run; JOBS=n at a time, the t
 	$(PYTEST) -m exclusive || status=$$?; \
 	exit $$status
 
+SEED ?= 0
+SECONDS ?= 300
+
+chaos: obtain ## break the outbox's servers and relays by a plan and judge what arrived; SEED=n repeats a plan, SECONDS=n is its length
+	$(BIN)/python -m tests.chaos --seed $(SEED) --seconds $(SECONDS)
+
 test-unit: venv ## run the tests that need no server
 	$(PYTEST) tests/unit
 

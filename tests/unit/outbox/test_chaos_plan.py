@@ -1,0 +1,30 @@
+"""A seed is enough to repeat a run's plan."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.chaos.faults import Faults
+from tests.chaos.plan import LASTING, plan
+
+
+@given(st.integers(0, 2**32), st.floats(0, 600))
+def test_a_seed_repeats_its_plan_and_a_longer_run_begins_like_a_shorter_one(
+    seed: int, seconds: float
+) -> None:
+    one, again, longer = plan(seed, seconds), plan(seed, seconds), plan(seed, seconds + 60)
+    assert one == again
+    assert longer.faults[: len(one.faults)] == one.faults
+    assert all(each.at < seconds for each in one.faults)
+
+
+@given(st.integers(0, 2**32))
+def test_a_run_of_75_seconds_has_every_kind_of_fault(seed: int) -> None:
+    assert {each.kind for each in plan(seed, 75.0).faults} == set(LASTING)
+
+
+def test_two_seeds_have_two_plans() -> None:
+    assert plan(1, 60.0).faults != plan(2, 60.0).faults
+
+
+def test_every_kind_of_fault_can_be_done() -> None:
+    assert all(callable(getattr(Faults, kind)) for kind in LASTING)
