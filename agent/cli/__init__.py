@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "config": ("agent.cli.config:command", "The settings: show, check, schema."),
     "envoy": ("agent.cli.envoy:command", "What Envoy would be given: render, validate, bootstrap."),
     "outbox": ("agent.cli.outbox:command", "The outbox in the service's database: init, sql, status."),
+    "inbox": ("agent.cli.inbox:command", "The inbox in the consumer's database: init, status, dead letters."),
     "inject": (
         "agent.cli.inject:command",
         "Kubernetes manifests with a sidecar in every pod that is to have one.",

@@ -6,7 +6,7 @@ A module a subject; a rule is a pure function that yields what is wrong. No rule
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-from agent.config.checks import addresses, names, outbox, registry, traffic, versions, webhook
+from agent.config.checks import addresses, inbox, names, outbox, registry, traffic, versions, webhook
 from agent.config.checks.finding import Finding
 from agent.config.settings import Settings
 from agent.runtime.errors import Misconfigured, Problem
@@ -33,6 +33,8 @@ RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     outbox.connections,
     outbox.tables,
     outbox.templates,
+    inbox.connections,
+    inbox.topics,
     webhook.certificate,
     webhook.port,
 )
