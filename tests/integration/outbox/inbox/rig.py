@@ -97,11 +97,11 @@ class Rig:
             task.cancel()
             await asyncio.wait([task])
 
-    def process(self, settings: Settings, identity: str) -> subprocess.Popen[bytes]:
-        """An inbox as a process of its own; the test ends it."""
+    def process(self, settings: Settings, identity: str, *point: str) -> subprocess.Popen[bytes]:
+        """An inbox as a process of its own; the test ends it, or it itself at ``point``."""
         file = self.folder / "settings.json"
         file.write_bytes(msgspec.json.encode(settings))
-        argv = [sys.executable, "-m", "tests.integration.outbox.inbox.process", str(file), identity]
+        argv = [sys.executable, "-m", "tests.integration.outbox.inbox.process", str(file), identity, *point]
         return self._start(argv, f"inbox-{identity}")
 
     async def publish(
