@@ -147,8 +147,18 @@ class JetStream:
             f"CONSUMER.CREATE.{stream}.{name}.{topic}",
             {"stream_name": stream, "config": config, "action": "create"},
         )
-        await api.delete(stream, former)
+        await self._alone(api, stream, base, name, yields=alone)
         return _Stream(api.client, stream, name, self._settings.held)
+
+    async def _alone(self, api: "_Api", stream: str, base: str, name: str, *, yields: bool) -> None:
+        """Delete the others' consumers; with ``yields`` the own one where another began at the same time, and later."""
+        others = [each for each in await api.consumers(stream, base) if each.name != name]
+        if yields and any(each.name > name for each in others):
+            await api.delete(stream, [_Consumer(name)])
+            raise Transient(
+                f"reading the stream {stream} from NATS: another instance took it", self._lease / 2
+            )
+        await api.delete(stream, others)
 
     def _config(self, name: str, topic: str, former: Sequence[_Consumer], *, queue: bool) -> dict[str, Any]:
         config: dict[str, Any] = {

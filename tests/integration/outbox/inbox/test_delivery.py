@@ -212,6 +212,53 @@ async def test_without_a_database_one_instance_works_and_the_other_takes_over(ri
     assert [each for each in rig.called() if each.startswith("e")] == [f"e{number}" for number in range(30)]
 
 
+async def test_without_a_database_instances_that_start_together_agree_on_one(rig: Rig) -> None:
+    rig.start_service()
+    settings = rig.settings(dedupe="none")
+    async with rig.inbox(settings, "one"), rig.inbox(settings, "two"), rig.inbox(settings, "three"):
+        await until(lambda: settled(rig), within=20)
+        for number in range(30):
+            await rig.publish(f"e{number}", key=f"k{number}")
+        await rig.until_called(*(f"e{number}" for number in range(30)))
+        await rig.until_acknowledged()
+
+
+async def settled(rig: Rig) -> bool:
+    found = await rig.client.jetstream().consumers_info(rig.stream)
+    assert [each.num_waiting for each in found] == [1]
+    return True
+
+
+async def test_a_consumer_that_is_to_get_only_what_comes_gets_that_also_after_a_restart(rig: Rig) -> None:
+    rig.start_service()
+    settings = rig.settings(broker={"start": "new"})
+    for number in range(3):
+        await rig.publish(f"old{number}")
+    async with rig.inbox(settings):
+        await until(lambda: settled(rig))
+    await rig.publish("between")
+    async with rig.inbox(settings):
+        await rig.until_called("between")
+        await rig.until_acknowledged()
+
+
+async def test_a_work_queue_is_read_and_emptied(rig: Rig) -> None:
+    client = rig.client.jetstream()
+    await client.delete_stream(rig.stream)
+    await client.add_stream(name=rig.stream, subjects=[f"{rig.stream}.>"], retention="workqueue")
+    rig.start_service()
+    for number in range(3):
+        await rig.publish(f"e{number}")
+    async with rig.inbox(rig.settings()):
+        await rig.until_called("e0", "e1", "e2")
+        await rig.until_acknowledged()
+    await rig.publish("e3")
+    async with rig.inbox(rig.settings()):
+        await rig.until_called("e0", "e1", "e2", "e3")
+        await rig.until_acknowledged()
+    assert (await client.stream_info(rig.stream)).state.messages == 0
+
+
 def letters(rig: Rig) -> Letters:
     from agent.outbox.database import Connection
 
