@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "bottlenecks": ("agent.cli.bottlenecks:command", "The operations in which most time is spent."),
     "outbox": ("agent.cli.outbox:command", "The outbox in the service's database: init, sql, status."),
+    "inbox": ("agent.cli.inbox:command", "The inbox in the consumer's database: init, status, dead letters."),
     "inject": (
         "agent.cli.inject:command",
         "Kubernetes manifests with a sidecar in every pod that is to have one.",

@@ -66,8 +66,8 @@ def _play(report: Report, once: bool, free: bool) -> bool:
     """The whole demo; whether every step passed."""
     extra.require()
     # Only now: these import what the extra installs, which --help and --obtain can do without.
+    from agent.demo.heard import HERE  # noqa: PLC0415
     from agent.demo.stage import Stage  # noqa: PLC0415
-    from agent.demo.steps import STEPS  # noqa: PLC0415
     from agent.demo.walk import walk  # noqa: PLC0415
 
     for name in components.DEMO:
@@ -81,7 +81,7 @@ def _play(report: Report, once: bool, free: bool) -> bool:
         stage = Stage(folder, ports, report)
         with _ended(stage, report):
             stage.start()
-            results = asyncio.run(walk(stage, report, STEPS))
+            results = asyncio.run(walk(stage, report, HERE))
             report.table(results)
             passed = all(ok for _, ok, _ in results)
             keep = not passed

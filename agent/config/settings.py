@@ -6,6 +6,7 @@ import msgspec
 
 from agent.config.declare import Section, about
 from agent.config.sections.gateway import Gateway
+from agent.config.sections.inbox import Inbox
 from agent.config.sections.injector import Injector
 from agent.config.sections.kubernetes import Kubernetes
 from agent.config.sections.mesh import Outbound, Tracing, Versions
@@ -47,6 +48,7 @@ class Settings(Section, frozen=True):
     versions: Versions = Versions()
     tracing: Tracing = Tracing()
     outbox: Outbox = Outbox()
+    inbox: Inbox = Inbox()
     store: Store = Store()
     webhook: Webhook = Webhook()
     admin: Admin = Admin()

@@ -46,7 +46,11 @@ def parts(servers: Servers, folder: Path) -> tuple[Part, ...]:
     secret.touch(mode=0o600)
     secret.write_text(servers.database)
     driver = servers.database.replace("postgresql://", "postgresql+psycopg://", 1)
-    inventory = {**base, "service": {"name": "inventory", "health_path": "/healthz"}}
+    inventory = {
+        **base,
+        "service": {"name": "inventory", "health_path": "/healthz"},
+        "inbox": _inbox(servers, secret),
+    }
     return (
         Part("inventory-a", "inventory", inventory),
         Part("inventory-b", "inventory", inventory),
@@ -76,6 +80,16 @@ def _outbox(servers: Servers, secret: Path) -> dict[str, Any]:
         "database_file": str(secret),
         "changes": [{"table": "orders"}],
         "broker": {"url": servers.nats, "stream": "orders", "create": True},
+    }
+
+
+def _inbox(servers: Servers, secret: Path) -> dict[str, Any]:
+    """The inventory has no database of its own here, so it is remembered in the shop's."""
+    return {
+        "topics": [{"topic": "orders.orders", "path": "/events/orders"}],
+        "broker": {"url": servers.nats},
+        "database_file": str(secret),
+        "lease": "3s",
     }
 
 

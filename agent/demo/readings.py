@@ -86,6 +86,34 @@ async def newest(url: str, stream: str, subject: str) -> Event | None:
     return Event(dict(message.headers or {}), (message.data or b"").decode())
 
 
+async def event(url: str, stream: str, subject: str, identity: str) -> Event | None:
+    """The message of a subject with that event id, among the last hundred of the stream; None without it."""
+    client = await nats.connect(url, allow_reconnect=False)
+    try:
+        jetstream = client.jetstream()
+        last = (await jetstream.stream_info(stream)).state.last_seq
+        for number in range(last, max(last - 100, 0), -1):
+            message = await jetstream.get_msg(stream, number)
+            headers = dict(message.headers or {})
+            if message.subject == subject and headers.get("ce-id") == identity:
+                return Event(headers, (message.data or b"").decode())
+    except nats.errors.Error:
+        return None
+    finally:
+        await client.close()
+    return None
+
+
+async def publish(url: str, subject: str, event: Event) -> None:
+    """Put the event into its stream once more, so that the stream takes it for a new message."""
+    client = await nats.connect(url, allow_reconnect=False)
+    try:
+        headers = {name: value for name, value in event.headers.items() if name.startswith("ce-")}
+        await client.jetstream().publish(subject, event.body.encode(), headers=headers)
+    finally:
+        await client.close()
+
+
 async def srv(port: int, name: str) -> list[int]:
     """The ports that Consul's DNS tells for a name. Raises OSError, dns.exception.DNSException."""
     answer = await dns.asyncquery.udp(dns.message.make_query(name, "SRV"), "127.0.0.1", port=port, timeout=5)

@@ -155,21 +155,18 @@ class Stage:
         return server.database("shop")
 
     def _tables(self, parts: Sequence[cast.Part]) -> None:
-        """What whoever deploys the service does once: its own tables, then the outbox's."""
+        """What whoever deploys the services does once: their own tables, then the outbox's and the inbox's."""
         part = next(part for part in parts if "outbox" in part.settings)
         flask = [sys.executable, "-m", "flask", "--app", "app", "init-db"]
         _once(flask, _code(part.service), part.environ, "creating the orders' tables")
-        init = [
-            sys.executable,
-            "-m",
-            "agent",
-            "outbox",
-            "init",
-            "--config",
-            str(self.sidecars[part.label].file),
-        ]
-        _once(init, self.folder, {}, "pillion outbox init")
+        self._pillion("outbox", part.label)
         self._report.done("the table orders is watched for changes: `pillion outbox init`")
+        self._pillion("inbox", next(part.label for part in parts if "inbox" in part.settings))
+        self._report.done("it is remembered what the inventory has done: `pillion inbox init`")
+
+    def _pillion(self, group: str, label: str) -> None:
+        argv = [sys.executable, "-m", "agent", group, "init", "--config", str(self.sidecars[label].file)]
+        _once(argv, self.folder, {}, f"pillion {group} init")
 
     def _sidecar(self, part: cast.Part) -> Sidecar:
         return Sidecar(

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from agent.metrics.declare import Kind, Metric
-from agent.metrics.families import envoy, injector, outbox, process, prometheus, proxy, registry
+from agent.metrics.families import envoy, inbox, injector, outbox, process, prometheus, proxy, registry
 
 GROUPS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
     {
         "Consul": registry.ALL,
         "Envoy's configuration": proxy.ALL,
         "The outbox": outbox.ALL,
+        "The inbox": inbox.ALL,
         "The injector": injector.ALL,
         "The agent": process.ALL,
         "Envoy": envoy.ALL,
@@ -20,7 +21,7 @@ GROUPS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
 """The declarations under the headings of docs/metrics.md."""
 
 OWN: tuple[Metric, ...] = (
-    *registry.ALL, *proxy.ALL, *outbox.ALL, *injector.ALL, *process.OWN,
+    *registry.ALL, *proxy.ALL, *outbox.ALL, *inbox.ALL, *injector.ALL, *process.OWN,
 )  # fmt: skip
 """Those that Pillion itself counts."""
 

@@ -31,6 +31,7 @@ class Where(enum.StrEnum):
     AGENT = "every agent"
     SIDECAR = "agents beside a service"
     OUTBOX = "agents that relay an outbox"
+    INBOX = "agents with an inbox"
     INJECTOR = "the injector"
     PROMETHEUS = "Prometheus itself, for each target"
 

@@ -64,6 +64,8 @@ class Maker:
     history: int
     adopted: tuple[int, ...] = ()
     """The highest row number at each time that the feed was adopted after a restore."""
+    partitions: int = 1
+    """Into how many topics each topic is spread, by key."""
 
     def event(self, row: Mapping[str, Any]) -> Event:
         """The row's event; raises RefusedError."""
@@ -104,6 +106,8 @@ class Maker:
 
     def _topic(self, row: Mapping[str, Any]) -> str:
         template = self.feed.topics.get(row["origin"] or "", self.feed.topics[""])
+        if self.partitions > 1:
+            template = f"{template}.{row['bucket'] % self.partitions}"
         return topic(
             template,
             service=self.service,
@@ -135,7 +139,7 @@ def topic(template: str, **values: str) -> str:
     return filled
 
 
-def patterns(feed: Feed, service: str) -> frozenset[str]:
+def patterns(feed: Feed, service: str, partitions: int = 1) -> frozenset[str]:
     """The topics of a feed's events as patterns of the broker, for a stream that has to be made."""
     found = set()
     for origin, template in feed.topics.items():
@@ -143,6 +147,8 @@ def patterns(feed: Feed, service: str) -> frozenset[str]:
             continue
         last = template.endswith("{aggregatetype}")
         filled = template.replace("{aggregatetype}", ">" if last else "*")
+        if partitions > 1 and not last:
+            filled += ".*"
         found.add(filled.replace("{service}", service).replace("{table}", _table(origin or None, feed)))
     return frozenset(found)
 

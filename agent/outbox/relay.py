@@ -240,7 +240,14 @@ class FeedRelay:
                     f"reading the outbox {self.name}", "SELECT current_setting('wal_block_size')::int"
                 )
             )
-            maker = events.Maker(self._service, self._feed, table.content, claim.history, claim.adopted)
+            maker = events.Maker(
+                self._service,
+                self._feed,
+                table.content,
+                claim.history,
+                claim.adopted,
+                self._settings.partitions,
+            )
             reader = Reader(reads, table, self.name, self._settings.page, block)
             shelf = self._shelf(writes, claim)
             turns = Turns(
@@ -273,7 +280,8 @@ class FeedRelay:
         if self._feed.own and settings.retention > 0:
             cleaner = Cleaner(self._database, settings.schema, self.name, settings.retention, self._metrics)
         return Session(
-            claim, turns, self._ledger, self._broker, topics=events.patterns(self._feed, self._service),
+            claim, turns, self._ledger, self._broker,
+            topics=events.patterns(self._feed, self._service, settings.partitions),
             timing=Timing(settings.lease, settings.broker.timeout),
             cleaner=cleaner, metrics=self._metrics, tracer=self._tracer, clock=self._clock,
             stopping=self._stopping, tell=self._tell,

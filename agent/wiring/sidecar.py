@@ -3,7 +3,7 @@
 import importlib
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Tracer
 
@@ -39,6 +39,7 @@ from agent.wiring.explaining import explained
 from agent.wiring.hook import Hook
 
 if TYPE_CHECKING:
+    from agent.outbox.inbox.inbox import Inbox
     from agent.outbox.relay import Relay
 
 
@@ -63,6 +64,7 @@ class Sidecar:
         self._instance = definition.instance_id(base.settings, base.around.host)
         self._fragments = planner.identified(base.fragments, self._instance)
         self._relay = _relay(base, self._instance, tracer)
+        self._inbox = _inbox(base, self._instance, tracer)
         self._service = self._child() if command else None
 
     def story(self) -> tuple[Component, ...]:
@@ -87,6 +89,7 @@ class Sidecar:
             self._probe() if registered else None,
             self._service,
             base.upstreams(self._plan),
+            self._inbox,
             self._gate() if registered else None,
             base.opened(),
             None if registered else self._last_drain(),
@@ -197,13 +200,24 @@ def _relay(base: Base, instance: str, tracer: Tracer) -> "Relay | None":
     """The relay where there is something to relay; only then is its driver needed and loaded."""
     if not base.settings.outbox.tables and not base.settings.outbox.changes:
         return None
+    made: Relay = _loaded("outbox", "pillion[postgres]").relay(base, instance, tracer)
+    return made
+
+
+def _inbox(base: Base, instance: str, tracer: Tracer) -> "Inbox | None":
+    """The same for the inbox."""
+    if not base.settings.inbox.topics:
+        return None
+    made: Inbox = _loaded("inbox", "pillion[nats,postgres]").inbox(base, instance, tracer)
+    return made
+
+
+def _loaded(what: str, extra: str) -> Any:
     try:
-        module = importlib.import_module("agent.wiring.outbox")
+        return importlib.import_module(f"agent.wiring.{what}")
     except ImportError as error:
         wrong = f"is set, but needs a driver that is not installed ({error.name})"
-        raise Misconfigured([Problem("outbox", wrong, "pip install 'pillion[postgres]'")]) from error
-    made: Relay = module.relay(base, instance, tracer)
-    return made
+        raise Misconfigured([Problem(what, wrong, f"pip install '{extra}'")]) from error
 
 
 async def _at_once() -> bool:

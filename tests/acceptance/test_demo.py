@@ -102,6 +102,7 @@ async def test_the_whole_walk_passes_from_an_installed_wheel_and_leaves_nothing_
     assert "FAIL" not in demo.text
     assert demo.text.count("PASS") >= 11
     assert "the critical path goes through" in demo.text
+    assert "the row's change called inventory once, though the event was published twice" in demo.text
     assert demo.left() == []
     assert list(demo.folder.iterdir()) == [demo.output]
 

@@ -10,6 +10,7 @@ from agent.config.checks import (
     addresses,
     dns,
     gateway,
+    inbox,
     names,
     outbox,
     proxy,
@@ -52,6 +53,8 @@ RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     outbox.connections,
     outbox.tables,
     outbox.templates,
+    inbox.connections,
+    inbox.topics,
     webhook.certificate,
     webhook.port,
 )

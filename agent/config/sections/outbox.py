@@ -129,6 +129,15 @@ class Outbox(Section, frozen=True):
     ] = "pillion"
     tables: Annotated[tuple[Table, ...], about("Outbox tables that the service writes.")] = ()
     changes: Annotated[tuple[Changes, ...], about("Tables whose changes become events.")] = ()
+    partitions: Annotated[
+        int,
+        about(
+            "Topics that each topic is spread over by key, TOPIC.0, TOPIC.1, …, so that consumers can share them in "
+            "order; 2, 4, 8, … spread evenly. 1: none is spread. Changing it moves keys: let consumers catch up first.",
+            ge=1,
+            le=64,
+        ),
+    ] = 1
     broker: Broker = Broker()
     lease: Annotated[
         float, about("A relay whose beat stands still for this long loses its feeds.", unit="s", ge=1)

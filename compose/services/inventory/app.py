@@ -2,8 +2,9 @@
 
 import os
 import socket
+import threading
 
-from flask import Flask, abort, jsonify
+from flask import Flask, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 
 STOCK = {
@@ -32,3 +33,21 @@ def item(sku: str) -> ResponseReturnValue:
     if sku not in STOCK:
         abort(404, f"there is no {sku}")
     return jsonify(**STOCK[sku], served_by=INSTANCE)
+
+
+EVENTS: dict[str, list[str]] = {}
+LOCK = threading.Lock()
+
+
+@app.post("/events/orders")
+def order_event() -> ResponseReturnValue:
+    """An order was made or changed. Who calls this, and how often, is not this service's concern."""
+    with LOCK:
+        EVENTS.setdefault(request.headers["ce-subject"], []).append(request.headers["ce-id"])
+    return "", 204
+
+
+@app.get("/events/<order>")
+def order_events(order: str) -> ResponseReturnValue:
+    with LOCK:
+        return jsonify(events=EVENTS.get(order, []), served_by=INSTANCE)

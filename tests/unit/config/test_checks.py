@@ -201,3 +201,12 @@ def test_a_rule_names_the_file_of_a_value_inside_a_collection():
         "p.yaml"
         in wrong("upstreams: {a: {traffic: {balance: ring_hash}}}")["upstreams.a.traffic.hash_header"]
     )
+
+
+def test_an_inbox_needs_a_broker_and_a_database_unless_it_does_without_one():
+    topics = "topics: [{topic: a.b, path: /x}, {topic: a.b, path: /y}]"
+    found = wrong(f"inbox: {{{topics}}}")
+    assert {"inbox.broker.url", "inbox.database", "inbox.topics[1].topic"} <= set(found)
+    assert "inbox.database" not in wrong(f"inbox: {{{topics}, dedupe: none}}")
+    assert "inbox.schema" in wrong(f"inbox: {{{topics}, schema: pillion}}")
+    assert "inbox.topics[0].path" in wrong("inbox: {topics: [{topic: a, path: x}]}")

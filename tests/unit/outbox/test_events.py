@@ -122,6 +122,22 @@ def test_no_value_of_a_row_ends_a_header(key: str, kind: str, identity: str, sta
     assert head.count(b"\n") == head.count(b"\r\n")
 
 
+def test_a_topic_is_spread_by_bucket_and_so_by_key() -> None:
+    spread = replace(maker("t.{table}"), partitions=4)
+    assert [spread.event(row(bucket=bucket)).topic for bucket in (0, 3, 4, 63)] == [
+        "t.ob.0",
+        "t.ob.3",
+        "t.ob.0",
+        "t.ob.3",
+    ]
+
+
+def test_patterns_of_spread_topics_cover_their_parts() -> None:
+    settings = Outbox(tables=(Table(table="ob", preset="debezium"),), changes=(Changes(table="orders"),))
+    found = [events.patterns(feed, "shop", 8) for feed in feeds.feeds(settings)]
+    assert found == [{"outbox.event.>"}, {"shop.orders.*"}]
+
+
 def test_patterns_cover_every_topic_that_is_sent() -> None:
     settings = Outbox(
         tables=(Table(table="ob", preset="debezium"), Table(table="x", topic="a.{aggregatetype}.b")),
