@@ -7,13 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-import consul.base
-from consul.base import Response
-from consul.callback import CB
 
 from agent.config.sections.registry import Registry
 from agent.registry import login
 from agent.registry.endpoint import Endpoint, local_address
+from agent.registry.pyconsul import CB, Consul, Response
 from agent.registry.token import Credentials
 from agent.registry.transport import Transport, encode
 from agent.runtime.errors import PillionError, Transient
@@ -54,7 +52,7 @@ class Client:
         # The host is unused: the transport knows where to go. Given all the same, else py-consul looks into
         # the environment; and the token is emptied afterwards because the environment overrides the
         # argument.
-        self._consul = consul.base.Consul(host="127.0.0.1", port=0, scheme="http", verify=False)
+        self._consul = Consul(host="127.0.0.1", port=0, scheme="http", verify=False)
         self._consul.http = transport
         self._consul.token = None
         self._transport = transport
