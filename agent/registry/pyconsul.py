@@ -1,4 +1,5 @@
-"""The parts of py-consul that are used here, without its HTTP layer, which would load ``requests``: 5 MB for nothing."""
+"""The parts of py-consul that are used here, without its HTTP layer, which would load ``requests``: 5 MB for
+nothing."""
 
 import importlib
 import sys

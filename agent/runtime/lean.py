@@ -18,7 +18,8 @@ class _Refusing(MetaPathFinder):
         path: Sequence[str] | None,  # noqa: ARG002 - the import system's signature
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
-        """Nothing, unless the name is one to leave out: that raises ModuleNotFoundError, as if it were not installed."""
+        """Nothing, unless the name is one to leave out: that raises ModuleNotFoundError, as if it were not
+        installed."""
         if fullname in self._names:
             raise ModuleNotFoundError(f"{fullname} is left out", name=fullname)
         return None
