@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import click
 
 from agent.cli.errors import ended
+from agent.runtime.lean import without
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("agent.cli.run:command", "Run the agent beside a service, and start the service too."),
@@ -74,7 +75,9 @@ def _imported(module: str) -> object:
     take time, now a tenth of an agent's start."""
     gc.disable()
     try:
-        return importlib.import_module(module)
+        # structlog would load rich (4 MB, beside each service) for tracebacks that logs.py does not have it make.
+        with without(*(["rich"] if module == "agent.cli.agent" else [])):
+            return importlib.import_module(module)
     finally:
         gc.freeze()
         gc.enable()

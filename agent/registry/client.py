@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-import consul.base
-from consul.base import Response
-from consul.callback import CB
+import msgspec
 
 from agent.config.sections.registry import Registry
 from agent.registry import login
 from agent.registry.endpoint import Endpoint, local_address
+from agent.registry.pyconsul import CB, Consul, Response
+from agent.registry.selection import Check
 from agent.registry.token import Credentials
 from agent.registry.transport import Transport, encode
 from agent.runtime.errors import PillionError, Transient
@@ -54,7 +54,7 @@ class Client:
         # The host is unused: the transport knows where to go. Given all the same, else py-consul looks into
         # the environment; and the token is emptied afterwards because the environment overrides the
         # argument.
-        self._consul = consul.base.Consul(host="127.0.0.1", port=0, scheme="http", verify=False)
+        self._consul = Consul(host="127.0.0.1", port=0, scheme="http", verify=False)
         self._consul.http = transport
         self._consul.token = None
         self._transport = transport
@@ -162,9 +162,11 @@ class Client:
         new, found = await self._indexed(self._consul.catalog.services(index=index, wait=_wait(wait)), wait)
         return new, sorted(_object(found))
 
-    async def checks(self, index: int = 0, wait: float = 0) -> tuple[int, list[Any]]:
+    async def checks(self, index: int = 0, wait: float = 0) -> tuple[int, list[Check]]:
         """All checks of the datacentre in any state."""
-        return await self._read(self._consul.health.state("any", index=index, wait=_wait(wait)), wait)
+        params = [("index", str(index)), ("wait", _wait(wait))] if index else []
+        asked = self._consul.http.get(_checks, "/v1/health/state/any", params)
+        return await self._indexed(asked, wait)
 
     async def values(self, prefix: str, index: int = 0, wait: float = 0) -> tuple[int, list[Any]]:
         """All keys that begin with the prefix, each with its ``Value`` as bytes or None."""
@@ -276,6 +278,14 @@ def _unfiltered(response: Response) -> Any:
             "give it read on all nodes and services"
         )
     return CB.json()(response)
+
+
+def _checks(response: Response) -> tuple[str, list[Check]]:
+    """Index and checks. Raises KeyError or ValueError for what is no answer of Consul's."""
+    return response.headers["X-Consul-Index"], _CHECKS.decode(response.body)
+
+
+_CHECKS = msgspec.json.Decoder(list[Check])
 
 
 def _wait(seconds: float) -> str:

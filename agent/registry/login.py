@@ -6,11 +6,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 import structlog
-from consul.callback import CB
 
 from agent.config.secret import Secret
 from agent.config.sections.registry import Registry
 from agent.registry.endpoint import Endpoint
+from agent.registry.pyconsul import CB
 from agent.registry.token import Credentials, Nobody, Token, header
 from agent.registry.transport import Transport, encode
 from agent.runtime.errors import Permanent, PillionError, Transient

@@ -3,11 +3,22 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 MOST = 100
 """Services that an agent follows when it is told to follow all."""
 
-Marks = Mapping[str, frozenset[tuple[str, str, str]]]
-"""By service: node, check and status of all its checks; the nodes' own checks below the empty name."""
+Marks = Mapping[str, int]
+"""By service: a hash of node, check and status of all its checks; the nodes' own checks below the empty name."""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """What matters here of a check in Consul's answer; the rest, 400 bytes each, is never taken into memory."""
+
+    node: str = msgspec.field(name="Node", default="")
+    check: str = msgspec.field(name="CheckID", default="")
+    status: str = msgspec.field(name="Status", default="")
+    service: str = msgspec.field(name="ServiceName", default="")
 
 
 @dataclass(frozen=True)
@@ -29,14 +40,12 @@ def choose(followed: Iterable[str], listed: frozenset[str], held: frozenset[str]
     return Selection(tuple(sorted(names[:MOST])), tuple(sorted(names[MOST:])))
 
 
-def marks(rows: Iterable[object]) -> Marks:
-    """Sort an answer about all checks by service; rows that are no checks are ignored."""
-    found: dict[str, set[tuple[str, str, str]]] = {}
-    for row in rows:
-        if isinstance(row, dict):
-            check = (str(row.get("Node")), str(row.get("CheckID")), str(row.get("Status")))
-            found.setdefault(str(row.get("ServiceName") or ""), set()).add(check)
-    return {name: frozenset(checks) for name, checks in found.items()}
+def marks(checks: Iterable[Check]) -> Marks:
+    """Sort an answer about all checks by service."""
+    found: dict[str, set[int]] = {}
+    for one in checks:
+        found.setdefault(one.service, set()).add(hash((one.node, one.check, one.status)))
+    return {name: hash(frozenset(hashes)) for name, hashes in found.items()}
 
 
 def changed(before: Marks, after: Marks, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,10 +14,9 @@ from typing import Any
 
 import aiohttp
 import yarl
-from consul.base import Response
-from consul.exceptions import ConsulException
 
 from agent.registry.endpoint import Endpoint
+from agent.registry.pyconsul import ConsulException, Response
 from agent.registry.token import Credentials
 from agent.runtime.errors import Permanent, PillionError, Transient
 

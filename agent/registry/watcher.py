@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from agent.model.catalog import Catalog, Service
 from agent.registry import blocking, decode, fold, remembered, selection
 from agent.registry.client import Client
 from agent.registry.metrics import Reads
+from agent.registry.seen import Listing, Stamp, Whole
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
 from agent.runtime.errors import PillionError
@@ -30,27 +30,12 @@ READS = QUERIES - 2
 """Short reads at a time beside the two queries that wake them."""
 BATCH = 12
 """Services that are read before a look at whether a more urgent one is there."""
-REREAD = 30.0
-"""Seconds after which everything is read again: instances without a check wake nobody."""
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """When a service was last read."""
-
-    breaks: int
-    """``Client.breaks`` then; -1 for what came from disk."""
-    identity: str
-    """The datastore's name then, empty when unknown."""
-
-
-@dataclass(frozen=True)
-class Whole:
-    """The checks as they were last read, and when all services were."""
-
-    marks: selection.Marks = field(default_factory=dict)
-    at: float = float("-inf")
-    breaks: int = -1
+CALM = 0.05
+"""Seconds before services are read that only may have changed: in most cases the checks tell meanwhile which one did,
+and reading a hundred others first, or always, would be most of what an agent does."""
+REREAD = 300.0
+"""Seconds after which everything is read again, whatever woke or did not: each reading of 1,000 services is two
+seconds of CPU."""
 
 
 class Watcher:
@@ -98,10 +83,12 @@ class Watcher:
         self._trouble: dict[str, str] = {}
         self._skipped: dict[str, tuple[decode.Skipped, ...]] = {}
         self._whole = Whole()
+        self._listing = Listing()
         self._due: set[str] = set()
         self._urgent: set[str] = set()
         """Of those, what is known to have changed."""
         self._is_due = asyncio.Event()
+        self._is_urgent = asyncio.Event()
 
     async def run(self, ready: Ready) -> None:
         """Follow until cancelled."""
@@ -138,17 +125,26 @@ class Watcher:
         await blocking.follow(self._client, ask, seen, partial(self._failed, name))
 
     async def _follow_services(self) -> None:
+        self._listing = Listing()
         await blocking.follow(
-            self._client, self._client.services, self._see_services, partial(self._failed, "*services")
+            self._client, self._list_services, self._see_services, partial(self._failed, "*services")
         )
 
-    async def _see_services(self, names: list[str]) -> None:
+    async def _list_services(self, index: int, wait: float) -> tuple[int, tuple[Listing, list[str]]]:
+        new, names = await self._client.services(index, wait)
+        return new, (Listing(new, self._client.breaks), names)
+
+    async def _see_services(self, answer: tuple[Listing, list[str]]) -> None:
+        listing, names = answer
         self._succeeded("*services")
         if self._wanted is None:
             self._listed = frozenset(filter(decode.usable, names))
             self._select()
             self._publish()
-        self._want(self._selection.value.names)
+        # Each registration of an instance raises the index, with a check or without; time that is over does not.
+        if listing != self._listing:
+            self._listing = listing
+            self._want(self._selection.value.names)
 
     async def _follow_checks(self) -> None:
         self._whole = Whole()
@@ -156,9 +152,9 @@ class Watcher:
             self._client, self._client.checks, self._see_checks, partial(self._failed, "*checks")
         )
 
-    async def _see_checks(self, rows: list[Any]) -> None:
+    async def _see_checks(self, checks: list[selection.Check]) -> None:
         self._succeeded("*checks")
-        before, marks = self._whole, selection.marks(rows)
+        before, marks = self._whole, selection.marks(checks)
         names = self._selection.value.names
         if self._client.breaks != before.breaks or self._clock() - before.at >= REREAD:
             self._whole = Whole(marks, self._clock(), self._client.breaks)
@@ -168,16 +164,15 @@ class Watcher:
             changed = selection.changed(before.marks, marks, names)
             self._urgent.update(changed)
             self._want(changed)
+            if changed:
+                self._is_urgent.set()
 
     async def _read_due(self) -> None:
         backoff = Backoff(0.2, 3.0)
         while True:
             await self._is_due.wait()
             self._is_due.clear()
-            # What is known to have changed goes before what only may have; the rest follows in small batches.
-            names = self._urgent & self._due or set(sorted(self._due)[:BATCH])
-            self._due -= names
-            self._urgent.clear()
+            names = await self._next()
             limit = asyncio.Semaphore(READS)
             results = await asyncio.gather(*(self._read(name, limit) for name in sorted(names)))
             if all(results):
@@ -189,6 +184,19 @@ class Watcher:
                     await asyncio.sleep(blocking.PAUSE)
             else:
                 await asyncio.sleep(backoff.next())
+
+    async def _next(self) -> set[str]:
+        """What to read now: what is known to have changed or never was read, else some of what may have changed."""
+        if not (self._urgent & self._due or self._due - self._answered):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CALM):
+                    await self._is_urgent.wait()
+        first = self._urgent & self._due
+        names = first or set(sorted(self._due - self._answered or self._due)[:BATCH])
+        self._due -= names
+        self._urgent.clear()
+        self._is_urgent.clear()
+        return names
 
     async def _read(self, name: str, limit: asyncio.Semaphore) -> bool:
         async with limit:
@@ -210,6 +218,7 @@ class Watcher:
         """Take in Consul's answer about one service."""
         reading = decode.reading(name, rows)
         self._succeeded(name)
+        first = name not in self._answered
         self._answered.add(name)
         self._note_skipped(name, reading.skipped)
         before = self._known.get(name, fold.Known(name))
@@ -224,11 +233,13 @@ class Watcher:
             log.warning("catalog.lost", service=name, instances=len(before.passing))
         self._stamps[name] = Stamp(breaks, identity)
         now = self._clock()
-        self._known[name] = fold.fold(
+        known = fold.fold(
             before, reading, lost_data=lost, lost_nodes=nodes, keep_last=self._keep_last, now=now
         )
-        self._select()
-        self._publish()
+        if first or known != before:
+            self._known[name] = known
+            self._select()
+            self._publish()
 
     async def _went(self, nodes: frozenset[decode.Node]) -> bool:
         """Whether one of these nodes is gone or made anew; one that can't be asked for counts as there."""

@@ -7,7 +7,7 @@ from agent.proxy.explain import near
 from agent.proxy.explain.ask import Side
 from agent.proxy.explain.matching import port_start
 from agent.proxy.explain.met import Met, reached
-from agent.proxy.planner import conflicts, problems
+from agent.proxy.planner import conflicts, gateway, problems
 
 _WORD = re.compile(r"[a-z0-9-]+")
 MOST = 10
@@ -18,7 +18,7 @@ def doubts(met: Met, outcome: str) -> list[str]:
     """Sentences; none where all is plain."""
     if outcome == "external" or met.host.content["name"] == "external":
         return _stranger(met)
-    if met.side is Side.GATEWAY and met.target is None and outcome == "refused":
+    if met.side is Side.GATEWAY and met.route.get("name") == gateway.UNKNOWN:
         return _path(met)
     return _service(met) if met.target is not None and met.side is not Side.INBOUND else []
 

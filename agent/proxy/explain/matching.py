@@ -12,7 +12,9 @@ from agent.proxy.snapshot import Resource
 from agent.runtime.errors import Permanent
 
 _READ = {"prefix", "path", "safe_regex", "path_separated_prefix", "connect_matcher", "headers"}
-_HEADER_READ = {"name", "string_match", "present_match", "invert_match", "treat_missing_header_as_empty"}
+_HEADER_READ = {
+    "name", "string_match", "range_match", "present_match", "invert_match", "treat_missing_header_as_empty",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _header(matcher: Resource, request: Request) -> str:
     name = matcher["name"].lower()
     values = request.values(name)
     inverted = bool(matcher.get("invert_match", False))
-    if "string_match" not in matcher:
+    if not {"string_match", "range_match"} & matcher.keys():
         wanted = bool(matcher.get("present_match", True)) != inverted
         if bool(values) is wanted:
             return ""
@@ -105,10 +107,25 @@ def _header(matcher: Resource, request: Request) -> str:
     if not values and not matcher.get("treat_missing_header_as_empty", False):
         return f"{_shown(name)} is absent"
     # One fitting value of several is enough.
-    found = [_string(matcher["string_match"], value) for value in values or ("",)]
+    found = [_value(matcher, value) for value in values or ("",)]
     if any(fits for fits, _ in found) is not inverted:
         return ""
     return f"{_shown(name)} ({', '.join(values)}) {'is' if inverted else 'is not'} {found[0][1]}"
+
+
+def _value(matcher: Resource, value: str) -> tuple[bool, str]:
+    """Whether one value fits, and in words what it is to be."""
+    return _string(matcher["string_match"], value) if "string_match" in matcher else _range(matcher, value)
+
+
+def _range(matcher: Resource, value: str) -> tuple[bool, str]:
+    start, end = (int(matcher["range_match"].get(edge, 0)) for edge in ("start", "end"))
+    number = int(value) if _NUMBER.fullmatch(value) else None
+    return number is not None and start <= number < end, f"from {start} to {end - 1}"
+
+
+_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
+"""Beyond 64 bits Envoy finds a value in no range; what is longer than this is in none of ours."""
 
 
 _STRINGS: Mapping[str, tuple[Callable[[str, str], bool], str]] = {

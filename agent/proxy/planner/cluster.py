@@ -28,12 +28,10 @@ def upstream_cluster(target: Target, traffic: Traffic, fragments: Fragments) -> 
     checking.ask(cluster, target, traffic, fragments)
     if target.table is not None:
         cluster["lb_subset_config"] = {
-            # Routes of the time before the service had versions name none, and are there a moment longer.
+            # Instances change a moment before the routes that name versions do. A request for one whose last instance
+            # has just left goes to any other, whose own sidecar knows what it serves: better than to nobody.
             "fallback_policy": "ANY_ENDPOINT",
-            "subset_selectors": [
-                {"keys": [VERSIONS], "fallback_policy": "NO_FALLBACK"},
-                {"keys": [UNNAMED], "fallback_policy": "ANY_ENDPOINT"},
-            ],
+            "subset_selectors": [{"keys": [VERSIONS]}, {"keys": [UNNAMED]}],
             "list_as_any": True,  # an instance serves several versions
         }
     return cluster

@@ -24,6 +24,7 @@ NAMES = (
     "local_replies",
     "refusals",
     "early_headers",
+    "trace_context",
     "health_checks",
     "presence",
     "accept",

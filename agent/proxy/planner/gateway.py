@@ -22,6 +22,8 @@ from agent.proxy.snapshot import Resource, Snapshot
 from agent.versions import parse
 
 NAME = "gateway"
+UNKNOWN = "unknown path"
+"""The route of what no service publishes; no other has this name."""
 _PROXY_PROTOCOL = "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"
 
 
@@ -137,4 +139,4 @@ def _unknown(match: Resource) -> Resource:
     body = direct.problem(
         404, "No such path", "No service is published at this path; GET /api/versions lists the services."
     )
-    return direct.answer(match, 404, body, name="unknown path")
+    return direct.answer(match, 404, body, name=UNKNOWN)

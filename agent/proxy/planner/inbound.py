@@ -2,7 +2,7 @@
 
 from agent.config.settings import Settings
 from agent.model.address import Address
-from agent.proxy.planner import checking, headers, limits, presence, retry, versioning
+from agent.proxy.planner import checking, direct, headers, limits, presence, retry, versioning
 from agent.proxy.planner.durations import seconds
 from agent.proxy.planner.fragments import Fragments, connection_manager
 from agent.proxy.planner.listener import listener
@@ -48,7 +48,11 @@ def inbound_routes(settings: Settings) -> Resource:
             else:
                 routes += _forwarding(settings, case, table)
     host: Resource = {"name": NAME, "domains": ["*"], "routes": routes, **_answer_headers(settings)}
-    return {"name": NAME, "virtual_hosts": [host]}
+    return {
+        "name": NAME,
+        "virtual_hosts": [host],
+        "max_direct_response_body_size_bytes": direct.LARGEST_BODY,
+    }
 
 
 def _answer_headers(settings: Settings) -> Resource:

@@ -39,6 +39,8 @@ def listener(
     manager["early_header_mutation_extensions"] = [_early(fragments, early, traced=tracer is not None)]
     if tracer:
         manager["tracing"] = tracer
+    elif "trace" in early:
+        manager["http_filters"].insert(0, tracing.passing(fragments))
     if replies:
         manager["local_reply_config"] = fragments.copy("local_replies")
     if settings.proxy.access_log:
@@ -49,7 +51,7 @@ def listener(
 
 
 def _early(fragments: Fragments, names: Sequence[str], *, traced: bool) -> Resource:
-    lists = [one for name in names for one in (tracing.early(traced) if name == "trace" else (name,))]
+    lists = [one for name in names for one in (tracing.early(traced=traced) if name == "trace" else (name,))]
     groups = fragments.copy("early_headers")
     return {
         "name": "envoy.http.early_header_mutation.header_mutation",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from agent.config.settings import Settings
-from agent.proxy.planner.fragments import Fragments
+from agent.proxy.planner.fragments import Fragments, within
 from agent.proxy.snapshot import Resource
 
 METHOD = "{method}"
@@ -47,9 +47,20 @@ def tracer(settings: Settings, fragments: Fragments, *, service: str) -> Resourc
     return tracing
 
 
-def early(traced: bool) -> tuple[str, ...]:
-    """The lists of ``early_headers.yaml`` that make trace context clean, for a listener with or without a tracer."""
-    return ("trace_checked", "trace_taken" if traced else "trace_passed", "trace_state")
+def early(*, traced: bool) -> tuple[str, ...]:
+    """The lists of ``early_headers.yaml`` that make trace context clean before the tracer sees it; none without one."""
+    return ("trace_checked", "trace_taken", "trace_kept") if traced else ()
+
+
+def passing(fragments: Fragments) -> Resource:
+    """The filter that makes trace context clean on a listener without a tracer."""
+    made: Resource = fragments.copy("trace_context")
+    groups = fragments.copy("early_headers")
+    mutations = within(made, "trace_context", "typed_config", "extension_config", "typed_config", "mutations")
+    mutations["request_mutations"] = [
+        mutation for name in ("trace_checked", "trace_passed", "trace_kept") for mutation in groups[name]
+    ]
+    return made
 
 
 def _operation(text: str) -> str:

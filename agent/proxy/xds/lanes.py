@@ -107,6 +107,7 @@ class Named:
         self.refusals: dict[str, Refusal] = {}
         self._refused: dict[str, list[bytes]] = {}
         self._suspects: list[str] = []
+        self._dubious: set[str] = set()
         self.connect()
 
     def connect(self) -> None:
@@ -122,6 +123,7 @@ class Named:
         asked = frozenset(names)
         for name in self.asked - asked:
             self.known.pop(name, None)
+            self._dubious.discard(name)
         self.held &= asked
         self.asked = asked
 
@@ -147,7 +149,19 @@ class Named:
         self._suspects = [name for name in self._suspects if name in changes]
         if self._suspects:
             return {self._suspects[0]: changes[self._suspects[0]]}
-        return changes or None
+        return self._safest(changes) or None
+
+    def _safest(self, changes: Contents) -> Contents:
+        """Of these changes those to send first: what Envoy accepted before, then what is new, then what it refused.
+
+        A refusal ends the warming of all clusters, also of those that have no endpoints yet: they would answer 503.
+        """
+        proven = {name: content for name, content in changes.items() if content == self.known.get(name)}
+        fresh = {name: content for name, content in changes.items() if name not in self._dubious}
+        dubious = sorted(changes.keys() & self._dubious)
+        if proven or not dubious or not self.held >= fresh.keys():
+            return proven or fresh
+        return {dubious[0]: changes[dubious[0]]}
 
     def send(self, contents: Contents) -> None:
         """``contents`` are on their way."""
@@ -159,6 +173,7 @@ class Named:
         self.known.update(contents)
         self.held |= (contents.keys() & self.asked) - self._outdated
         self._outdated.clear()
+        self._dubious.difference_update(contents)
         self._suspects = [name for name in self._suspects if name not in contents]
 
     def refuse(self, refusal: Refusal) -> None:
@@ -172,6 +187,7 @@ class Named:
         for name, content in contents.items():
             self._refused[name] = [*self._refused.get(name, [])[1 - REMEMBERED :], content]
             self.refusals[name] = refusal
+            self._dubious.add(name)
 
     def has(self, wanted: Contents, names: Iterable[str]) -> bool:
         """Whether Envoy holds exactly ``wanted`` of these names and nothing under way changes that."""

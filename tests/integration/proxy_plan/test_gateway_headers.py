@@ -1,5 +1,6 @@
 """What a stranger says of himself at the gateway, and what services hear of it."""
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from agent.model.catalog import Service
 from tests.integration.proxy_plan.conftest import Start
 from tests.integration.proxy_plan.raw import request, send
 from tests.integration.proxy_plan.rig import Door, catalog, echo, instance
+from tests.waiting import until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -316,3 +318,28 @@ async def test_refusals_are_problem_documents(folder: Path, start: Start) -> Non
             assert reply.status == status
             assert reply.headers["content-type"] == "application/problem+json"
             assert reply.json["status"] == status
+
+
+async def test_what_follows_an_upgrade_that_the_service_did_not_take_never_reaches_it(
+    folder: Path, start: Start
+) -> None:
+    """A server that reads on would take it for a request that nobody has judged."""
+    read: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        read.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        read.append(await reader.read())
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        known = catalog(site=Service("site", (instance(port),), ("/",)))
+        door = start(Door(folder, known, {"gateway": {"max_body": 1000}}))
+        asked = request(
+            "/x", "Connection: Upgrade", "Upgrade: websocket", body=request("/admin", "X-User: root")
+        )
+        assert (await send(door.address, asked)).status == 200
+        await until(lambda: len(read) == 2)
+        assert read[0].startswith(b"GET /x ")
+        assert read[1] == b""

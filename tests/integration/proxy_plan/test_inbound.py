@@ -167,3 +167,19 @@ async def test_an_access_log_line_is_json_without_the_query(
     assert '"url.path":"/things"' in log
     assert '"listener":"inbound"' in log
     assert "secret" not in log
+
+
+async def test_what_the_gateway_says_of_the_client_reaches_the_service(
+    folder: Path, start: Start, http: aiohttp.ClientSession
+) -> None:
+    """Envoy by itself drops a client's certificate that another proxy has seen."""
+    said = {
+        "X-Forwarded-Client-Cert": 'Subject="CN=alice"',
+        "X-Forwarded-For": "203.0.113.9",
+        "X-Real-IP": "203.0.113.9",
+    }
+    async with echo() as port:
+        sidecar = start(Sidecar(folder, catalog(), {"service": {"name": "orders", "port": port}}))
+        async with http.get(f"{sidecar.inbound}/x", headers=said) as answer:
+            got = (await answer.json())["headers"]
+    assert {name: got.get(name.lower()) for name in said} == said

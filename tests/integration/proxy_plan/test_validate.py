@@ -98,6 +98,12 @@ SETTINGS: dict[str, Mapping[str, Any]] = {
     "defaults": {},
     "zone": {"service": {"name": "front", "port": 5000, "zone": "a", "host": "service.example"}},
     "versions": {"versions": {"serves": ["v1", "v2.1"], "default": "v1", "strip_prefix": True, "policy": "latest"}},
+    "many old versions": {
+        "versions": {
+            "serves": [f"v{major}" for major in range(1, 33)],
+            "deprecated": {f"v{major}": {"since": "1970-01-01", "sunset": "1970-01-01"} for major in range(1, 33)},
+        }
+    },
     "tracing": {"tracing": {"endpoint": "http://127.0.0.1:4318", "operation": "100% [x] %REQ(a)%", "sample": 0.333}},
     "registry only": {"outbound": {"policy": "registry_only"}, "proxy": {"access_log": True}},
     "dns": {

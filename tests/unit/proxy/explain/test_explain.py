@@ -113,6 +113,8 @@ def test_a_name_that_nobody_has_is_told_with_those_that_are_like_it() -> None:
     assert any(
         "/orders leads to orders" in one for one in told(gateway(), "GET", "/order/x", Side.GATEWAY)["notes"]
     )
+    # A path that is published is not in doubt, whatever is refused at it.
+    assert told(gateway(), "TRACE", "/orders/x", Side.GATEWAY)["notes"] == []
 
 
 def test_a_service_without_instances_and_one_beyond_the_limit_are_refused() -> None:

@@ -10,6 +10,7 @@ from agent.proxy.explain.manager import without_dot
 from agent.proxy.explain.matching import mismatch, virtual_host
 from agent.proxy.explain.request import Request
 from agent.proxy.explain.rewrite import path as rewritten
+from agent.proxy.planner.limits import too_large
 from agent.runtime.errors import Permanent
 
 
@@ -75,10 +76,20 @@ def test_each_value_of_a_header_is_looked_at_by_itself(matcher: dict[str, Any], 
     assert (mismatch(route, request) == "") is fits
 
 
+@pytest.mark.parametrize(
+    ("length", "refused"),
+    [("10", False), ("0", False), ("11", True), ("9" * 30, True), ("-1", True), ("x", True), (None, False)],
+)
+def test_a_body_beyond_the_limit_is_told_by_its_length(length: str | None, refused: bool) -> None:
+    (route,) = too_large(10)
+    headers = () if length is None else (("content-length", length),)
+    assert (mismatch(route, Request("POST", "a", "/", headers)) == "") is refused
+
+
 def test_what_can_not_be_read_is_said_and_not_guessed() -> None:
     for match in (
         {"prefix": "/", "query_parameters": []},
-        {"prefix": "/", "headers": [{"name": "h", "range_match": {}}]},
+        {"prefix": "/", "headers": [{"name": "h", "contains_match": "b"}]},
     ):
         with pytest.raises(Permanent, match="does not read"):
             mismatch({"match": match}, Request("GET", "a", "/", (("h", "1"),)))

@@ -10,7 +10,7 @@ from agent.config import live
 from agent.config.settings import Settings
 from agent.proxy import assets
 from agent.proxy.planner import identified
-from agent.proxy.planner.tracing import early, tracer
+from agent.proxy.planner.tracing import early, passing, tracer
 
 
 def planned(instance: str = "", **sections: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,10 @@ def test_the_share_follows_a_live_override() -> None:
     assert '"numerator": 500000' in json.dumps(found)
 
 
-def test_trace_context_passes_as_it_is_only_where_nobody_traces() -> None:
+def test_trace_context_is_made_clean_by_a_filter_only_where_nobody_traces() -> None:
     lists = assets.load().content["early_headers"]
-    assert all(name in lists for traced in (True, False) for name in early(traced))
-    assert (early(True)[1], early(False)[1]) == ("trace_taken", "trace_passed")
+    assert early(traced=True) == ("trace_checked", "trace_taken", "trace_kept")
+    assert early(traced=False) == ()
+    made = passing(assets.load())["typed_config"]["extension_config"]["typed_config"]
+    expected = [*lists["trace_checked"], *lists["trace_passed"], *lists["trace_kept"]]
+    assert made["mutations"]["request_mutations"] == expected

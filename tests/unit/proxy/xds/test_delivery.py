@@ -155,6 +155,26 @@ def test_of_several_refused_endpoints_each_is_tried_alone() -> None:
     assert lane.refusals == {"b": REFUSAL}
 
 
+def test_what_envoy_refused_waits_until_all_clusters_have_endpoints() -> None:
+    """And what Envoy never saw until those have some that it accepted before."""
+    lane = Named({"good": b"1", "other": b"1"})
+    lane.ask(["bad", "good", "other"])
+    wanted = {"bad": b"!", "good": b"1", "other": b"2"}
+    assert lane.next(wanted) == {"good": b"1"}
+    lane.send({"good": b"1"})
+    lane.accept()
+    lane.send({"bad": b"!"})
+    lane.refuse(REFUSAL)
+    lane.forgive()
+    assert lane.next(wanted) == {"other": b"2"}
+    lane.send({"other": b"2"})
+    lane.accept()
+    assert lane.next({**wanted, "good": b"3"}) == {"bad": b"!"}
+    lane.send({"bad": b"!"})
+    lane.refuse(REFUSAL)
+    assert lane.next({**wanted, "good": b"3"}) == {"good": b"3"}
+
+
 def test_endpoints_of_a_cluster_that_changed_while_they_were_under_way_are_sent_again() -> None:
     lane = Named({})
     lane.ask(["a"])
@@ -196,7 +216,7 @@ def test_an_agent_that_is_new_gives_endpoints_to_a_cluster_that_still_warms() ->
     envoy.delivery.offer(one("a b", name="t"))
     envoy.connect()
     assert envoy.delivery.silent
-    assert sent(envoy)[0] == "endpoint a b"
+    assert sent(envoy)[:2] == ["endpoint a", "endpoint b"]
     assert envoy.delivery.revision.in_force == one("a b", name="t").hash
     assert not envoy.delivery.silent
 

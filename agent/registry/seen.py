@@ -1,0 +1,32 @@
+"""Which state of Consul's something was last read in. Pure."""
+
+from dataclasses import dataclass, field
+
+from agent.registry import selection
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """When a service was last read."""
+
+    breaks: int
+    """``Client.breaks`` then; -1 for what came from disk."""
+    identity: str
+    """The datastore's name then, empty when unknown."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The checks as they were last read, and when all services were."""
+
+    marks: selection.Marks = field(default_factory=dict)
+    at: float = float("-inf")
+    breaks: int = -1
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which state of the list of services an answer was about."""
+
+    index: int = -1
+    breaks: int = -1
