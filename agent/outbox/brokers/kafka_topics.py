@@ -141,6 +141,9 @@ class Topics:
         try:
             return future.result(0)
         except KafkaException as error:
+            self._admin.poll(0)  # why, where that came last
+            if self._refused is not None:
+                raise self._refused from error
             code = error.args[0].code()
             if code < 0:  # the library's own: nobody answered
                 raise Transient(f"{doing}: {self._said or words(error.args[0])}; is it running?") from error
