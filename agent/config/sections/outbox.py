@@ -75,8 +75,8 @@ class Broker(Section, frozen=True):
         str,
         about("File of the CA certificates that check the broker's. Empty: the system's."),
     ] = ""
-    stream: Annotated[str, about("JetStream stream. Empty: the service's name.")] = ""
-    create: Annotated[bool, about("Create a missing stream.")] = False
+    stream: Annotated[str, about("JetStream's stream, RabbitMQ's exchange. Empty: the service's name.")] = ""
+    create: Annotated[bool, about("Create a missing stream, topic or exchange.")] = False
     timeout: Annotated[float, about("How long an acknowledgement may take.", unit="s", gt=0)] = 5.0
     replicas: Annotated[
         int,

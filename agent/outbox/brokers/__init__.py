@@ -65,6 +65,8 @@ BROKERS: Mapping[str, tuple[str, str]] = {
     "tls": ("agent.outbox.brokers.nats", "nats"),
     "kafka": ("agent.outbox.brokers.kafka", "kafka"),
     "kafka+ssl": ("agent.outbox.brokers.kafka", "kafka"),
+    "amqp": ("agent.outbox.brokers.rabbitmq", "rabbitmq"),
+    "amqps": ("agent.outbox.brokers.rabbitmq", "rabbitmq"),
     "redis": ("agent.outbox.brokers.redis", "redis"),
     "rediss": ("agent.outbox.brokers.redis", "redis"),
     "http": ("agent.outbox.brokers.http", "http"),

@@ -6,12 +6,14 @@ from pathlib import Path
 from tests.integration.outbox.brokers.http_rig import HttpRig
 from tests.integration.outbox.brokers.kafka_rig import KafkaRig
 from tests.integration.outbox.brokers.nats_rig import NatsRig
+from tests.integration.outbox.brokers.rabbitmq_rig import RabbitRig
 from tests.integration.outbox.brokers.redis_rig import RedisRig
 from tests.integration.outbox.brokers.rig import Certificates, Rig
 
 RIGS: Mapping[str, Callable[[Path, Certificates], Rig]] = {
     "nats": NatsRig,
     "kafka": KafkaRig,
+    "rabbitmq": RabbitRig,
     "redis": RedisRig,
     "http": HttpRig,
 }
@@ -21,6 +23,7 @@ reason, where the server is not to be had."""
 LACKS: Mapping[str, frozenset[str]] = {
     "nats": NatsRig.lacks,
     "kafka": KafkaRig.lacks,
+    "rabbitmq": RabbitRig.lacks,
     "redis": RedisRig.lacks,
     "http": HttpRig.lacks,
 }
