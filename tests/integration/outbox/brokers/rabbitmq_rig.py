@@ -35,6 +35,7 @@ class RabbitRig:
         self.listen, self.target, self._tls = free_port(), free_port(), free_port()
         self._ca = certificates.ca
         self._url = f"amqp://{USER}:{PASSWORD}@127.0.0.1:{self.target}"
+        self._data = folder / "data"
         self._found: dict[str, list[Stored]] = {}
         epmd = free_port()
         (folder / "rabbitmq.conf").write_text(
@@ -53,7 +54,7 @@ class RabbitRig:
             "RABBITMQ_NODENAME": f"suite{self.target}@localhost",
             "RABBITMQ_DIST_PORT": str(free_port()),
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
-            "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+            "RABBITMQ_MNESIA_BASE": str(self._data),
             "RABBITMQ_LOG_BASE": str(folder),
             "RABBITMQ_LOGS": "-",
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
@@ -103,6 +104,11 @@ class RabbitRig:
             exchange = await channel.declare_exchange(place, aio_pika.ExchangeType.TOPIC, durable=True)
             queue = await channel.declare_queue(place, durable=True, arguments=arguments)
             await queue.bind(exchange, f"{place}.#")
+
+        if arguments.get("x-queue-type") == "quorum":
+            # A quorum queue whose name is not on disk yet hangs for ever after a kill.
+            (names,) = self._data.glob("*/quorum/*/names.dets")
+            await until(lambda: f"_{place}".encode() in names.read_bytes(), within=30)
 
     async def read(self, place: str) -> list[Stored]:
         async def readable() -> tuple[list[Stored]]:
