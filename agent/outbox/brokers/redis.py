@@ -187,7 +187,7 @@ class Streams:
         self._batch = False
         self._stored: list[int] = []
         """Events that the primary has and replicas may not have yet."""
-        patience = str(int(timeout * 800)).encode()
+        patience = str(max(1, int(timeout * 800))).encode()
         self._wait = packed(b"WAIT", str(replicas).encode(), patience)
         self._loop = asyncio.get_running_loop()
         self.wire = Wire(self._answered, outcomes.lost)

@@ -148,6 +148,7 @@ def test_every_setting_has_a_variable_a_flag_or_is_secret_and_none_collide():
         "outbox.broker.url",
         "inbox.database",
         "inbox.broker.url",
+        "outbox.broker.secret",
     }
     assert all(one.file_key in fields.by_key() for one in settings if one.member.secret)
     assert fields.by_key()["service.health_path"].flag == "--service-health-path"
