@@ -23,13 +23,16 @@ MARGIN = 0.3
 
 SUSPECTED = (
     "unclean = CASE WHEN owner IS NULL THEN 0 WHEN owner = $2 THEN unclean ELSE unclean + 1 END, "
-    "attempting = CASE WHEN owner IS NULL THEN NULL ELSE attempting END"
+    "suspect = CASE WHEN owner IS NULL THEN NULL WHEN owner = $2 THEN suspect ELSE attempting END, "
+    "attempting = CASE WHEN owner IS NOT NULL AND attempting = suspect THEN attempting END"
 )
-"""What a claim by the owner $2 sets: a former owner that did not release ended without a word."""
+"""What a claim by the owner $2 sets: a former owner that did not release ended without a word. ``attempting`` stays
+only where two in a row ended at that row."""
 
+_SAME = "b.base::text = v.base AND b.pos = v.pos"
 TRUSTED = (
-    "unclean = CASE WHEN b.base::text = v.base AND b.pos = v.pos THEN b.unclean ELSE 0 END, "
-    "attempting = CASE WHEN b.base::text = v.base AND b.pos = v.pos THEN b.attempting END"
+    f"unclean = CASE WHEN {_SAME} THEN b.unclean ELSE 0 END, attempting = CASE WHEN {_SAME} THEN b.attempting END, "
+    f"suspect = CASE WHEN {_SAME} THEN b.suspect END"
 )
 """What a save sets: an owner that gets on is no suspect."""
 

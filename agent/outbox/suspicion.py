@@ -1,4 +1,9 @@
-"""Owners that ended without a word at one place: perhaps a row there ends the process. Pure."""
+"""Owners that ended without a word at one place: perhaps a row there ends the process. Pure.
+
+After three of them the rows there are sent one at a time, each noted durably before. A row at which two in a row ended
+then is not sent any more. One would not do: who is killed for another reason, as for the memory that it takes, has some
+row on its way too.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +19,7 @@ class Suspicion:
     unclean: Mapping[int, int] = field(default_factory=dict)
     """How many in a row ended at the place where the bucket is, by bucket."""
     attempting: Mapping[int, int] = field(default_factory=dict)
-    """The row that such a one sent alone when it ended, by bucket."""
+    """The row at which two in a row of them ended, by bucket."""
 
     @property
     def careful(self) -> set[int]:

@@ -23,8 +23,8 @@ CREATE TABLE {schema}.feed (
 
 -- Where reading stands. Every row that "base" sees, and of those that "target" sees besides every one up to "pos",
 -- is acknowledged by the broker or in held_row. "unclean" counts the owners in a row that ended without a word and
--- without having moved this place, "attempting" is the row that such a one sent last. Updated often: room on the page
--- keeps the updates within it.
+-- without having moved this place, "attempting" is the row that is sent alone now, "suspect" the one that such a
+-- one sent alone when it ended. Updated often: room on the page keeps the updates within it.
 CREATE TABLE {schema}.bucket (
     feed text NOT NULL REFERENCES {schema}.feed,
     bucket smallint NOT NULL,
@@ -35,6 +35,7 @@ CREATE TABLE {schema}.bucket (
     pos bigint NOT NULL DEFAULT 0,
     unclean integer NOT NULL DEFAULT 0,
     attempting bigint,
+    suspect bigint,
     PRIMARY KEY (feed, bucket)
 ) WITH (fillfactor = 50);
 

@@ -9,3 +9,4 @@ ALTER TABLE {schema}.feed ALTER COLUMN relation SET NOT NULL;
 -- Version 3:
 ALTER TABLE {schema}.bucket ADD COLUMN IF NOT EXISTS unclean integer NOT NULL DEFAULT 0;
 ALTER TABLE {schema}.bucket ADD COLUMN IF NOT EXISTS attempting bigint;
+ALTER TABLE {schema}.bucket ADD COLUMN IF NOT EXISTS suspect bigint;

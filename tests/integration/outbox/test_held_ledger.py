@@ -9,9 +9,10 @@ import pytest
 from agent.config.sections.outbox import Changes
 from agent.outbox.database import Connection, Database
 from agent.outbox.delivery import Aside, Verdict
-from agent.outbox.leases import LostError
+from agent.outbox.leases import Ledger, LostError, Watch
 from agent.outbox.parked import keys
 from agent.outbox.parked.ledger import Due, HeldLedger, Outcome
+from agent.outbox.suspicion import Suspicion
 from tests.integration.outbox.bench import Bench
 from tests.unit.outbox.test_cursor import event
 from tests.waiting import until
@@ -141,3 +142,30 @@ async def test_a_reason_with_what_postgresql_can_not_store_is_kept_all_the_same(
     reason = await bench.service.fetchval("SELECT reason FROM pillion.held_key")
     assert reason.startswith("ab?x")
     assert len(reason) <= keys.LONGEST_REASON
+
+
+async def test_a_row_at_which_two_owners_ended_in_a_row_is_convicted_and_no_other(
+    bench: Bench, connection: Connection
+) -> None:
+    leases = Ledger("pillion", FEED)
+    names = (f"owner{number}" for number in range(99))
+
+    async def claimed(*, dies_at: int | None) -> Suspicion:
+        watch = Watch(1.0, lambda: 0.0, lambda _: True)
+        claim = await leases.claim(connection, next(names), watch, lambda: 0.0)
+        assert claim is not None
+        if dies_at is not None:
+            await HeldLedger(connection, "pillion", FEED, lambda: claim.epochs).attempt(set(), 1, dies_at)
+        return claim.suspicion
+
+    await bench.service.execute("UPDATE pillion.bucket SET owner = NULL")
+    for deaths in range(4):
+        found = await claimed(dies_at=None)
+        assert found.unclean[1] == deaths
+    assert 1 in (await claimed(dies_at=10)).careful
+    assert (await claimed(dies_at=11)).rows == {}, "one died at 10"
+    assert (await claimed(dies_at=11)).rows == {}, "one died at 11, the one before at 10"
+    assert (await claimed(dies_at=None)).rows == {1: 11}
+    assert (await claimed(dies_at=None)).rows == {1: 11}, "nobody got past it yet"
+    await bench.service.execute("UPDATE pillion.bucket SET owner = NULL")
+    assert (await claimed(dies_at=None)).rows == {}

@@ -121,6 +121,8 @@ async def test_a_schema_whose_functions_a_superuser_still_owns_is_put_right(benc
     await bench.service.execute(
         """
         ALTER TABLE pillion.feed DROP COLUMN timeline, DROP COLUMN relation, DROP COLUMN adopted;
+        ALTER TABLE pillion.bucket DROP COLUMN unclean, DROP COLUMN attempting, DROP COLUMN suspect;
+        DROP TABLE pillion.held_row, pillion.held_key, pillion.held_audit;
         UPDATE pillion.version SET version = 1;
         DO $$ DECLARE f regprocedure; BEGIN
             FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'pillion'::regnamespace LOOP
@@ -137,6 +139,8 @@ async def test_a_schema_whose_functions_a_superuser_still_owns_is_put_right(benc
     await owner.execute("TRUNCATE seen; INSERT INTO t VALUES (2, 'red')")
     assert not await owner.fetchval("SELECT super FROM seen")
     assert await bench.service.fetchval("SELECT relation = tableoid FROM pillion.feed")
+    assert await bench.service.fetchval("SELECT sum(unclean) FROM pillion.bucket") == 0
+    assert await bench.service.fetchval("SELECT count(*) FROM pillion.held_row") == 0
 
 
 async def test_rights_that_a_restore_lost_are_given_again(bench: Bench, owner: Any) -> None:

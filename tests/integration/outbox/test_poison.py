@@ -73,7 +73,7 @@ async def test_a_row_that_kills_the_process_is_parked_and_all_others_arrive(
                 await bench.service.fetchval("SELECT count(*) FROM pillion.held_key WHERE state = 'parked'")
             )
 
-        await until(parked, within=60, every=0.1)
+        await until(parked, within=150, every=0.1)
         await held(bench, "parked", 1, 2)
         assert "process ended" in await bench.service.fetchval("SELECT reason FROM pillion.held_key")
         deaths = starter.deaths
@@ -120,7 +120,7 @@ async def test_a_replay_that_kills_the_process_is_given_up_and_others_are_replay
             keys = await bench.service.fetch("SELECT key, state, reason FROM pillion.held_key")
             return [(each["key"], each["state"]) for each in keys] == [(str(KEY), "parked")]
 
-        await until(given_up, within=60, every=0.1)
+        await until(given_up, within=150, every=0.1)
         await write(bench, 200, 1)
 
         async def arrived() -> bool:
