@@ -185,6 +185,7 @@ async def test_a_table_of_an_earlier_version_is_brought_up_without_losing_a_writ
     await bench.service.execute(
         """
         ALTER TABLE pillion.outbox ALTER COLUMN payload TYPE jsonb; INSERT INTO t VALUES (1, '1.0');
+        DROP TRIGGER "!pillion_truncate" ON t;
         CREATE TRIGGER "!pillion_statement" BEFORE INSERT ON t FOR EACH STATEMENT
             EXECUTE FUNCTION pillion.trace('old');
         ALTER TABLE pillion.feed DROP COLUMN timeline, DROP COLUMN relation, DROP COLUMN adopted;
