@@ -7,15 +7,21 @@
 DROP FUNCTION IF EXISTS {schema}.pinned(anyelement), {schema}.key_of(jsonb, text[]), {schema}.chosen(jsonb, jsonb),
     {schema}.masked(jsonb, jsonb), {schema}.emit(text, text, text, text, jsonb, jsonb);
 
--- Changing a column's type writes the table anew while the service waits: where that would take long, jsonb stays, and
--- all works with it.
+-- Changing a column's type locks every writer out and writes the table anew: where the lock is not had at once, or that
+-- would take long, jsonb stays, and all works with it.
 DO $pillion$
+DECLARE
+    patience text := current_setting('lock_timeout');
 BEGIN
     IF (SELECT atttypid FROM pg_attribute WHERE attrelid = '{schema}.outbox'::regclass AND attname = 'payload')
         = 'jsonb'::regtype AND (SELECT count(*) FROM (SELECT FROM {schema}.outbox LIMIT 10001) AS t) <= 10000
     THEN
+        PERFORM set_config('lock_timeout', '80ms', true);
         ALTER TABLE {schema}.outbox ALTER COLUMN payload TYPE json USING payload::json;
+        PERFORM set_config('lock_timeout', patience, true);
     END IF;
+EXCEPTION WHEN lock_not_available THEN
+    RAISE NOTICE 'the payload of {schema}.outbox stays jsonb, for it is being written to';
 END $pillion$;
 
 -- A row as JSON, whatever the session's settings are.
@@ -203,35 +209,25 @@ BEGIN
             LIKE 'ISO, ___postgreshex'
         AND current_setting('extra_float_digits') = ANY ('{{1,2,3}}')
     THEN
-        IF TG_OP <> 'INSERT' THEN
-            before := row_to_json(OLD);
-        END IF;
-        IF TG_OP <> 'DELETE' THEN
-            after := row_to_json(NEW);
-        END IF;
+        before := CASE WHEN TG_OP <> 'INSERT' THEN row_to_json(OLD) END;
+        after := CASE WHEN TG_OP <> 'DELETE' THEN row_to_json(NEW) END;
     ELSE
-        IF TG_OP <> 'INSERT' THEN
-            before := {schema}.pinned_json(OLD);
-        END IF;
-        IF TG_OP <> 'DELETE' THEN
-            after := {schema}.pinned_json(NEW);
-        END IF;
+        before := CASE WHEN TG_OP <> 'INSERT' THEN {schema}.pinned_json(OLD) END;
+        after := CASE WHEN TG_OP <> 'DELETE' THEN {schema}.pinned_json(NEW) END;
     END IF;
-    IF TG_ARGV[5] = '' THEN
-        key := coalesce(after, before)->>TG_ARGV[4];
-        IF key IS NOT NULL AND (TG_OP <> 'UPDATE' OR before->>TG_ARGV[4] = key) THEN
-            IF current_setting('pillion.trace', true) <> '' OR octet_length(current_query()) > 4096
-                OR strpos(current_query(), 'traceparent=') > 0
-            THEN
-                note := {schema}.traced();
-            END IF;
-            INSERT INTO {schema}.outbox (bucket, origin, type, key, payload, traceparent, tracestate) VALUES (
-                get_byte(sha256(convert_to(key, 'UTF8')), 0) & 63, TG_ARGV[0],
-                TG_ARGV[CASE TG_OP WHEN 'INSERT' THEN 1 WHEN 'UPDATE' THEN 2 ELSE 3 END], key,
-                json_build_object('before', before, 'after', after), note[1], note[2]
-            );
-            RETURN NULL;
+    key := CASE WHEN TG_ARGV[5] = '' THEN coalesce(after, before)->>TG_ARGV[4] END;
+    IF key IS NOT NULL AND (TG_OP <> 'UPDATE' OR before->>TG_ARGV[4] = key) THEN
+        IF current_setting('pillion.trace', true) <> '' OR octet_length(current_query()) > 4096
+            OR strpos(current_query(), 'traceparent=') > 0
+        THEN
+            note := {schema}.traced();
         END IF;
+        INSERT INTO {schema}.outbox (bucket, origin, type, key, payload, traceparent, tracestate) VALUES (
+            get_byte(sha256(convert_to(key, 'UTF8')), 0) & 63, TG_ARGV[0],
+            TG_ARGV[CASE TG_OP WHEN 'INSERT' THEN 1 WHEN 'UPDATE' THEN 2 ELSE 3 END], key,
+            json_build_object('before', before, 'after', after), note[1], note[2]
+        );
+        RETURN NULL;
     END IF;
     PERFORM {schema}.emit(
         TG_ARGV[0], TG_ARGV[CASE TG_OP WHEN 'INSERT' THEN 1 WHEN 'UPDATE' THEN 2 ELSE 3 END], TG_RELID, TG_ARGV[4],

@@ -185,6 +185,7 @@ async def test_a_table_of_an_earlier_version_is_brought_up_without_losing_a_writ
     await bench.service.execute(
         """
         ALTER TABLE pillion.outbox ALTER COLUMN payload TYPE jsonb; INSERT INTO t VALUES (1, '1.0');
+        DROP TRIGGER "!pillion_truncate" ON t;
         CREATE TRIGGER "!pillion_statement" BEFORE INSERT ON t FOR EACH STATEMENT
             EXECUTE FUNCTION pillion.trace('old');
         ALTER TABLE pillion.feed DROP COLUMN timeline, DROP COLUMN relation, DROP COLUMN adopted;
@@ -199,3 +200,20 @@ async def test_a_table_of_an_earlier_version_is_brought_up_without_losing_a_writ
     assert "1e2" in payloads[1]
     triggers = await bench.service.fetchval("SELECT count(*) FROM pg_trigger WHERE tgrelid = 't'::regclass")
     assert triggers == 2
+
+
+async def test_bringing_an_earlier_version_up_does_not_wait_for_a_writer(bench: Bench) -> None:
+    await watch(bench, "CREATE TABLE t (id int PRIMARY KEY)")
+    await bench.service.execute(
+        """
+        ALTER TABLE pillion.outbox ALTER COLUMN payload TYPE jsonb;
+        ALTER TABLE pillion.feed DROP COLUMN timeline, DROP COLUMN relation, DROP COLUMN adopted;
+        UPDATE pillion.version SET version = 1"""
+    )
+    writer = await bench.connect()
+    await writer.execute("BEGIN; INSERT INTO t VALUES (1)")
+    settings = bench.settings(changes=(Changes(table="t"),))
+    await bench.init(settings)
+    await writer.execute("INSERT INTO t VALUES (2); COMMIT; INSERT INTO t VALUES (3)")
+    assert [row["key"] for row in await bench.outbox()] == ["1", "2", "3"]
+    assert await bench.init(settings) == 0

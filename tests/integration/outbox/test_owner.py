@@ -228,6 +228,9 @@ async def test_who_may_only_put_triggers_on_a_table_can_have_its_changes_told(
         await owner.execute("INSERT INTO t VALUES (1)")
         assert len(await bench.outbox()) == 1
         assert await Installer(least, watched(bench), bench.said.append).install(None) == 0
+        await bench.service.execute(
+            'CREATE TRIGGER "!pillion_statement" BEFORE INSERT ON shop.t EXECUTE FUNCTION pillion.trace()'
+        )
         renamed = watched(bench, types={"insert": "t.born"})
         assert await Installer(least, renamed, bench.said.append).install(None) == 1
         await owner.execute("INSERT INTO t VALUES (2)")
