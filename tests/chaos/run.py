@@ -76,6 +76,8 @@ async def run(plan: Plan, folder: Path, say: Callable[[str], None], pages: int =
             report.verdicts[topic] = verdict
             report.problems += [f"{topic}: {problem}" for problem in verdict.problems]
         report.problems += rig.relays.problems
+        if report.problems:
+            report.problems = [*await _set_aside(rig), *report.problems]
         return report
 
 
@@ -83,6 +85,20 @@ async def _leftovers(rig: Rig) -> list[str]:
     session = await rig.admin()
     try:
         return [row["gid"] for row in await session.fetch("SELECT gid FROM pg_prepared_xacts")]
+    finally:
+        session.terminate()
+
+
+async def _set_aside(rig: Rig) -> list[str]:
+    """What still waits for a person, where keys can be set aside: a fault is no reason for that."""
+    session = await rig.admin()
+    try:
+        if await session.fetchval("SELECT to_regclass('pillion.held_key') IS NULL"):
+            return []
+        rows = await session.fetch(
+            "SELECT state, reason, count(*) AS keys FROM pillion.held_key GROUP BY state, reason"
+        )
+        return [f"{row['keys']} keys are {row['state']}: {row['reason']}" for row in rows]
     finally:
         session.terminate()
 

@@ -48,6 +48,9 @@ class _Info(msgspec.Struct):
 
 _INFO = msgspec.json.Decoder(_Info)
 _NOT_FOUND = 10059
+_NO_ROOM = frozenset({10008, 10023, 10028, 10047, 10077})
+"""The stream or the server takes nothing now: unavailable, out of resources, of memory, of storage, or the store
+failed, as when it is full (nats-server, ``server/errors.json``)."""
 _ACK = msgspec.json.Decoder(_Ack)
 
 
@@ -259,14 +262,20 @@ class JetStream:
             self._outcomes.refused(number, "who answered is not JetStream")
             return
         if ack.error is not None:
-            words = encoded(ack.error.description).replace("%20", " ")[:200]
-            self._outcomes.refused(
-                number, f"JetStream says: {words} ({ack.error.err_code or ack.error.code})"
-            )
+            self._failed(number, ack.error)
         elif ack.stream != self._stream or ack.seq < 1:
             self._outcomes.refused(number, f"it was not the stream {self._stream} that answered")
         else:
             self._outcomes.acknowledged(number)
+
+    def _failed(self, number: int, error: _Error) -> None:
+        words = encoded(error.description).replace("%20", " ")[:200]
+        reason = f"JetStream says: {words} ({error.err_code or error.code})"
+        if error.err_code in _NO_ROOM and "per subject" not in error.description:
+            # The event is not to blame, and the next one would fare no better.
+            self._outcomes.lost(reason)
+        else:
+            self._outcomes.refused(number, reason)
 
 
 def covers(wide: str, narrow: str) -> bool:

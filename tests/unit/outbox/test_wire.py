@@ -104,3 +104,25 @@ async def test_only_the_streams_own_word_is_an_acknowledgement(head: bytes, body
         assert number == 3
         assert said in reason
         assert "\r" not in reason
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "blamed"),
+    [
+        (10077, "maximum bytes exceeded", False),
+        (10077, "maximum messages exceeded", False),
+        (10077, "maximum messages per subject exceeded", True),
+        (10023, "insufficient resources", False),
+        (10047, "insufficient storage resources available", False),
+        (10054, "message size exceeds maximum allowed", True),
+    ],
+)
+async def test_a_stream_without_room_is_away_and_no_event_is_to_blame(
+    code: int, words: str, blamed: bool
+) -> None:
+    told = Told()
+    body = b'{"error":{"code":503,"err_code":%d,"description":"%b"}}' % (code, words.encode())
+    JetStream("s", told)._answered(3, b"", body)
+    (said,) = told.said
+    assert isinstance(said, tuple) == blamed
+    assert words in str(said)
