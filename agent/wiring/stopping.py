@@ -12,4 +12,6 @@ INBOX = 14.0
 def stop_time(settings: Settings) -> float:
     """Seconds that the whole of a stop may take with these settings, everything going wrong."""
     inbox = INBOX if settings.inbox.topics else 0.0
-    return settings.registry.spread + settings.proxy.drain_time + settings.service.stop_timeout + inbox + SLACK
+    return (
+        settings.registry.spread + settings.proxy.drain_time + settings.service.stop_timeout + inbox + SLACK
+    )
