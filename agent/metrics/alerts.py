@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from agent.metrics.rules import configuration, injector, instances, outbox, traffic
+from agent.metrics.rules import configuration, inbox, injector, instances, outbox, traffic
 from agent.metrics.rules.declare import Rule
 
 GROUPS: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
@@ -13,6 +13,7 @@ GROUPS: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         "traffic": traffic.ALL,
         "configuration": configuration.ALL,
         "outbox": outbox.ALL,
+        "inbox": inbox.ALL,
         "the injector": injector.ALL,
     }
 )

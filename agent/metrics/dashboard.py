@@ -9,12 +9,12 @@ from typing import Any
 from agent.metrics import catalog, promql
 from agent.metrics.declare import Metric, Unit
 from agent.metrics.families import process, prometheus
-from agent.metrics.panels import agents, injector, outbox, traffic
+from agent.metrics.panels import agents, inbox, injector, outbox, traffic
 from agent.metrics.panels.declare import Panel, Part, Shown
 
 PARTS: tuple[Part, ...] = (
-    traffic.OVERVIEW, traffic.UPSTREAMS, agents.CONFIGURATION, agents.REGISTRY, outbox.OUTBOX, agents.AGENTS,
-    injector.INJECTOR,
+    traffic.OVERVIEW, traffic.UPSTREAMS, agents.CONFIGURATION, agents.REGISTRY, outbox.OUTBOX, inbox.INBOX,
+    agents.AGENTS, injector.INJECTOR,
 )  # fmt: skip
 
 SOURCE = {"type": "prometheus", "uid": "pillion-prometheus"}

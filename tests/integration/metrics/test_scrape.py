@@ -28,7 +28,8 @@ Samples = dict[str, list[tuple[dict[str, str], float]]]
 
 
 class Scene:
-    """A service with an outbox, one that calls it, and the gateway; each was called, an event was published."""
+    """A service with an outbox, one that calls it and has an inbox, and the gateway; each was called, an event was
+    published."""
 
     def __init__(self, writer: Instance, caller: Instance, gateway: Instance) -> None:
         self.writer = writer
@@ -69,7 +70,12 @@ async def scene(own_database: str, mesh: Mesh, shared_nats: backing.Nats) -> Sce
     assert done.returncode == 0, done.stdout + done.stderr
     traffic = {"check_path": "/health", "balance": "ring_hash", "hash_header": "x-user"}
     orders = {"service": {"zone": "b"}, "upstreams": {"*": {}, "orders": {"traffic": traffic}}}
-    caller = mesh.service("shop", settings={"tracing": tracing, **orders})
+    inbox_settings = {
+        "topics": [{"topic": f"{stream}.orders", "path": "/"}],
+        "broker": {"url": shared_nats.url},
+        "dedupe": "none",
+    }
+    caller = mesh.service("shop", settings={"tracing": tracing, "inbox": inbox_settings, **orders})
     gateway = mesh.gateway(orders)
     for instance in (writer, caller, gateway):
         await instance.ready()
@@ -123,7 +129,7 @@ async def test_every_metric_of_the_list_is_there_and_no_other(scene: Scene) -> N
     await until(lambda: published(scene.writer) == 1, within=20)
     shown = {instance: kinds(instance) for instance in scene.all}
     assert ours(set(shown[scene.writer])) == expected({Where.AGENT, Where.SIDECAR, Where.OUTBOX})
-    assert ours(set(shown[scene.caller])) == expected({Where.AGENT, Where.SIDECAR})
+    assert ours(set(shown[scene.caller])) == expected({Where.AGENT, Where.SIDECAR, Where.INBOX})
     assert ours(set(shown[scene.gateway])) == expected({Where.AGENT})
     for metric in (one for one in catalog.OWN if one.where is not Where.INJECTOR):
         for instance in scene.all:

@@ -43,6 +43,8 @@ class Rig:
         self.board = Board(boot_clock)
         self.registry = CollectorRegistry()
         self.children: list[subprocess.Popen[bytes]] = []
+        self._read = 0
+        self._notes: list[dict[str, Any]] = []
 
     async def open(self) -> None:
         self.client = await nats.connect(self.nats_url)
@@ -124,10 +126,14 @@ class Rig:
 
     def noted(self, what: str = "begin") -> list[dict[str, Any]]:
         """The consumer's own notes of its calls, in order."""
-        if not self.calls_file.exists():
-            return []
-        lines = self.calls_file.read_text().splitlines()
-        return [note for note in map(json.loads, lines) if note["what"] == what]
+        if self.calls_file.exists():
+            with self.calls_file.open("rb") as file:
+                file.seek(self._read)
+                for line in file:
+                    if line.endswith(b"\n"):
+                        self._read += len(line)
+                        self._notes.append(json.loads(line))
+        return [note for note in self._notes if note["what"] == what]
 
     def called(self) -> list[str]:
         """The ids of the consumer's calls, in order."""
