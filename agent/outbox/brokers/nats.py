@@ -27,6 +27,8 @@ _STREAM = re.compile(r"[^\s.*>/\\\x00-\x1f\x7f]{1,255}")
 _LOOKS = 5
 """How often the stream is looked at until it has all subjects."""
 _NO_STREAM = b"NATS/1.0 503"
+_LATER = 1.0
+"""Seconds until an event is sent again that no stream took."""
 
 
 class _Error(msgspec.Struct):
@@ -254,7 +256,8 @@ class JetStream:
 
     def _answered(self, number: int, head: bytes, body: bytes) -> None:
         if head.startswith(_NO_STREAM):
-            self._outcomes.refused(number, "no stream of the server takes its topic")
+            # Perhaps a stream that is being made, or one without a leader for a moment: not the event's fault.
+            self._outcomes.later(number, "no stream of the server takes its topic now", _LATER)
             return
         try:
             ack = _ACK.decode(body)

@@ -42,6 +42,9 @@ class Told:
     def refused(self, number: int, reason: str) -> None:
         self.said.append((number, reason))
 
+    def later(self, number: int, reason: str, delay: float = 0.0) -> None:
+        self.said.append((number, reason, delay))
+
     def lost(self, reason: str) -> None:
         self.said.append(reason)
 
@@ -86,7 +89,6 @@ async def test_what_is_not_nats_ends_the_link(garbage: bytes) -> None:
         (b"", b"thanks", "not JetStream"),
         (b"", b"\xff\xfe", "not JetStream"),
         (b"", b"", "not JetStream"),
-        (b"NATS/1.0 503\r\n\r\n", b"", "no stream"),
         (
             b"",
             b'{"error":{"code":400,"err_code":10054,"description":"message size exceeds\\r\\nmaximum"}}',
@@ -104,6 +106,16 @@ async def test_only_the_streams_own_word_is_an_acknowledgement(head: bytes, body
         assert number == 3
         assert said in reason
         assert "\r" not in reason
+
+
+async def test_an_event_that_no_stream_takes_is_sent_again_and_not_given_up() -> None:
+    """A stream without a leader for a moment answers like one that is not there."""
+    told = Told()
+    JetStream("s", told)._answered(3, b"NATS/1.0 503\r\n\r\n", b"")
+    ((number, reason, delay),) = told.said
+    assert number == 3
+    assert "no stream" in reason
+    assert delay > 0
 
 
 @pytest.mark.parametrize(
