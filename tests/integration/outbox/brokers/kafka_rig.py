@@ -151,6 +151,9 @@ class KafkaRig:
         """A topic of three partitions."""
         named = {key.replace("_", "."): value for key, value in config.items()}
         await _done(lambda admin: admin.create_topics([NewTopic(name, 3, 1, config=named)]), self.server)
+        admin = self.server.admin()
+        # Made is not known at once.
+        await until(lambda: name in admin.list_topics(timeout=10).topics)
 
     async def read(self, place: str) -> list[Stored]:
         async def readable() -> tuple[list[Stored]]:
