@@ -45,7 +45,7 @@ class DeadlyLink:
         self.warnings = inner.warnings
 
     def send(self, number: int, event: Event) -> None:
-        if event.key == self._key and b'"n": 1' in event.body:
+        if event.key == self._key and b'"n":1' in event.body.replace(b" ", b""):
             os.kill(os.getpid(), signal.SIGKILL)
         self._inner.send(number, event)
 

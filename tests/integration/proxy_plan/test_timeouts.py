@@ -88,7 +88,8 @@ async def test_a_try_that_takes_too_long_is_made_again_where_that_is_safe(
         assert {status for status, _ in found} == {200}
         tries = await counted(sidecar, envoy.TRY_TIMEOUTS)
         assert tries == service.times("GET", "/silent") > 0
-        posts = [await asked(http, sidecar, "/silent", "POST") for _ in range(6)]
+        # Which instance a request gets is a matter of chance.
+        posts = [await asked(http, sidecar, "/silent", "POST") for _ in range(24)]
         assert {status for status, _ in posts} == {200, 504}
         assert service.times("POST", "/silent") == sum(status == 504 for status, _ in posts)
         assert max(took for _, took in posts) < 1.5

@@ -1,6 +1,7 @@
 """Random changes of everything at once, under load on the real Envoy: what stays good never fails.
 
-A story is told by its seed, which PILLION_SEED sets; PILLION_CHANGES says how many changes it has.
+A story is told by its seed: always the same one, or that which PILLION_SEED sets; PILLION_CHANGES says how many
+changes it has.
 """
 
 import asyncio
@@ -207,8 +208,7 @@ async def telling(agent: Agent, gateway: bool, seed: int) -> AsyncIterator[Story
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("gateway", [False, True], ids=["sidecar", "gateway"])
 async def test_no_request_fails_while_everything_changes(agent: Agent, envoy: Envoy, gateway: bool) -> None:
-    seed = int(os.environ.get("PILLION_SEED") or random.randrange(10**6))
-    print(f"PILLION_SEED={seed}")  # noqa: T201 - pytest shows it where the test fails
+    seed = int(os.environ.get("PILLION_SEED", "11"))
     async with telling(agent, gateway, seed) as story:
         envoy.start()
         await story.whole()
