@@ -32,6 +32,9 @@ async def test_a_refused_override_is_told_in_envoys_words_everywhere_and_no_requ
     await mesh.service("inventory").ready()
     shop = await mesh.service("shop", settings={"proxy": {"assets_dir": str(folder)}}).ready()
     await until(lambda: shop.call("inventory") == 200)
+    # Its own registration changes the plan, too: from then on nothing does.
+    await until(lambda: all(shop.status()["upstreams"][name]["instances"] for name in ("inventory", "shop")))
+    await until(lambda: shop.status()["envoy"]["in_force"] == shop.status()["envoy"]["sent"])
     good = shop.status()["envoy"]["in_force"]
     async with load(f"http://127.0.0.1:{shop.inbound}/call/inventory", clients=2) as record:
         put(mesh, "pillion/shop", json.dumps({"traffic": {"balance": "ring_hash", "hash_header": "x-user"}}))

@@ -186,7 +186,7 @@ async def echo(name: str = "", answer: Callable[[web.Request], Any] | None = Non
     app.router.add_route("*", "/{tail:.*}", handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)  # hundreds may connect at once
     await site.start()
     try:
         yield runner.addresses[0][1]

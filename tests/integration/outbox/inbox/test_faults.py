@@ -39,6 +39,8 @@ class Faults:
     inboxes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     kills: list[tuple[float, float]] = field(default_factory=list)
     """From when to when what was under way may not have been recorded, on the clock of the consumer's notes."""
+    over: bool = False
+    """Nothing is to be broken any more."""
 
     def begin(self) -> None:
         self.service = self.rig.start_service()
@@ -46,14 +48,15 @@ class Faults:
             self.inboxes[name] = self.rig.process(self.settings, name)
 
     async def go_on(self) -> None:
-        while True:
+        while not self.over:
             # Only after some work was done: a machine under load must not spend its time with starts alone.
             done = len(self.rig.called()) + self.chance.randrange(MESSAGES // 60, MESSAGES // 15)
             await until(functools.partial(self.called_more, done), within=60, every=0.1)
-            await self.once(self.chance.choice(["one", "two", "one", "two", "stop", "service"]))
+            if not self.over:
+                await self.once(self.chance.choice(["one", "two", "one", "two", "stop", "service"]))
 
     def called_more(self, than: int) -> bool:
-        return len(self.rig.called()) > than
+        return self.over or len(self.rig.called()) > than
 
     async def once(self, whom: str) -> None:
         began = time.monotonic()
@@ -92,10 +95,9 @@ async def test_each_message_reaches_the_service_in_order_and_once_but_for_what_w
                 await asyncio.sleep(0.05)
         await until(lambda: set(rig.called()) >= wanted, within=800, every=0.5)
     finally:
-        killing.cancel()
-        await asyncio.wait([killing])
-    if not killing.cancelled():
-        killing.result()
+        # A fault that has begun is ended and noted.
+        faults.over = True
+        await killing
     await faults.once("one") if not faults.kills else None
     await rig.until_acknowledged(within=60)
     calls = Counter(rig.called())
