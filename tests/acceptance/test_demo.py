@@ -123,8 +123,9 @@ async def test_a_killed_demo_leaves_nothing_running(demos: Demos) -> None:
     demo = demos.start("--once", "--ports", "free")
     await until(lambda: len(demo.left()) > 12, within=120, every=0.1)
     demo.process.kill()
-    demo.process.wait()
+    assert demo.process.wait() == -signal.SIGKILL
     await until(lambda: demo.left() == [], within=60)
+    assert demo.left() == []
 
 
 async def test_a_port_in_use_is_named_before_anything_starts(demos: Demos) -> None:

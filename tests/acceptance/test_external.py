@@ -114,6 +114,8 @@ async def test_a_new_one_gets_everything_again(mesh: Mesh, foreign: Callable[...
     envoy.start()
     await until(lambda: orders.get("/", orders.inbound)[0] == 200)
     await until(lambda: (told := orders.status()["envoy"])["in_force"] == told["sent"] != "")
+    assert orders.status()["envoy"]["refusals"] == []
+    assert envoy.runs
 
 
 async def test_a_stopped_agent_drains_it_and_the_next_one_has_it_serve_again(

@@ -145,6 +145,8 @@ async def test_what_the_manifest_says_is_all_that_a_service_needs(mesh: Mesh) ->
     await mesh.service("stock").ready()
     async with started(mesh) as machine:
         await until(lambda: len(passing(mesh.consul, "orders")) == 1, within=60)
+        assert len(entries(mesh.consul, "orders")) == 1
+        assert machine.probe("readinessProbe")
         (entry,) = entries(mesh.consul, "orders")
         assert (entry["Service"]["Address"], entry["Service"]["Port"]) == ("127.0.0.1", machine.ports[15006])
         assert entry["Service"]["Meta"]["team"] == "shop"

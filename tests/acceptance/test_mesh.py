@@ -120,9 +120,11 @@ async def test_one_scrape_holds_the_agents_and_envoys_metrics_and_is_valid(mesh:
 
 
 async def test_a_service_is_found_by_name_through_the_sidecar_and_an_explicit_port(mesh: Mesh) -> None:
-    await mesh.service("inventory").ready()
+    inventory = await mesh.service("inventory").ready()
     shop = await mesh.service("shop", settings={"upstreams": {"inventory": {"port": 0}}}).ready()
     for host in ("inventory", "inventory.service.consul", "INVENTORY.pillion.", "inventory:80"):
         await until(lambda host=host: shop.call(host) == 200)
     port = shop.status()["ports"]["upstream.inventory"]
     await until(lambda: shop.get("/", port)[0] == 200)
+    direct, called = inventory.get("/", inventory.inbound)[1], shop.get("/", port)[1]
+    assert json.loads(called)["pid"] == json.loads(direct)["pid"]

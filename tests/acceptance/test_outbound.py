@@ -70,3 +70,7 @@ async def test_an_instance_at_a_loopback_address_is_left_out_where_that_is_said(
     wary = await mesh.service("wary", settings={"registry": {"loopback": "refuse"}}).ready()
     await until(lambda: shop.call("inventory") == 200)
     await until(lambda: wary.call("inventory") == 503)
+    await until(lambda: wary.status()["review"]["problems"])
+    said = wary.status()["review"]["problems"]
+    assert any("of inventory is left out" in one and "registry.loopback" in one for one in said), said
+    assert shop.status()["review"]["problems"] == []

@@ -11,7 +11,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from agent.config.sections.outbox import Changes, Outbox
 from agent.demo import backing
 from agent.outbox.database import Database
 from agent.outbox.sql.install import SESSION, Installer
+from tests.waiting import until
 
 ROWS = 10000
 KINDS = ("nothing", "bare", "watched")
@@ -102,6 +102,11 @@ def used(pid: int) -> float:
     return sum(map(int, fields[11:15])) / TICK
 
 
+def children(pid: int) -> set[str]:
+    """The server's processes; one that ended is among them until the server has taken over its CPU."""
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split())
+
+
 def turn(server: backing.Postgres, kind: str, load: Load, folder: Path) -> Turn:
     """Update rows for a while."""
     script = folder / f"{kind}.sql"
@@ -121,14 +126,15 @@ def turn(server: backing.Postgres, kind: str, load: Load, folder: Path) -> Turn:
         "-T",
         str(load.seconds),
     ]
-    before = used(server.pid or 0)
+    pid = server.pid or 0
+    own, before = children(pid), used(pid)
     done = subprocess.run([*argv, "-f", str(script)], capture_output=True, text=True, check=True)
     rate = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
     count = re.search(r"actually processed: ([0-9]+)", done.stdout)
     if rate is None or count is None:
         raise SystemExit(f"pgbench said no rate: {done.stdout[-300:]}")
-    time.sleep(0.5)  # its sessions' CPU is known when they have ended
-    return Turn(float(rate[1]), (used(server.pid or 0) - before) / int(count[1]) * 1e6)
+    asyncio.run(until(lambda: children(pid) <= own))
+    return Turn(float(rate[1]), (used(pid) - before) / int(count[1]) * 1e6)
 
 
 def report(name: str, turns: Mapping[str, list[Turn]]) -> None:
