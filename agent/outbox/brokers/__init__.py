@@ -1,5 +1,11 @@
-"""Where events go: one module a broker, chosen by the scheme of ``outbox.broker.url`` and imported only
-then."""
+"""Where events go: one module a broker, chosen by the scheme of ``outbox.broker.url`` and imported only then.
+
+``nats`` speaks by ``nats_wire``; ``redis`` by ``redis_wire`` and ``entries``; ``http`` by ``pool``, ``exchange``,
+``requests`` and ``signing``: these three need no driver, and have ``connection`` in common. ``kafka`` (with
+``kafka_topics``) and ``rabbitmq`` use their libraries. ``headers`` writes what CloudEvents needs, ``tls`` says whom to
+trust. A broker's module knows its broker alone; when something is sent, and what becomes of a refused event, is decided
+elsewhere.
+"""
 
 import importlib
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """An event as a command of Redis that appends it to the stream of its topic."""
 
-from agent.outbox.brokers.resp import packed
+from agent.outbox.brokers.redis_wire import packed
 from agent.outbox.events import Event
 
 _KNOWN = 1000

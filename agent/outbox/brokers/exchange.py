@@ -5,12 +5,12 @@ times the processor time a request. Source: RFC 9112 (message syntax, chunked co
 (Retry-After, Expect).
 """
 
-import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import cast
+
+from agent.outbox.brokers.connection import Connection
 
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?\r\n")
 _HEADER = re.compile(
@@ -117,7 +117,7 @@ class Chunks:
                 self._left, self._last = 0, True
 
 
-class Exchange(asyncio.Protocol):
+class Exchange(Connection):
     """One connection."""
 
     def __init__(
@@ -128,12 +128,12 @@ class Exchange(asyncio.Protocol):
     ) -> None:
         """``answered`` is told each answer as soon as its head is there, ``free`` that the next request may
         follow, ``ended`` once that none may, with what was wrong. Closing it here tells nothing."""
+        super().__init__()
         self.served = 0
         """Answers that came to their end."""
         self.heard = False
         """Whether anything came since the last request."""
         self._answered, self._free, self._ended = answered, free, ended
-        self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._asking = False
         self._held = b""
@@ -141,7 +141,6 @@ class Exchange(asyncio.Protocol):
         self._left = 0
         self._read = 0
         self._chunks = Chunks()
-        self._closed = False
 
     def ask(self, request: bytes, held: bytes = b"") -> None:
         """Send a request; the one before must have come to its end. ``held`` is the body behind a head with
@@ -149,29 +148,13 @@ class Exchange(asyncio.Protocol):
         connection amid the body, and its answer be lost with it."""
         self._asking, self.heard, self._held = True, False, held
         if held:
-            asyncio.get_running_loop().call_later(_PATIENCE, self._release)
+            self._loop.call_later(_PATIENCE, self._release)
         self._write(request)
 
     def _release(self) -> None:
         held, self._held = self._held, b""
         if held:
             self._write(held)
-
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None and not self._closed:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """End the connection."""
-        self._closed = True
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note the transport."""
-        self._transport = cast("asyncio.Transport", transport)
-        if self._closed:
-            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say so, once."""

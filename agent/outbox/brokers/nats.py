@@ -19,7 +19,7 @@ from agent.config.secret import Secret
 from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.brokers import Link, Outcomes, tls
 from agent.outbox.brokers.headers import encoded
-from agent.outbox.brokers.wire import Server, Wire
+from agent.outbox.brokers.nats_wire import Server, Wire
 from agent.outbox.events import Event, RefusedError
 from agent.runtime.errors import Misconfigured, Permanent, PillionError, Problem, Transient
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent.outbox.brokers.connection import opening
 from agent.outbox.brokers.exchange import Answer, Exchange
 from agent.runtime.errors import Permanent, Transient
 
@@ -98,15 +99,12 @@ class Pool:
         doing = f"connecting to the receiver at {self._host}:{self._port}"
         try:
             async with asyncio.timeout(self._timeout):
-                _, exchange = await self._loop.create_connection(
-                    make, self._host, self._port, ssl=self._context
-                )
+                with opening(doing):
+                    _, exchange = await self._loop.create_connection(
+                        make, self._host, self._port, ssl=self._context
+                    )
         except TimeoutError:
             raise Transient(f"{doing}: no answer within {self._timeout:g} s") from None
-        except ssl.SSLError as error:
-            raise Permanent(f"{doing}: TLS failed: {error.reason or error}") from error
-        except OSError as error:
-            raise Transient(f"{doing}: {error.strerror or error}; is it running?") from error
         return exchange
 
     def _dispatch(self) -> None:

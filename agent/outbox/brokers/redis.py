@@ -18,7 +18,7 @@ from agent.config.secret import Secret
 from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.brokers import Link, Outcomes, tls
 from agent.outbox.brokers.entries import Encoder
-from agent.outbox.brokers.resp import Refusal, Reply, Wire, packed
+from agent.outbox.brokers.redis_wire import Refusal, Reply, Wire, packed
 from agent.outbox.events import Event, RefusedError
 from agent.runtime.errors import Misconfigured, Permanent, Problem, Transient
 

@@ -7,7 +7,7 @@ import pytest
 from agent.config.sections.outbox import Broker
 from agent.outbox import brokers
 from agent.outbox.brokers import nats
-from agent.outbox.brokers.wire import Server
+from agent.outbox.brokers.nats_wire import Server
 from agent.runtime.errors import Misconfigured
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.config.sections.outbox import Changes, Outbox, Table
 from agent.outbox import events, feeds
-from agent.outbox.brokers import nats, wire
+from agent.outbox.brokers import nats, nats_wire
 from agent.outbox.brokers.nats import JetStream
 from agent.runtime.errors import Misconfigured
 
@@ -180,12 +180,12 @@ def test_all_that_is_wrong_with_the_settings_is_said() -> None:
 @pytest.mark.parametrize("url", ["http://x", "nats://", "nats://u:secret@h:99999", "nats://u:secret@:1"])
 def test_a_wrong_server_is_said_without_its_password(url: str) -> None:
     with pytest.raises(ValueError, match=r"nats://|port") as error:
-        wire.Server.parse(url)
+        nats_wire.Server.parse(url)
     assert "secret" not in str(error.value)
 
 
 def test_credentials_of_a_url_are_decoded_and_never_shown() -> None:
-    server = wire.Server.parse("tls://us%40er:p%2Fw@h:1")
+    server = nats_wire.Server.parse("tls://us%40er:p%2Fw@h:1")
     assert dict(server.credentials) == {"user": "us@er", "pass": "p/w"}
     assert (str(server), server.tls) == ("h:1", True)
-    assert dict(wire.Server.parse("nats://token@h").credentials) == {"auth_token": "token"}
+    assert dict(nats_wire.Server.parse("nats://token@h").credentials) == {"auth_token": "token"}

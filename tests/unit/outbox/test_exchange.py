@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.outbox.brokers.exchange import Answer, Chunks, Exchange, parse, wait
-from tests.unit.outbox.test_wire import Socket
+from tests.unit.outbox.test_nats_wire import Socket
 
 ANSWERS = [
     b"HTTP/1.1 204 No Content\r\n\r\n",

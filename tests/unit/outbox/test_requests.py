@@ -13,7 +13,7 @@ from agent.outbox import brokers
 from agent.outbox.brokers import http, signing
 from agent.outbox.brokers.requests import Encoder, Endpoint
 from agent.runtime.errors import Misconfigured
-from tests.unit.outbox.test_resp import EVENT
+from tests.unit.outbox.test_redis_wire import EVENT
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

@@ -9,9 +9,10 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
-from agent.runtime.errors import Permanent, Transient
+from agent.outbox.brokers.connection import Connection, opening
+from agent.runtime.errors import Transient
 
 
 @dataclass(frozen=True)
@@ -78,29 +79,22 @@ def _array(buffer: bytes, count: int, start: int, depth: int) -> tuple[Reply, in
     return found, start
 
 
-class Wire(asyncio.Protocol):
+class Wire(Connection):
     """One connection. Everything that is sent in one turn of the loop leaves in one write."""
 
     def __init__(self, answer: Callable[[int, Reply], None], lost: Callable[[str], None]) -> None:
         """``answer`` is told the reply to each ``send`` under its number, ``lost`` the end, once."""
+        super().__init__()
         self._answer = answer
         self._lost = lost
         self._buffer = b""
-        self._out: list[bytes] = []
         self._waiting: deque[int | asyncio.Future[Reply]] = deque()
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._closed = False
 
     async def open(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
         """Connect, with TLS where a context is given; raises Transient or Permanent."""
         doing = f"connecting to Redis at {host}:{port}"
-        try:
+        with opening(doing):
             await self._loop.create_connection(lambda: self, host, port, ssl=context)
-        except ssl.SSLError as error:
-            raise Permanent(f"{doing}: TLS failed: {error.reason or error}") from error
-        except OSError as error:
-            raise Transient(f"{doing}: {error.strerror or error}; is it running?") from error
 
     async def ask(self, *words: str) -> Reply:
         """The reply to a command; raises Transient when the connection ends before."""
@@ -113,18 +107,6 @@ class Wire(asyncio.Protocol):
     def send(self, number: int, command: bytes) -> None:
         """Send a packed command; the reply goes to ``answer``."""
         self._put(number, command)
-
-    def close(self) -> None:
-        """End the connection; nothing more is told."""
-        self._closed = True
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note the transport."""
-        self._transport = cast("asyncio.Transport", transport)
-        if self._closed:
-            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say so, once."""
@@ -158,15 +140,8 @@ class Wire(asyncio.Protocol):
             first.set_result(reply)
 
     def _put(self, waiting: int | asyncio.Future[Reply], command: bytes) -> None:
-        if not self._out:
-            self._loop.call_soon(self._flush)
         self._waiting.append(waiting)
-        self._out.append(command)
-
-    def _flush(self) -> None:
-        out, self._out = self._out, []
-        if not self._closed and self._transport is not None:
-            self._transport.write(b"".join(out))
+        self._soon(command)
 
     def _fail(self, reason: str) -> None:
         if self._closed:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
+from agent.outbox.brokers.connection import Connection, opening
 from agent.runtime.errors import Permanent, Transient
 
 Answer = Callable[[int, bytes, bytes], None]
@@ -54,22 +55,19 @@ class Server:
         return f"{self.host}:{self.port}"
 
 
-class Wire(asyncio.Protocol):
+class Wire(Connection):
     """One connection. Everything that is sent in one turn of the loop leaves in one write."""
 
     def __init__(self, inbox: str, answer: Answer, lost: Callable[[str], None]) -> None:
+        super().__init__()
         self.info: dict[str, Any] = {}
         self._inbox = inbox
         self._prefix = len(inbox) + 1
         self._answer = answer
         self._lost = lost
         self._buffer = b""
-        self._out: list[bytes] = []
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._informed: asyncio.Future[None] = self._loop.create_future()
-        self._closed = False
         self._asked: dict[int, asyncio.Future[bytes]] = {}
 
     async def open(
@@ -78,17 +76,13 @@ class Wire(asyncio.Protocol):
         """Connect and wait until the server takes messages; raises Transient or Permanent. ``secured`` is
         asked for what TLS is spoken with where it is."""
         doing = f"connecting to NATS at {server}"
-        try:
+        with opening(doing):
             await self._loop.create_connection(lambda: self, server.host, server.port)
             await self._informed
             if server.tls or self.info.get("tls_required"):
                 await self._secure(server, secured())
             self._hello(server)
             await self._ready
-        except ssl.SSLError as error:
-            raise Permanent(f"{doing}: TLS failed: {error.reason or error}") from error
-        except OSError as error:
-            raise Transient(f"{doing}: {error.strerror or error}; is it running?") from error
 
     async def _secure(self, server: Server, context: ssl.SSLContext) -> None:
         assert self._transport is not None
@@ -123,24 +117,7 @@ class Wire(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Send whole protocol messages."""
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append(data)
-
-    def close(self) -> None:
-        """End the connection; nothing more is told."""
-        self._closed = True
-        if self._transport is not None:
-            self._transport.abort()
-
-    @property
-    def buffered(self) -> int:
-        """Bytes that are sent here but not taken by the network yet."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note the transport; the server speaks first."""
-        self._transport = cast("asyncio.Transport", transport)
+        self._soon(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say so, once."""
@@ -202,15 +179,6 @@ class Wire(asyncio.Protocol):
             return
         if not self._informed.done():
             self._informed.set_result(None)
-
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def _flush(self) -> None:
-        out, self._out = self._out, []
-        if not self._closed:
-            self._write(b"".join(out))
 
     def _fail(self, reason: str) -> None:
         if self._closed:

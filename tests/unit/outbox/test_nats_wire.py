@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.outbox.brokers.nats import JetStream
-from agent.outbox.brokers.wire import Wire
+from agent.outbox.brokers.nats_wire import Wire
 
 ACK = b'{"stream":"s","seq":5}'
 STREAM = (

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from agent.outbox.brokers import redis
 from agent.outbox.brokers.entries import Encoder
-from agent.outbox.brokers.resp import Refusal, Reply, Wire, packed, parse
+from agent.outbox.brokers.redis_wire import Refusal, Reply, Wire, packed, parse
 from agent.outbox.events import Event
-from tests.unit.outbox.test_wire import Socket, Told
+from tests.unit.outbox.test_nats_wire import Socket, Told
 
 STREAM = (
     b"$15\r\n1526919030474-0\r\n"
