@@ -101,10 +101,6 @@ class Connection:
                 async with self._driver.transaction(readonly=True):
                     yield Portal(await self._driver.cursor(sql, *arguments))
 
-    def on_notice(self, listener: Callable[[str], None]) -> None:
-        """Tell the server's notices to ``listener``."""
-        self._driver.add_log_listener(lambda _driver, message: listener(message.message))
-
     def abandon(self) -> None:
         """Drop the connection without a word; the server ends what it was doing."""
         self._driver.terminate()

@@ -24,11 +24,6 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    @property
-    def buffered(self) -> int:
-        """Bytes that are sent here but not taken by the network yet."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the transport."""
         self._transport = cast("asyncio.Transport", transport)

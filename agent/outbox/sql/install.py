@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from agent.config.sections.outbox import Outbox
 from agent.outbox.database import Connection, Database, LockedError
-from agent.outbox.names import Name, identifier
+from agent.outbox.names import Name
 from agent.outbox.sql.facts import Facts, gather
 from agent.outbox.sql.owner import owner_steps, warnings
 from agent.outbox.sql.plan import grants, names, outboxes, plan
@@ -149,11 +149,3 @@ async def _blockers(connection: Connection, tables: Sequence[Name]) -> list[tupl
         )
         for row in rows
     ]
-
-
-async def has_schema(connection: Connection, schema: str) -> bool:
-    """Whether Pillion's tables are there."""
-    found = await connection.value(
-        "looking for Pillion's schema", "SELECT to_regclass($1) IS NOT NULL", f"{identifier(schema)}.bucket"
-    )
-    return bool(found)
