@@ -12,6 +12,10 @@ from agent.config.shapes import Choice, Group, Many, Maybe, Named, Number, Shape
 CONTROL = r"[\x00-\x1f\x7f\x85\u2028\u2029]"
 """Characters that no text of a setting may hold: they end lines in files and headers."""
 
+NO_CHARACTER = r"[\ud800-\udfff]"
+"""Half a character: an escape such as \\ud800 in a file, or bytes of a variable that are no UTF-8. Envoy takes no text
+that holds one."""
+
 NO_LIMIT = (declare.LONGEST, declare.LARGEST, declare.MOST_BYTES)
 """Upper bounds that nobody chose for a setting, so that no message need name them."""
 
@@ -70,6 +74,8 @@ def _text(shape: Text, raw: object, place: str, report: Report) -> object:
         report.refuse_value(place, raw, allowed(shape) + quoted)
     elif re.search(CONTROL, raw):
         report.refuse(place, "holds a line break or another control character", allowed(shape))
+    elif re.search(NO_CHARACTER, raw):
+        report.refuse(place, "holds half a character, or bytes that are no UTF-8", allowed(shape))
     elif not _fits(shape, raw):
         report.refuse_value(place, raw, allowed(shape))
     return raw

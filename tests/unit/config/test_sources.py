@@ -246,3 +246,16 @@ def test_booleans_in_variables(text, value):
 
 def test_a_flag_may_be_a_boolean_already():
     assert load({"tracing.carry": False}, {}, None, Memory()).settings.tracing.carry is False
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"environ": {"PILLION_TRACING_OPERATION": b"caf\xe9".decode(errors="surrogateescape")}},
+        {"text": r'{tracing: {operation: "\ud800"}}'},
+        {"flags": {"tracing.operation": "\udfff"}},
+    ],
+)
+def test_half_a_character_is_refused(given):
+    """Envoy takes no text with it, and would refuse all else together with it."""
+    assert "half a character" in problems(**given)["tracing.operation"]
