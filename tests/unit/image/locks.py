@@ -74,9 +74,7 @@ def of_image() -> list[Requirement]:
         line
         for text in (
             config["options"]["install_requires"],
-            extras["kubernetes"],
-            extras["nats"],
-            extras["postgres"],
+            *(extras[name] for name in ("kafka", "kubernetes", "nats", "postgres", "rabbitmq")),
         )
         for line in text.splitlines()
     )
