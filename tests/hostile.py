@@ -142,7 +142,7 @@ def catalogue(found: Mapping[str, Sequence[Any]]) -> Catalog:
     services = {}
     for one in chosen.names:
         known = fold.fold(
-            fold.Known(one), decode.reading(one, found[one]), lost_data=False, keep_last=0.0, now=0.0
+            fold.Known(one), decode.reading(one, found[one]), lost=False, keep_last=0.0, now=0.0
         )
         services[one] = known.service()
     return Catalog(services, chosen.left_out, known=True)

@@ -63,27 +63,19 @@ def last_gone(before: Known, reading: Reading) -> bool:
     return bool(before.passing) and not reading.present and not before.lost
 
 
-def fold(
-    before: Known,
-    reading: Reading,
-    *,
-    lost_data: bool,
-    keep_last: float,
-    now: float,
-    lost_nodes: bool = False,
-) -> Known:
-    """Take in an answer; ``lost_data`` and ``lost_nodes`` say that what it lacks was lost, not gone."""
-    lost, lost_at, back_at = before.lost, before.lost_at, before.back_at
-    if lost_data or lost_nodes:
-        # Consul itself is there where only nodes went, so that those who live register within their interval.
-        lost, lost_at, back_at = (*before.lost, *before.passing), now, None if lost_data else now
-    lost = tuple(instance for instance in lost if instance.id not in reading.present)
-    if lost and reading.passing and back_at is None:
+def fold(before: Known, reading: Reading, *, lost: bool, keep_last: float, now: float) -> Known:
+    """Take in an answer; ``lost`` says that what it lacks was lost, not gone."""
+    missed, lost_at, back_at = before.lost, before.lost_at, before.back_at
+    if lost:
+        # No time-out yet: who lives can't register before Consul, or the client of its node, is back.
+        missed, lost_at, back_at = (*before.lost, *before.passing), now, None
+    missed = tuple(instance for instance in missed if instance.id not in reading.present)
+    if missed and reading.passing and back_at is None:
         back_at = now
     # A service that is back says itself which paths it wants; a lost one is still asked for by its old ones.
-    said = reading if reading.present or not lost else before
+    said = reading if reading.present or not missed else before
     known = Known(
-        before.name, reading.passing, lost, lost_at, back_at, said.routes, said.namespaces, reading.nodes
+        before.name, reading.passing, missed, lost_at, back_at, said.routes, said.namespaces, reading.nodes
     )
     return expired(known, keep_last=keep_last, now=now)
 

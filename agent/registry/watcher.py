@@ -228,14 +228,12 @@ class Watcher:
             identity = await self._read_identity(breaks)
         same = stamp.breaks == breaks or (bool(identity) and identity == stamp.identity)
         lost = not same and fold.missing(before, reading)
-        nodes = not lost and fold.last_gone(before, reading) and await self._went(before.nodes)
-        if lost or nodes:
+        lost = lost or (fold.last_gone(before, reading) and await self._went(before.nodes))
+        if lost:
             log.warning("catalog.lost", service=name, instances=len(before.passing))
         self._stamps[name] = Stamp(breaks, identity)
         now = self._clock()
-        known = fold.fold(
-            before, reading, lost_data=lost, lost_nodes=nodes, keep_last=self._keep_last, now=now
-        )
+        known = fold.fold(before, reading, lost=lost, keep_last=self._keep_last, now=now)
         if first or known != before:
             self._known[name] = known
             self._select()

@@ -11,7 +11,7 @@ NONE = Reading()
 
 
 def known(reading: Reading = BOTH) -> fold.Known:
-    return fold.fold(fold.Known("orders"), reading, lost_data=False, keep_last=600, now=0)
+    return fold.fold(fold.Known("orders"), reading, lost=False, keep_last=600, now=0)
 
 
 def after(
@@ -20,10 +20,9 @@ def after(
     now: float,
     *,
     lost: bool = False,
-    lost_nodes: bool = False,
     keep: float = 600,
 ) -> fold.Known:
-    return fold.fold(before, reading, lost_data=lost, lost_nodes=lost_nodes, keep_last=keep, now=now)
+    return fold.fold(before, reading, lost=lost, keep_last=keep, now=now)
 
 
 def ids(state: fold.Known) -> list[str]:
@@ -94,13 +93,14 @@ def test_a_missing_instance_matters_only_if_it_passed() -> None:
 
 def test_instances_that_went_with_their_nodes_are_kept_while_those_who_live_register_again() -> None:
     assert fold.last_gone(known(), NONE)
-    gone = after(known(), NONE, 10, lost_nodes=True)
+    gone = after(known(), NONE, 10, lost=True)
     assert (ids(gone), gone.service().stale) == (["one", "two"], True)
-    assert ids(after(gone, NONE, 10 + fold.SETTLE - 1)) == ["one", "two"]
-    assert ids(after(gone, NONE, 10 + fold.SETTLE)) == []
-    back = after(gone, Reading((ONE,), frozenset({"one"})), 12)
-    assert ids(after(back, BOTH, 13)) == ["one", "two"]
-    assert not after(back, BOTH, 13).service().stale
+    assert ids(after(gone, NONE, 609)) == ["one", "two"]
+    assert ids(after(gone, NONE, 610)) == []
+    back = after(gone, Reading((ONE,), frozenset({"one"})), 100)
+    assert ids(after(back, Reading((ONE,), frozenset({"one"})), 100 + fold.SETTLE)) == ["one"]
+    assert ids(after(back, BOTH, 101)) == ["one", "two"]
+    assert not after(back, BOTH, 101).service().stale
 
 
 def test_nobody_asks_for_nodes_while_an_instance_is_left_or_known_to_be_lost() -> None:
