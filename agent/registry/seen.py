@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from agent.registry import selection
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stamp:
     """When a service was last read."""
 
@@ -17,10 +17,9 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Whole:
-    """The checks as they were last read, and when all services were."""
+    """The checks as they were last read."""
 
     marks: selection.Marks = field(default_factory=dict)
-    at: float = float("-inf")
     breaks: int = -1
 
 
