@@ -20,7 +20,7 @@ SETTLE = 30.0
 """Seconds: three times the interval at which an agent looks at its registration."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Known:
     """What is known of one service."""
 
