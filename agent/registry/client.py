@@ -157,6 +157,12 @@ class Client:
         """All instances of a service with their checks, whatever their state."""
         return await self._read(self._consul.health.service(service, index=index, wait=_wait(wait)), wait)
 
+    async def newer(self, service: str, known: int) -> tuple[int, list[Any] | None]:
+        """The same at once; None when the index is ``known``, which says that nothing changed since."""
+        asked = self._transport.get(_answer, f"/v1/health/service/{service}", known=known)
+        index, found = await self._indexed(asked, 0)
+        return index, None if index == known and found is None else _rows(found)
+
     async def services(self, index: int = 0, wait: float = 0) -> tuple[int, list[str]]:
         """The names of all registered services."""
         new, found = await self._indexed(self._consul.catalog.services(index=index, wait=_wait(wait)), wait)
@@ -283,10 +289,15 @@ def _unfiltered(response: Response) -> Any:
     return CB.json()(response)
 
 
+def _answer(response: Response) -> tuple[str, Any]:
+    """Index and content, None where that was left unread."""
+    return response.headers["X-Consul-Index"], None if response.body is None else CB.json()(response)
+
+
 def _marks(response: Response) -> tuple[str, Marks]:
     """Index and checks. Raises KeyError or ValueError for what is no answer of Consul's."""
     # One by one: 10,000 checks as objects at the same time would leave holes in memory.
-    checks = map(_CHECK.decode, _CHECKS.decode(response.body)) if response.body else ()
+    checks = () if response.body is None else map(_CHECK.decode, _CHECKS.decode(response.body))
     return response.headers["X-Consul-Index"], marks(checks)
 
 

@@ -15,7 +15,7 @@ class Stamp:
     """The datastore's name then, empty when unknown."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Whole:
     """The checks as they were last read."""
 
@@ -23,9 +23,9 @@ class Whole:
     breaks: int = -1
 
 
-@dataclass(frozen=True)
-class Listing:
-    """Which state of the list of services an answer was about."""
+@dataclass(frozen=True, slots=True)
+class State:
+    """Which state of Consul's an answer was about."""
 
     index: int = -1
     breaks: int = -1

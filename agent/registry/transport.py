@@ -56,7 +56,7 @@ class Transport:
     ) -> Any:
         """A GET; py-consul's own headers carry nothing but a token, which is set here.
 
-        The body of an answer with the index ``known`` is left where it is: ``callback`` gets an empty one.
+        The body of an answer with the index ``known`` is left where it is: ``callback`` gets None for it.
         """
         return await self._request(callback, "GET", path, params, known=known)
 
@@ -105,7 +105,7 @@ class Transport:
             )
         _check(status, got, body, doing)
         try:
-            return callback(Response(status, got, body))
+            return callback(Response(status, got, None if old else body))
         except (ConsulException, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             # Without its cause: py-consul's text quotes the whole body, which may hold configuration values.
             raise Transient(

@@ -15,7 +15,7 @@ from agent.registry import blocking, decode, fold, remembered, selection
 from agent.registry.client import Client
 from agent.registry.due import Due
 from agent.registry.metrics import Reads
-from agent.registry.seen import Listing, Stamp, Whole
+from agent.registry.seen import Stamp, State, Whole
 from agent.runtime.component import Ready
 from agent.runtime.errors import PillionError
 from agent.runtime.files import write_atomically
@@ -78,8 +78,10 @@ class Watcher:
         self._trouble: dict[str, str] = {}
         self._skipped: dict[str, tuple[decode.Skipped, ...]] = {}
         self._whole = Whole()
-        self._listing = Listing()
+        self._listing = State()
         self._due = Due()
+        self._states: dict[str, State] = {}
+        """By service: what was read of it last, where it was read at once."""
 
     async def run(self, ready: Ready) -> None:
         """Follow until cancelled."""
@@ -123,16 +125,16 @@ class Watcher:
         await blocking.follow(self._client, ask, seen, partial(self._failed, name))
 
     async def _follow_services(self) -> None:
-        self._listing = Listing()
+        self._listing = State()
         await blocking.follow(
             self._client, self._list_services, self._see_services, partial(self._failed, "*services")
         )
 
-    async def _list_services(self, index: int, wait: float) -> tuple[int, tuple[Listing, list[str]]]:
+    async def _list_services(self, index: int, wait: float) -> tuple[int, tuple[State, list[str]]]:
         new, names = await self._client.services(index, wait)
-        return new, (Listing(new, self._client.breaks), names)
+        return new, (State(new, self._client.breaks), names)
 
-    async def _see_services(self, answer: tuple[Listing, list[str]]) -> None:
+    async def _see_services(self, answer: tuple[State, list[str]]) -> None:
         listing, names = answer
         self._succeeded("*services")
         if self._wanted is None:
@@ -166,6 +168,7 @@ class Watcher:
     async def _read_again(self) -> None:
         while True:
             await asyncio.sleep(REREAD)
+            self._states.clear()  # what a token may see changes without an index
             self._want_all()
 
     def _want_all(self) -> None:
@@ -174,12 +177,17 @@ class Watcher:
         self._due.want(names)
 
     async def _read(self, name: str) -> bool:
+        breaks, state = self._client.breaks, self._states.get(name, State())
         try:
-            _, rows = await self._client.instances(name)
+            index, rows = await self._client.newer(name, state.index if state.breaks == breaks else 0)
         except PillionError as error:
             self._failed(name, error)
             return False
-        await self.observe(name, rows)
+        if rows is None:
+            self._succeeded(name)
+        else:
+            await self.observe(name, rows)
+            self._states[name] = State(index, breaks)
         return True
 
     async def observe(self, name: str, rows: list[Any]) -> None:
@@ -237,6 +245,7 @@ class Watcher:
         for name in self._known.keys() - names:
             del self._known[name]
             self._stamps.pop(name, None)
+            self._states.pop(name, None)
             self._skipped.pop(name, None)
 
     def _publish(self) -> None:

@@ -49,9 +49,9 @@ class Consul:
         new = await self._held(index, wait, "checked")
         return new, marks(Check("n", f"c:{name}", status, name) for name, status in self.status.items())
 
-    async def instances(self, name: str) -> tuple[int, list[Any]]:
+    async def newer(self, name: str, known: int) -> tuple[int, list[Any] | None]:
         self.read.append(name)
-        return 1, []
+        return self.listed, None if known == self.listed else []
 
     async def identity(self) -> str:
         return "one"
