@@ -43,8 +43,8 @@ class Reading:
     namespaces: tuple[str, ...] = ()
     """Of all instances likewise."""
     skipped: tuple[Skipped, ...] = ()
-    nodes: frozenset[Node] = frozenset()
-    """On which the passing instances are."""
+    nodes: tuple[Node, ...] = ()
+    """On which the passing instances are; ordered by name."""
 
 
 def usable(name: object) -> bool:
@@ -78,7 +78,7 @@ def reading(service: str, rows: Sequence[object]) -> Reading:
         tuple(sorted(routes)),
         tuple(sorted(namespaces)),
         tuple(skipped),
-        frozenset(nodes),
+        tuple(sorted(nodes, key=lambda node: (node.name, node.birth))),
     )
 
 

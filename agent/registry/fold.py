@@ -35,7 +35,7 @@ class Known:
     """When an instance passed again after the loss."""
     routes: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
-    nodes: frozenset[Node] = frozenset()
+    nodes: tuple[Node, ...] = ()
     """On which the passing instances of the last answer were."""
 
     @property

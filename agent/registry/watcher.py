@@ -217,9 +217,9 @@ class Watcher:
             self._select()
             self._publish()
 
-    async def _went(self, nodes: frozenset[decode.Node]) -> bool:
+    async def _went(self, nodes: tuple[decode.Node, ...]) -> bool:
         """Whether one of these nodes is gone or made anew; one that can't be asked for counts as there."""
-        for node in sorted(nodes, key=lambda one: one.name):
+        for node in nodes:
             with contextlib.suppress(PillionError):
                 if await self._client.birth(node.name) != node.birth:
                     return True
