@@ -9,7 +9,7 @@ CALM = 0.05
 """Seconds before services are read that only may have changed: in most cases the checks tell meanwhile which one did,
 and reading a hundred others first, or always, would be most of what an agent does."""
 PACE = 0.005
-"""Seconds between two of those."""
+"""Seconds between two of those; ``CALM`` while others are urgent."""
 
 Read = Callable[[str], Awaitable[bool]]
 """Reads a service and says whether that worked. Never raises."""
@@ -59,7 +59,7 @@ class Due:
                 await self._some(self._rest)
                 await asyncio.sleep(CALM)
             await self._read(read, backoff, await self._take(self._rest), urgent=False)
-            await asyncio.sleep(PACE)
+            await asyncio.sleep(CALM if self._urgent else PACE)
 
     async def _read(self, read: Read, backoff: Backoff, name: str, *, urgent: bool) -> None:
         try:
