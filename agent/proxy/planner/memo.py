@@ -44,7 +44,8 @@ class Memo:
         self._context = context
 
     def each(self, what: str, given: Mapping[str, G], make: Callable[[G], T]) -> Mapping[str, T]:
-        """``make`` of each by name, in the order of ``given``; the very mapping of before where nothing changed.
+        """``make`` of each by name, in the order of ``given``; the very objects of before where they are equal, and the
+        very mapping where all are.
 
         ``what`` names the kind of part and is asked for once in a plan.
         """
@@ -54,8 +55,10 @@ class Memo:
         new = False
         for name in changed:
             if name not in made or former.given[name] != given[name]:
-                made[name] = make(given[name])
-                new = True
+                fresh = make(given[name])
+                if name not in made or made[name] != fresh:
+                    made[name] = fresh
+                    new = True
         if list(made) != list(given):
             made = {name: made[name] for name in given}
             new = True

@@ -58,6 +58,17 @@ def test_what_is_gone_is_forgotten_and_the_order_is_that_of_what_is_given() -> N
     assert made == ["a", "b", "b", "x"]
 
 
+def test_what_is_made_anew_but_equal_is_the_object_of_before() -> None:
+    memo = Memo()
+    memo.begin("same")
+    before = memo.each("part", {"a": 1, "b": 2}, lambda number: [number % 2])
+    memo.begin("same")
+    assert memo.each("part", {"a": 3, "b": 4}, lambda number: [number % 2]) is before
+    memo.begin("same")
+    after = memo.each("part", {"a": 4, "b": 6}, lambda number: [number % 2])
+    assert (after["a"], after["b"] is before["b"]) == ([0], True)
+
+
 def test_a_part_may_be_made_from_nothing() -> None:
     memo = Memo()
     for _ in range(2):
