@@ -75,8 +75,9 @@ def _imported(module: str) -> object:
     take time, now a tenth of an agent's start."""
     gc.disable()
     try:
-        # structlog would load rich (4 MB, beside each service) for tracebacks that logs.py does not have it make.
-        with without(*(["rich"] if module == "agent.cli.agent" else [])):
+        # structlog would load rich (4 MB, beside each service) for tracebacks that logs.py does not have it make, and
+        # greenlet (1 MB) where a service beside us has it.
+        with without(*(["rich", "greenlet"] if module == "agent.cli.agent" else [])):
             return importlib.import_module(module)
     finally:
         gc.freeze()

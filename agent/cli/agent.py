@@ -24,6 +24,7 @@ from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.demo import components
 from agent.proxy import command as envoy
+from agent.runtime import memory
 from agent.runtime.health import Board
 from agent.runtime.ports import PortBook
 from agent.runtime.runtime import Runtime
@@ -42,6 +43,7 @@ BEGUN = 3.0
 @settings_options(quiet=True)
 def command(resolved: sources.Resolved, is_gateway: bool, cmd: tuple[str, ...]) -> int:
     """The agent, started by its supervisor, whose socket's number ends the arguments."""
+    memory.thrifty()
     *service, _, descriptor = cmd
     logs.set_up(resolved.settings.log)
     place = prepared(resolved.settings, "gateway" if is_gateway else "")

@@ -4,23 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.model.address import Address
-from agent.model.version import Offer
+from agent.model.version import UNVERSIONED, Offer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Instance:
     """One passing instance of a service, as callers reach it (its sidecar's inbound)."""
 
     id: str
     address: Address
-    offer: Offer = field(default_factory=Offer)
+    offer: Offer = UNVERSIONED
     """The API versions that this instance serves."""
     zone: str = ""
     namespace: str = ""
     """Kubernetes namespace of its pod, empty anywhere else; checked by the watcher."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Service:
     """A service by its registered name: one DNS label, checked by the watcher."""
 

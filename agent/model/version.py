@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 _FORM = re.compile(r"v?(0|[1-9][0-9]{0,3})(?:\.(0|[1-9][0-9]{0,3}))?")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Version:
     """``v2`` or ``v2.1``. Ordered; ``v2`` sorts as ``v2.0``'s predecessor."""
 
@@ -27,7 +27,7 @@ class Version:
         return f"v{self.major}" if self.minor < 0 else f"v{self.major}.{self.minor}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Deprecation:
     """When a version was deprecated and when it goes away; both as seconds since the epoch, None where unsaid."""
 
@@ -36,7 +36,7 @@ class Deprecation:
     link: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Offer:
     """The versions that an instance serves. An empty ``serves`` means: not versioned, leave its paths alone."""
 
@@ -47,3 +47,7 @@ class Offer:
     deprecated: Mapping[Version, Deprecation] = field(default_factory=dict)
     strip_prefix: bool = False
     """Remove ``/api/vN`` before the service sees the path."""
+
+
+UNVERSIONED = Offer()
+"""What an instance offers that declares no version."""

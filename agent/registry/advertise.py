@@ -6,6 +6,7 @@ Both directions are here.
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from agent.model.version import Deprecation, Offer, Version
 
@@ -38,12 +39,20 @@ MOST_ROUTES = 32
 
 
 def offer(text: Mapping[str, str]) -> Offer:
-    """The versions that a meta speaks of. Raises ValueError with a clause that says what is malformed."""
-    serves = _versions(text.get(VERSIONS, ""))
-    default = Version.parse(text[DEFAULT]) if text.get(DEFAULT) else None
-    if default is not None and default not in serves:
-        raise ValueError(f"has the default version {default}, which it does not serve")
-    return Offer(serves, default, _deprecated(text.get(DEPRECATED, "")), text.get(STRIP) == "1")
+    """The versions that a meta speaks of. Raises ValueError with a clause that says what is malformed.
+
+    The instances of a service mostly say the same; they share it.
+    """
+    return _offer(*(text.get(key, "") for key in (VERSIONS, DEFAULT, DEPRECATED, STRIP)))
+
+
+@lru_cache(256)
+def _offer(versions: str, default: str, deprecated: str, strip: str) -> Offer:
+    serves = _versions(versions)
+    chosen = Version.parse(default) if default else None
+    if chosen is not None and chosen not in serves:
+        raise ValueError(f"has the default version {chosen}, which it does not serve")
+    return Offer(serves, chosen, _deprecated(deprecated), strip == "1")
 
 
 def written(offered: Offer) -> dict[str, str]:

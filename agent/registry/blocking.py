@@ -26,6 +26,8 @@ async def follow(
     ask: Ask[T],
     seen: Callable[[T], Awaitable[None]],
     failed: Callable[[PillionError], None],
+    *,
+    stored: bool = False,
 ) -> None:
     """Give ``seen`` the present answer, then each newer one; repeated answers may come. Ends only by
     cancellation.
@@ -36,7 +38,8 @@ async def follow(
 
     A question that waits can be answered by Consul's streaming backend, which knows no refusal (seen with
     1.20): for a token that is deleted it gives what it knew, or an empty list with a lower index, in place of
-    an error. So an answer that is not newer is not believed, but asked for again without waiting.
+    an error. So an answer that is not newer is not believed, but asked for again without waiting. ``stored``: the
+    question always goes to the servers' store, which does refuse; one that brought nothing new is just asked again.
     """
     backoff = Backoff(0.2, 3.0)
     index = 0
@@ -52,6 +55,9 @@ async def follow(
             await asyncio.sleep(backoff.next(error.delay if isinstance(error, Transient) else None))
             continue
         backoff.reset()
+        if stored and index and new == index:
+            await asyncio.sleep(PAUSE)
+            continue
         if new < index:
             client.broken()
         if new >= index:

@@ -13,7 +13,7 @@ from agent.config.sections.registry import Registry
 from agent.registry import login
 from agent.registry.endpoint import Endpoint, local_address
 from agent.registry.pyconsul import CB, Consul, Response
-from agent.registry.selection import Check
+from agent.registry.selection import Check, Marks, marks
 from agent.registry.token import Credentials
 from agent.registry.transport import Transport, encode
 from agent.runtime.errors import PillionError, Transient
@@ -157,15 +157,24 @@ class Client:
         """All instances of a service with their checks, whatever their state."""
         return await self._read(self._consul.health.service(service, index=index, wait=_wait(wait)), wait)
 
+    async def newer(self, service: str, known: int) -> tuple[int, list[Any] | None]:
+        """The same at once; None when the index is ``known``, which says that nothing changed since."""
+        asked = self._transport.get(_answer, f"/v1/health/service/{service}", known=known)
+        index, found = await self._indexed(asked, 0)
+        return index, None if index == known and found is None else _rows(found)
+
     async def services(self, index: int = 0, wait: float = 0) -> tuple[int, list[str]]:
         """The names of all registered services."""
         new, found = await self._indexed(self._consul.catalog.services(index=index, wait=_wait(wait)), wait)
         return new, sorted(_object(found))
 
-    async def checks(self, index: int = 0, wait: float = 0) -> tuple[int, list[Check]]:
-        """All checks of the datacentre in any state."""
+    async def checks(self, index: int = 0, wait: float = 0) -> tuple[int, Marks]:
+        """All checks of the datacentre in any state, as far as they tell which services changed.
+
+        Of an answer with the index of the question nothing is read: it comes every 30 s and has 500 bytes a check.
+        """
         params = [("index", str(index)), ("wait", _wait(wait))] if index else []
-        asked = self._consul.http.get(_checks, "/v1/health/state/any", params)
+        asked = self._transport.get(_marks, "/v1/health/state/any", params, known=index)
         return await self._indexed(asked, wait)
 
     async def values(self, prefix: str, index: int = 0, wait: float = 0) -> tuple[int, list[Any]]:
@@ -280,12 +289,20 @@ def _unfiltered(response: Response) -> Any:
     return CB.json()(response)
 
 
-def _checks(response: Response) -> tuple[str, list[Check]]:
+def _answer(response: Response) -> tuple[str, Any]:
+    """Index and content, None where that was left unread."""
+    return response.headers["X-Consul-Index"], None if response.body is None else CB.json()(response)
+
+
+def _marks(response: Response) -> tuple[str, Marks]:
     """Index and checks. Raises KeyError or ValueError for what is no answer of Consul's."""
-    return response.headers["X-Consul-Index"], _CHECKS.decode(response.body)
+    # One by one: 10,000 checks as objects at the same time would leave holes in memory.
+    checks = () if response.body is None else map(_CHECK.decode, _CHECKS.decode(response.body))
+    return response.headers["X-Consul-Index"], marks(checks)
 
 
-_CHECKS = msgspec.json.Decoder(list[Check])
+_CHECKS = msgspec.json.Decoder(list[msgspec.Raw])
+_CHECK = msgspec.json.Decoder(Check)
 
 
 def _wait(seconds: float) -> str:

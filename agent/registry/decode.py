@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from agent.model import names
 from agent.model.address import Address
@@ -20,7 +21,7 @@ class Skipped:
     """A clause: ``has the port 0``."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Node:
     """A node of Consul's."""
 
@@ -42,8 +43,8 @@ class Reading:
     namespaces: tuple[str, ...] = ()
     """Of all instances likewise."""
     skipped: tuple[Skipped, ...] = ()
-    nodes: frozenset[Node] = frozenset()
-    """On which the passing instances are."""
+    nodes: tuple[Node, ...] = ()
+    """On which the passing instances are; ordered by name."""
 
 
 def usable(name: object) -> bool:
@@ -77,7 +78,7 @@ def reading(service: str, rows: Sequence[object]) -> Reading:
         tuple(sorted(routes)),
         tuple(sorted(namespaces)),
         tuple(skipped),
-        frozenset(nodes),
+        tuple(sorted(nodes, key=lambda node: (node.name, node.birth))),
     )
 
 
@@ -85,7 +86,12 @@ def _node(row: Mapping[str, object]) -> tuple[Node, ...]:
     """The instance's node, where the answer tells one."""
     node = row.get("Node")
     name, birth = (node.get("Node"), node.get("CreateIndex")) if isinstance(node, dict) else (None, None)
-    return (Node(name, birth),) if isinstance(name, str) and name and type(birth) is int else ()
+    return (_shared(name, birth),) if isinstance(name, str) and name and type(birth) is int else ()
+
+
+@lru_cache(1024)  # a node has instances of many services
+def _shared(name: str, birth: int) -> Node:
+    return Node(name, birth)
 
 
 def _entry(service: str, row: Mapping[str, object]) -> tuple[Instance, tuple[str, ...], bool]:
@@ -117,6 +123,11 @@ def _passes(checks: object) -> bool:
 def _host(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("has no address")  # noqa: TRY004
+    return _address(value)
+
+
+@lru_cache(1024)  # a host has instances of many services
+def _address(value: str) -> str:
     try:
         found = ipaddress.ip_address(value)
     except ValueError:

@@ -20,7 +20,7 @@ SETTLE = 30.0
 """Seconds: three times the interval at which an agent looks at its registration."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Known:
     """What is known of one service."""
 
@@ -35,7 +35,7 @@ class Known:
     """When an instance passed again after the loss."""
     routes: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
-    nodes: frozenset[Node] = frozenset()
+    nodes: tuple[Node, ...] = ()
     """On which the passing instances of the last answer were."""
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from agent.registry import selection
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stamp:
     """When a service was last read."""
 
@@ -15,18 +15,17 @@ class Stamp:
     """The datastore's name then, empty when unknown."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Whole:
-    """The checks as they were last read, and when all services were."""
+    """The checks as they were last read."""
 
     marks: selection.Marks = field(default_factory=dict)
-    at: float = float("-inf")
     breaks: int = -1
 
 
-@dataclass(frozen=True)
-class Listing:
-    """Which state of the list of services an answer was about."""
+@dataclass(frozen=True, slots=True)
+class State:
+    """Which state of Consul's an answer was about."""
 
     index: int = -1
     breaks: int = -1

@@ -12,7 +12,7 @@ Marks = Mapping[str, int]
 """By service: a hash of node, check and status of all its checks; the nodes' own checks below the empty name."""
 
 
-class Check(msgspec.Struct, frozen=True):
+class Check(msgspec.Struct, frozen=True, gc=False):
     """What matters here of a check in Consul's answer; the rest, 400 bytes each, is never taken into memory."""
 
     node: str = msgspec.field(name="Node", default="")
@@ -42,10 +42,11 @@ def choose(followed: Iterable[str], listed: frozenset[str], held: frozenset[str]
 
 def marks(checks: Iterable[Check]) -> Marks:
     """Sort an answer about all checks by service."""
-    found: dict[str, set[int]] = {}
+    found: dict[str, int] = {}
     for one in checks:
-        found.setdefault(one.service, set()).add(hash((one.node, one.check, one.status)))
-    return {name: hash(frozenset(hashes)) for name, hashes in found.items()}
+        # A sum does not depend on the order in which Consul tells them.
+        found[one.service] = found.get(one.service, 0) + hash((one.node, one.check, one.status))
+    return found
 
 
 def changed(before: Marks, after: Marks, names: tuple[str, ...]) -> tuple[str, ...]:

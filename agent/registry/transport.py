@@ -51,9 +51,14 @@ class Transport:
         """Close all connections."""
         await self._session.close()
 
-    async def get(self, callback: Callback, path: str, params: Params = None, **_: Any) -> Any:
-        """A GET; py-consul's own headers carry nothing but a token, which is set here."""
-        return await self._request(callback, "GET", path, params)
+    async def get(
+        self, callback: Callback, path: str, params: Params = None, *, known: int = 0, **_: Any
+    ) -> Any:
+        """A GET; py-consul's own headers carry nothing but a token, which is set here.
+
+        The body of an answer with the index ``known`` is left where it is: ``callback`` gets None for it.
+        """
+        return await self._request(callback, "GET", path, params, known=known)
 
     async def put(
         self, callback: Callback, path: str, params: Params = None, data: str | bytes = "", **_: Any
@@ -78,6 +83,7 @@ class Transport:
         data: str | bytes = "",
         *,
         token: str = "",
+        known: int = 0,
     ) -> Any:
         query = f"?{urllib.parse.urlencode(params)}" if params else ""
         url = yarl.URL(f"{self.endpoint}{urllib.parse.quote(path, safe='/:')}{query}", encoded=True)
@@ -88,8 +94,9 @@ class Transport:
             async with self._session.request(
                 method, url, headers=headers, data=data or None, allow_redirects=False
             ) as answer:
-                body = await _text(answer, doing)
                 status, got = answer.status, answer.headers
+                old = known and status == 200 and got.get("X-Consul-Index") == str(known)
+                body = "" if old else await _text(answer, doing)
         except (aiohttp.ClientError, OSError, UnicodeDecodeError) as error:
             raise Transient(f"{doing} failed: {_words(error)}") from error
         if status == 403 and "ACL not found" in body and self.token.refused(token):
@@ -98,7 +105,7 @@ class Transport:
             )
         _check(status, got, body, doing)
         try:
-            return callback(Response(status, got, body))
+            return callback(Response(status, got, None if old else body))
         except (ConsulException, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             # Without its cause: py-consul's text quotes the whole body, which may hold configuration values.
             raise Transient(

@@ -13,9 +13,9 @@ import structlog
 from agent.model.catalog import Catalog, Service
 from agent.registry import blocking, decode, fold, remembered, selection
 from agent.registry.client import Client
+from agent.registry.due import Due
 from agent.registry.metrics import Reads
-from agent.registry.seen import Listing, Stamp, Whole
-from agent.runtime.backoff import Backoff
+from agent.registry.seen import Stamp, State, Whole
 from agent.runtime.component import Ready
 from agent.runtime.errors import PillionError
 from agent.runtime.files import write_atomically
@@ -26,16 +26,11 @@ log = structlog.get_logger(__name__)
 
 QUERIES = 5
 """Connections to Consul at a time; with the configuration store's three an agent takes eight."""
-READS = QUERIES - 2
-"""Short reads at a time beside the two queries that wake them."""
-BATCH = 12
-"""Services that are read before a look at whether a more urgent one is there."""
-CALM = 0.05
-"""Seconds before services are read that only may have changed: in most cases the checks tell meanwhile which one did,
-and reading a hundred others first, or always, would be most of what an agent does."""
-REREAD = 300.0
-"""Seconds after which everything is read again, whatever woke or did not: each reading of 1,000 services is two
-seconds of CPU."""
+READS = QUERIES - 3
+"""Short reads at a time of what changed, beside the two queries that wake them and one of what only may have."""
+REREAD = 600.0
+"""Seconds after which everything is read again, whatever woke or did not: a token may see more by now. Reading 1,000
+services takes about a second of CPU."""
 
 
 class Watcher:
@@ -77,18 +72,16 @@ class Watcher:
         self._answered: set[str] = set()
         """The services of which Consul has told since the start."""
         self._known: dict[str, fold.Known] = {}
-        self._told: dict[str, tuple[fold.Known, Service]] = {}
+        self._told: dict[str, tuple[fold.Known | None, Service]] = {}
         self._stamps: dict[str, Stamp] = {}
         self._identity = Stamp(-1, "")
         self._trouble: dict[str, str] = {}
         self._skipped: dict[str, tuple[decode.Skipped, ...]] = {}
         self._whole = Whole()
-        self._listing = Listing()
-        self._due: set[str] = set()
-        self._urgent: set[str] = set()
-        """Of those, what is known to have changed."""
-        self._is_due = asyncio.Event()
-        self._is_urgent = asyncio.Event()
+        self._listing = State()
+        self._due = Due()
+        self._states: dict[str, State] = {}
+        """By service: what was read of it last, where it was read at once."""
 
     async def run(self, ready: Ready) -> None:
         """Follow until cancelled."""
@@ -118,23 +111,30 @@ class Watcher:
         everything = {"*services": self._follow_services} if self._wanted is None else {}
         if len(names) + len(everything) <= QUERIES:
             return {**everything, **{name: partial(self._follow, name) for name in names}}
-        return {"*services": self._follow_services, "*checks": self._follow_checks, "*reads": self._read_due}
+        reads = {f"*reads {number}": partial(self._due.read_urgent, self._read) for number in range(READS)}
+        return {
+            "*services": self._follow_services,
+            "*checks": self._follow_checks,
+            "*rest": partial(self._due.read_rest, self._read),
+            "*again": self._read_again,
+            **reads,
+        }
 
     async def _follow(self, name: str) -> None:
         ask, seen = partial(self._client.instances, name), partial(self.observe, name)
         await blocking.follow(self._client, ask, seen, partial(self._failed, name))
 
     async def _follow_services(self) -> None:
-        self._listing = Listing()
+        self._listing = State()
         await blocking.follow(
             self._client, self._list_services, self._see_services, partial(self._failed, "*services")
         )
 
-    async def _list_services(self, index: int, wait: float) -> tuple[int, tuple[Listing, list[str]]]:
+    async def _list_services(self, index: int, wait: float) -> tuple[int, tuple[State, list[str]]]:
         new, names = await self._client.services(index, wait)
-        return new, (Listing(new, self._client.breaks), names)
+        return new, (State(new, self._client.breaks), names)
 
-    async def _see_services(self, answer: tuple[Listing, list[str]]) -> None:
+    async def _see_services(self, answer: tuple[State, list[str]]) -> None:
         listing, names = answer
         self._succeeded("*services")
         if self._wanted is None:
@@ -144,75 +144,51 @@ class Watcher:
         # Each registration of an instance raises the index, with a check or without; time that is over does not.
         if listing != self._listing:
             self._listing = listing
-            self._want(self._selection.value.names)
+            self._want_all()
 
     async def _follow_checks(self) -> None:
         self._whole = Whole()
         await blocking.follow(
-            self._client, self._client.checks, self._see_checks, partial(self._failed, "*checks")
+            self._client,
+            self._client.checks,
+            self._see_checks,
+            partial(self._failed, "*checks"),
+            stored=True,
         )
 
-    async def _see_checks(self, checks: list[selection.Check]) -> None:
+    async def _see_checks(self, marks: selection.Marks) -> None:
         self._succeeded("*checks")
-        before, marks = self._whole, selection.marks(checks)
-        names = self._selection.value.names
-        if self._client.breaks != before.breaks or self._clock() - before.at >= REREAD:
-            self._whole = Whole(marks, self._clock(), self._client.breaks)
-            self._want(names)
-        else:
-            self._whole = Whole(marks, before.at, before.breaks)
-            changed = selection.changed(before.marks, marks, names)
-            self._urgent.update(changed)
-            self._want(changed)
-            if changed:
-                self._is_urgent.set()
+        before, names = self._whole, self._selection.value.names
+        self._whole = Whole(marks, self._client.breaks)
+        if before.breaks >= 0:
+            self._due.want(selection.changed(before.marks, marks, names), urgent=True)
+        if self._client.breaks != before.breaks:
+            self._want_all()
 
-    async def _read_due(self) -> None:
-        backoff = Backoff(0.2, 3.0)
+    async def _read_again(self) -> None:
         while True:
-            await self._is_due.wait()
-            self._is_due.clear()
-            names = await self._next()
-            limit = asyncio.Semaphore(READS)
-            results = await asyncio.gather(*(self._read(name, limit) for name in sorted(names)))
-            if all(results):
-                backoff.reset()
-                self._succeeded("*reads")
-                if self._due:
-                    self._is_due.set()
-                else:
-                    await asyncio.sleep(blocking.PAUSE)
-            else:
-                await asyncio.sleep(backoff.next())
+            await asyncio.sleep(REREAD)
+            self._states.clear()  # what a token may see changes without an index
+            self._want_all()
 
-    async def _next(self) -> set[str]:
-        """What to read now: what is known to have changed or never was read, else some of what may have changed."""
-        if not (self._urgent & self._due or self._due - self._answered):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CALM):
-                    await self._is_urgent.wait()
-        first = self._urgent & self._due
-        names = first or set(sorted(self._due - self._answered or self._due)[:BATCH])
-        self._due -= names
-        self._urgent.clear()
-        self._is_urgent.clear()
-        return names
+    def _want_all(self) -> None:
+        names = self._selection.value.names
+        self._due.want((name for name in names if name not in self._answered), urgent=True)
+        self._due.want(names)
 
-    async def _read(self, name: str, limit: asyncio.Semaphore) -> bool:
-        async with limit:
-            try:
-                _, rows = await self._client.instances(name)
-            except PillionError as error:
-                self._failed("*reads", error)
-                self._want((name,))
-                return False
-            await self.observe(name, rows)  # within the limit: it may ask Consul who it is
+    async def _read(self, name: str) -> bool:
+        breaks, state = self._client.breaks, self._states.get(name, State())
+        try:
+            index, rows = await self._client.newer(name, state.index if state.breaks == breaks else 0)
+        except PillionError as error:
+            self._failed(name, error)
+            return False
+        if rows is None:
+            self._succeeded(name)
+        else:
+            await self.observe(name, rows)
+            self._states[name] = State(index, breaks)
         return True
-
-    def _want(self, names: tuple[str, ...]) -> None:
-        self._due.update(names)
-        if names:
-            self._is_due.set()
 
     async def observe(self, name: str, rows: list[Any]) -> None:
         """Take in Consul's answer about one service."""
@@ -239,9 +215,9 @@ class Watcher:
             self._select()
             self._publish()
 
-    async def _went(self, nodes: frozenset[decode.Node]) -> bool:
+    async def _went(self, nodes: tuple[decode.Node, ...]) -> bool:
         """Whether one of these nodes is gone or made anew; one that can't be asked for counts as there."""
-        for node in sorted(nodes, key=lambda one: one.name):
+        for node in nodes:
             with contextlib.suppress(PillionError):
                 if await self._client.birth(node.name) != node.birth:
                     return True
@@ -259,10 +235,15 @@ class Watcher:
         before = self._selection.value.names
         held = frozenset(name for name, known in self._known.items() if not known.empty)
         self._selection.set(selection.choose(before, self._listed, held))
-        self._want(tuple(set(self._selection.value.names) - set(before)))
-        for name in self._known.keys() - set(self._selection.value.names):
+        names = set(self._selection.value.names)
+        self._due.want(names - set(before), urgent=True)
+        for name in set(before) - names:
+            self._due.drop(name)
+            self._trouble.pop(name, None)
+        for name in self._known.keys() - names:
             del self._known[name]
             self._stamps.pop(name, None)
+            self._states.pop(name, None)
             self._skipped.pop(name, None)
 
     def _publish(self) -> None:
@@ -281,9 +262,10 @@ class Watcher:
         """The services as callers get them, each the object of before unless something became known of it."""
         told = {}
         for name in names:
-            known = self._known.get(name) or fold.Known(name)
-            entry = self._told.get(name)
-            told[name] = entry if entry is not None and entry[0] is known else (known, known.service())
+            known, entry = self._known.get(name), self._told.get(name)
+            if entry is None or entry[0] is not known:
+                entry = known, (known or fold.Known(name)).service()
+            told[name] = entry
         self._told = told
         return {name: service for name, (_, service) in told.items()}
 

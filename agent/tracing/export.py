@@ -7,19 +7,10 @@ from collections.abc import Callable, Sequence
 import structlog
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from prometheus_client import CollectorRegistry
 
-from agent.metrics import make
-from agent.metrics.families import process as declared
+from agent.tracing.metrics import Metrics
 
 log = structlog.get_logger(__name__)
-
-
-class Metrics:
-    """Whether the agent's spans reach the collector."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.spans = make.counter(declared.SPANS, registry)
 
 
 class Exporter(SpanExporter):

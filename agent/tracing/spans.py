@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
 from agent.config.settings import Settings
-from agent.tracing.export import Exporter, Metrics
+from agent.tracing.export import Exporter
+from agent.tracing.metrics import Metrics
 from agent.tracing.otlp import Otlp
 
 TIMEOUT = 2.0

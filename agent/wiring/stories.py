@@ -1,13 +1,17 @@
 """The stories of an agent, each with its resources open."""
 
+import importlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from opentelemetry.trace import NoOpTracerProvider, TracerProvider
+
+from agent.config.settings import Settings
 from agent.registry import client, definition, login
 from agent.runtime.component import Component
 from agent.runtime.errors import Misconfigured
 from agent.runtime.health import Board
-from agent.tracing import export, spans
+from agent.tracing.metrics import Metrics
 from agent.wiring.base import Around, Base
 from agent.wiring.gateway import Gateway
 from agent.wiring.sidecar import Sidecar
@@ -31,10 +35,17 @@ async def sidecar(
         token = await stack.enter_async_context(login.credentials(registry))
         reading = await stack.enter_async_context(client.connect(registry, token=token))
         telling = await stack.enter_async_context(client.connect(registry, token=token))
-        provider = await stack.enter_async_context(
-            spans.setup(around.settings, export.Metrics(base.collectors))
-        )
+        provider = await _provider(stack, around.settings, Metrics(base.collectors))
         yield Sidecar(base, command, reading, telling, provider.get_tracer("pillion")).story()
+
+
+async def _provider(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> TracerProvider:
+    """Where tracers come from; only events have spans of the agent's own, so that only then it is loaded."""
+    if not (settings.outbox.tables or settings.outbox.changes or settings.inbox.topics):
+        return NoOpTracerProvider()
+    spans = importlib.import_module("agent.tracing.spans")
+    provider: TracerProvider = await stack.enter_async_context(spans.setup(settings, metrics))
+    return provider
 
 
 @asynccontextmanager

@@ -17,8 +17,8 @@ _RARELY = 6
 """Times as long between two checks of an upstream that this caller never called, so that knowing all costs little."""
 
 
-def ask(cluster: Resource, target: Target, traffic: Traffic, fragments: Fragments) -> None:
-    """Let the cluster check its instances, where that is wanted."""
+def ask(cluster: Resource, traffic: Traffic, fragments: Fragments) -> None:
+    """Let the cluster of any upstream check its instances, where that is wanted; see ``of``."""
     if not traffic.check_path:
         return
     check = fragments.copy("health_checks")["ask"]
@@ -27,8 +27,13 @@ def ask(cluster: Resource, target: Target, traffic: Traffic, fragments: Fragment
     check["timeout"] = seconds(traffic.check_timeout)
     check["unhealthy_threshold"] = traffic.check_failures
     check["healthy_threshold"] = traffic.check_passes
-    check["http_health_check"] |= {"host": target.name, "path": traffic.check_path}
+    check["http_health_check"]["path"] = traffic.check_path
     cluster["health_checks"] = [check]
+
+
+def of(check: Resource, target: Target) -> Resource:
+    """A check of ``ask`` as that of one upstream."""
+    return {**check, "http_health_check": {**check["http_health_check"], "host": target.name}}
 
 
 def answer(inbound: Resource, service: Service, fragments: Fragments) -> None:

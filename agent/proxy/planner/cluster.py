@@ -5,6 +5,7 @@ from agent.proxy.planner import checking
 from agent.proxy.planner.durations import seconds
 from agent.proxy.planner.endpoints import UNNAMED, VERSIONS
 from agent.proxy.planner.fragments import Fragments
+from agent.proxy.planner.memo import Memo
 from agent.proxy.planner.targets import Target
 from agent.proxy.snapshot import Resource
 
@@ -14,10 +15,22 @@ _LONGEST_REST = 300.0
 _BALANCE = {"least_request": "LEAST_REQUEST", "round_robin": "ROUND_ROBIN", "ring_hash": "RING_HASH"}
 
 
-def upstream_cluster(target: Target, traffic: Traffic, fragments: Fragments) -> Resource:
-    """The cluster of one upstream service; its endpoints come apart."""
+def upstream_cluster(target: Target, traffic: Traffic, fragments: Fragments, memo: Memo) -> Resource:
+    """The cluster of one upstream service; its endpoints come apart.
+
+    What most have in common they share: a thousand of them would otherwise take 3 MB more.
+    """
+    common = memo.once(("cluster", traffic), lambda: _common(traffic, fragments))
+    cluster: Resource = {**common, "name": target.cluster}
+    if "health_checks" in common:
+        cluster["health_checks"] = [checking.of(one, target) for one in common["health_checks"]]
+    if target.table is not None:
+        cluster["lb_subset_config"] = _SUBSETS
+    return cluster
+
+
+def _common(traffic: Traffic, fragments: Fragments) -> Resource:
     cluster: Resource = fragments.copy("upstream_cluster")
-    cluster["name"] = target.cluster
     cluster["connect_timeout"] = seconds(traffic.connect_timeout)
     cluster["lb_policy"] = _BALANCE[traffic.balance]
     thresholds = cluster["circuit_breakers"]["thresholds"][0]
@@ -25,16 +38,17 @@ def upstream_cluster(target: Target, traffic: Traffic, fragments: Fragments) -> 
     thresholds["max_pending_requests"] = traffic.max_pending
     thresholds["max_requests"] = traffic.max_requests
     _eject(cluster, traffic)
-    checking.ask(cluster, target, traffic, fragments)
-    if target.table is not None:
-        cluster["lb_subset_config"] = {
-            # Instances change a moment before the routes that name versions do. A request for one whose last instance
-            # has just left goes to any other, whose own sidecar knows what it serves: better than to nobody.
-            "fallback_policy": "ANY_ENDPOINT",
-            "subset_selectors": [{"keys": [VERSIONS]}, {"keys": [UNNAMED]}],
-            "list_as_any": True,  # an instance serves several versions
-        }
+    checking.ask(cluster, traffic, fragments)
     return cluster
+
+
+_SUBSETS: Resource = {
+    # Instances change a moment before the routes that name versions do. A request for one whose last instance
+    # has just left goes to any other, whose own sidecar knows what it serves: better than to nobody.
+    "fallback_policy": "ANY_ENDPOINT",
+    "subset_selectors": [{"keys": [VERSIONS]}, {"keys": [UNNAMED]}],
+    "list_as_any": True,  # an instance serves several versions
+}
 
 
 def _eject(cluster: Resource, traffic: Traffic) -> None:

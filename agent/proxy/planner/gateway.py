@@ -38,12 +38,14 @@ def plan_gateway(
     zone = settings.service.zone
     redirecting, redirects = tls.redirection(settings, fragments)
     upstreams = memo.each(
-        "upstreams", every, lambda one: upstream_cluster(one, traffic_for(settings, one.name), fragments)
+        "upstreams",
+        every,
+        lambda one: upstream_cluster(one, traffic_for(settings, one.name), fragments, memo),
     )
     listeners = {NAME: _door(settings, fragments), **redirecting}
     return Snapshot(
         clusters=memo.same("clusters", {**upstreams, **jwt.clusters(settings)}),
-        endpoints=memo.each("endpoints", every, lambda one: load_assignment(one, zone)),
+        endpoints=memo.packed("endpoints", every, lambda one: load_assignment(one, zone)),
         listeners=memo.same("listeners", listeners),
         routes=memo.same("routes", {NAME: _routes(settings, known), **redirects}),
         digest=memo.digest,

@@ -1,5 +1,7 @@
 """Header options. Values are templates to Envoy, so literal text is escaped here and nowhere else."""
 
+from functools import lru_cache
+
 from agent.proxy.snapshot import Resource
 
 
@@ -25,5 +27,6 @@ def append(name: str, template: str) -> Resource:
     return _option(name, template, "APPEND_IF_EXISTS_OR_ADD")
 
 
+@lru_cache(256)  # a few options stand in thousands of routes
 def _option(name: str, template: str, action: str) -> Resource:
     return {"header": {"key": name, "value": template}, "append_action": action}

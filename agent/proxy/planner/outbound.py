@@ -117,12 +117,11 @@ def _tunnels(target: Target, treated: Treatment) -> list[Resource]:
         "Services speak http",
         f"{target.name} is a service of the mesh: use http://{target.name}/ without TLS.",
     )
-    tls = {"name": ":authority", "string_match": {"suffix": ":443"}}
     action: Resource = {
         "cluster": target.cluster,
         "timeout": "0s",
         "idle_timeout": seconds(treated.traffic.idle_timeout),
-        "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}],
+        "upgrade_configs": _CONNECT,
     }
     policy = retry.to_upstream(False, 1, 0, treated.zoned)
     if policy:
@@ -131,9 +130,17 @@ def _tunnels(target: Target, treated: Treatment) -> list[Resource]:
         version = target.table.resolve(treated.pin) or target.table.unnamed
         action["metadata_match"] = version_metadata(version)
     return [
-        direct.answer({"connect_matcher": {}, "headers": [tls]}, 502, refused, name=f"{target.name} tls"),
-        {"name": f"{target.name} tunnel", "match": {"connect_matcher": {}}, "route": action},
+        direct.answer(_TUNNEL_FOR_TLS, 502, refused, name=f"{target.name} tls"),
+        {"name": f"{target.name} tunnel", "match": _TUNNEL, "route": action},
     ]
+
+
+_CONNECT: list[Resource] = [{"upgrade_type": "CONNECT", "connect_config": {}}]
+_TUNNEL: Resource = {"connect_matcher": {}}
+_TUNNEL_FOR_TLS: Resource = {
+    **_TUNNEL,
+    "headers": [{"name": ":authority", "string_match": {"suffix": ":443"}}],
+}
 
 
 def _left_out(beyond: Sequence[str]) -> Resource:

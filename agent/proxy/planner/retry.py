@@ -1,5 +1,7 @@
 """Retry policies: a request that reached a service is repeated only if its method is idempotent."""
 
+from functools import lru_cache
+
 from agent.proxy.planner.durations import seconds
 from agent.proxy.snapshot import Resource
 
@@ -16,6 +18,7 @@ def to_service(idempotent: bool) -> Resource:
     return {"retry_on": conditions, "num_retries": 1, "retry_back_off": _BACK_OFF}
 
 
+@lru_cache(256)  # the routes of a thousand upstreams share a few
 def to_upstream(idempotent: bool, tries: int, per_try: float, zoned: bool) -> Resource | None:
     """Outbound's and the gateway's: further tries, on another instance where there is one, and the time of one
     try in seconds, 0 for any; None where there is nothing to say."""

@@ -35,12 +35,14 @@ def plan(
     zone = settings.service.zone
     own, doors, inside = memo.each("fixed", {"": None}, lambda _: _fixed(settings, fragments, hosts))[""]
     upstreams = memo.each(
-        "upstreams", every, lambda one: upstream_cluster(one, traffic_for(settings, one.name), fragments)
+        "upstreams",
+        every,
+        lambda one: upstream_cluster(one, traffic_for(settings, one.name), fragments, memo),
     )
     routes = {**inside, **outbound.outbound_routes(settings, every, catalog.left_out, hosts, memo)}
     return Snapshot(
         clusters=memo.same("clusters", {**own, **upstreams}),
-        endpoints=memo.each("endpoints", every, lambda one: load_assignment(one, zone)),
+        endpoints=memo.packed("endpoints", every, lambda one: load_assignment(one, zone)),
         listeners=memo.same("listeners", {**doors, **dns.dns_listeners(settings, known, fragments)}),
         routes=memo.same("routes", routes),
         digest=memo.digest,

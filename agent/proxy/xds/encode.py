@@ -13,7 +13,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from agent.model.revision import Refusal
-from agent.proxy.snapshot import Part, Resource, Snapshot
+from agent.proxy.snapshot import Part, Resource, Snapshot, kept
 from agent.proxy.xds.kinds import Kind
 from agent.proxy.xds.wire import ERRORS, Wire, mappings
 
@@ -64,7 +64,8 @@ class Once(Generic[T]):
 class Done:
     """The resources of one type as they were encoded last."""
 
-    part: Part
+    part: Mapping[str, Resource | bytes]
+    """As it was kept."""
     content: Mapping[str, bytes]
 
 
@@ -91,11 +92,11 @@ class Encoder:
         done: dict[Kind, Done] = {}
         for kind in Kind:
             part, former = kind.of(snapshot), self._former[kind]
-            content = former.content
-            if part is not former.part:
+            content, now = former.content, kept(part)
+            if now is not former.part:
                 known = dict(former.content)
-                for name in [name for name, one in part.items() if former.part.get(name) is not one]:
-                    if name not in known or former.part[name] != part[name]:
+                for name in [name for name, one in now.items() if former.part.get(name) is not one]:
+                    if name not in known or former.part[name] != now[name]:
                         try:
                             known[name] = self._encode(kind, part[name])
                         except ERRORS as error:
@@ -103,8 +104,8 @@ class Encoder:
                             text = f"{name} can't be encoded: {error}"
                             refusals.append(Refusal(kind.value, snapshot.hash, text))
                         yield None
-                content = {name: known[name] for name in part}
-            done[kind] = Done(part, content)
+                content = {name: known[name] for name in now}
+            done[kind] = Done(now, content)
         assigned, asked = self._assignments.of(snapshot.clusters), self._routed.of(snapshot.listeners)
         dangling = _dangling(snapshot, assigned, asked)
         refusals += [Refusal(kind.value, snapshot.hash, text) for kind, text in dangling]

@@ -2,11 +2,12 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
 
-from agent.proxy.snapshot import Resource, Snapshot
+from agent.proxy.snapshot import Packed, Part, Resource, Snapshot, kept, packed
 from agent.runtime import files
 
 log = structlog.get_logger(__name__)
@@ -14,9 +15,12 @@ log = structlog.get_logger(__name__)
 
 class _Kept(msgspec.Struct):
     clusters: dict[str, Resource]
-    endpoints: dict[str, Resource]
+    endpoints: dict[str, msgspec.Raw]
     listeners: dict[str, Resource]
     routes: dict[str, Resource]
+
+
+_RESOURCE = msgspec.json.Decoder(dict[str, Any])
 
 
 class SnapshotStore:
@@ -38,23 +42,27 @@ class SnapshotStore:
             log.warning("snapshot.damaged", file=str(self._path), error="its contents do not match its hash")
             return None
         try:
-            kept = msgspec.json.decode(body, type=_Kept)
+            found = msgspec.json.decode(body, type=_Kept)
+            endpoints = {name: packed(_RESOURCE.decode(text)) for name, text in found.endpoints.items()}
         except msgspec.DecodeError as error:
             log.warning("snapshot.damaged", file=str(self._path), error=str(error))
             return None
-        return Snapshot(kept.clusters, kept.endpoints, kept.listeners, kept.routes)
+        return Snapshot(found.clusters, Packed(endpoints), found.listeners, found.routes)
 
     def save(self, snapshot: Snapshot) -> None:
         """Replace the kept snapshot at once. Raises OSError when the disk does not take it."""
-        body = msgspec.json.encode(
-            _Kept(
-                dict(snapshot.clusters),
-                dict(snapshot.endpoints),
-                dict(snapshot.listeners),
-                dict(snapshot.routes),
-            )
-        )
+        parts = {
+            "clusters": snapshot.clusters,
+            "endpoints": snapshot.endpoints,
+            "listeners": snapshot.listeners,
+            "routes": snapshot.routes,
+        }
+        body = msgspec.json.encode({what: _written(part) for what, part in parts.items()})
         files.write_atomically(self._path, _seal(body) + b"\n" + body)
+
+
+def _written(part: Part) -> dict[str, Resource | msgspec.Raw]:
+    return {name: msgspec.Raw(one) if isinstance(one, bytes) else one for name, one in kept(part).items()}
 
 
 def _seal(body: bytes) -> bytes:

@@ -18,7 +18,18 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from agent.proxy.snapshot import Resource
 
 GONE_INTO = frozenset(
-    {"virtual_hosts", "routes", "route", "endpoints", "lb_endpoints", "endpoint", "address", "socket_address"}
+    {
+        "virtual_hosts",
+        "routes",
+        "route",
+        "direct_response",
+        "body",
+        "endpoints",
+        "lb_endpoints",
+        "endpoint",
+        "address",
+        "socket_address",
+    }
 )
 """Fields whose messages hold names or addresses, and so are hardly ever the same twice."""
 MOST = 4096
@@ -55,13 +66,11 @@ class Wire:
         kind = field.message_type
         if kind is None:
             raise TypeError(f"{field.name} is no message")
-        inner = self.message(content, kind)
-        return _varint(field.number << 3 | 2) + _varint(len(inner)) + inner
+        return _delimited(field, self.message(content, kind))
 
     def _field(self, kind: Descriptor, field: FieldDescriptor | None, name: str, value: Any) -> bytes:
-        if field is not None and field.type == _STRING and isinstance(value, str) and value:
-            text = value.encode()
-            return _varint(field.number << 3 | 2) + _varint(len(text)) + text
+        if field is not None and field.type == _STRING and (texts := _texts(field, value)):
+            return b"".join([_delimited(field, text.encode()) for text in texts])
         if field is not None and field.type == _MESSAGE and name in GONE_INTO:
             if isinstance(value, dict):
                 return self.part(value, field)
@@ -79,6 +88,17 @@ class Wire:
             message = json_format.ParseDict({name: value}, message_factory.GetMessageClass(kind)())
             found = self._known[key] = message.SerializeToString(deterministic=True)
         return found
+
+
+def _texts(field: FieldDescriptor, value: Any) -> list[str]:
+    """The strings to be written for a field; none where it takes more to say."""
+    if field.default_value != []:  # "is_repeated" is there from protobuf 6.31 on
+        return [value] if isinstance(value, str) and value else []
+    return value if isinstance(value, list) and all(isinstance(one, str) for one in value) else []
+
+
+def _delimited(field: FieldDescriptor, content: bytes) -> bytes:
+    return _varint(field.number << 3 | 2) + _varint(len(content)) + content
 
 
 def _varint(value: int) -> bytes:

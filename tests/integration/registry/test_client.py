@@ -62,7 +62,7 @@ async def ask_everything(consul: Client) -> list[object]:
         consul.agent_address(), consul.service("i"), consul.register(definition), consul.deregister("i"),
         consul.tell("service:i", True, "note"), consul.instances("n", 3, 1), consul.services(3, 1),
         consul.checks(3, 1), consul.values("config/n/", 3, 1), consul.value("pillion/n", 3, 1),
-        consul.identity(),
+        consul.newer("n", 3), consul.identity(),
     ]  # fmt: skip
     return [await asyncio.gather(question, return_exceptions=True) for question in questions]
 
@@ -76,7 +76,7 @@ async def test_every_question_carries_the_token_in_its_header_and_never_in_its_u
     monkeypatch.setenv("CONSUL_HTTP_SSL", "true")
     async with client.connect(Registry(address=odd.url, token=SECRET)) as consul:
         await ask_everything(consul)
-    assert len(odd.asked) == 11
+    assert len(odd.asked) == 12
     assert all(request.headers["X-Consul-Token"] == SECRET for request in odd.asked)
     assert not any(SECRET in str(request.url) for request in odd.asked)
 
@@ -124,6 +124,20 @@ async def test_what_is_not_consuls_answer_is_an_error_of_ours_and_nothing_else(
             if isinstance(result, BaseException):
                 assert isinstance(result, PillionError), result
                 assert SECRET not in str(result)
+
+
+async def test_an_answer_that_is_known_is_not_read_and_any_other_is(odd: Odd) -> None:
+    odd.body = b"[" * 100_000_000  # more than is taken
+    async with client.connect(Registry(address=odd.url)) as consul:
+        assert await consul.checks(7, 1) == (7, {})
+        assert await consul.newer("n", 7) == (7, None)
+        for question in (consul.checks(6, 1), consul.checks(), consul.newer("n", 6), consul.newer("n", 0)):
+            with pytest.raises(Transient, match="more than"):
+                await question
+        odd.body = b'[{"ServiceName": "n", "Status": "passing"}]'
+        index, marks = await consul.checks(6, 1)
+        assert (index, list(marks)) == (7, ["n"])
+        assert await consul.newer("n", 6) == (7, [{"ServiceName": "n", "Status": "passing"}])
 
 
 async def test_an_answer_that_is_not_understood_is_not_quoted(odd: Odd) -> None:

@@ -21,8 +21,8 @@ from agent.demo.backing import Jaeger as JaegerServer
 from agent.demo.backing import free_port
 from agent.runtime.errors import Transient
 from agent.tracing import spans
-from agent.tracing.export import Metrics
 from agent.tracing.jaeger import Jaeger
+from agent.tracing.metrics import Metrics
 from tests.waiting import until
 
 

@@ -12,7 +12,7 @@ from agent.model.catalog import Catalog
 from agent.registry import blocking
 from agent.registry.client import Client
 from agent.registry.metrics import Reads
-from agent.registry.selection import Check
+from agent.registry.selection import Check, Marks, marks
 from agent.registry.watcher import Watcher
 from agent.runtime.health import Board
 from agent.runtime.latest import Latest
@@ -45,13 +45,13 @@ class Consul:
     async def services(self, index: int = 0, wait: float = 0) -> tuple[int, list[str]]:
         return await self._held(index, wait, "listed"), list(NAMES)
 
-    async def checks(self, index: int = 0, wait: float = 0) -> tuple[int, list[Check]]:
+    async def checks(self, index: int = 0, wait: float = 0) -> tuple[int, Marks]:
         new = await self._held(index, wait, "checked")
-        return new, [Check("n", f"c:{name}", status, name) for name, status in self.status.items()]
+        return new, marks(Check("n", f"c:{name}", status, name) for name, status in self.status.items())
 
-    async def instances(self, name: str) -> tuple[int, list[Any]]:
+    async def newer(self, name: str, known: int) -> tuple[int, list[Any] | None]:
         self.read.append(name)
-        return 1, []
+        return self.listed, None if known == self.listed else []
 
     async def identity(self) -> str:
         return "one"

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 
 from agent.config.sections.service import Service
 from agent.config.settings import Settings
-from agent.tracing.export import Exporter, Metrics
+from agent.tracing.export import Exporter
+from agent.tracing.metrics import Metrics
 from agent.tracing.spans import resource, traces_url, without_secrets
 
 SPANS = [ReadableSpan("a"), ReadableSpan("b")]

@@ -34,4 +34,6 @@ def test_a_plan_is_what_it_was(name: str, kind: str, request: pytest.FixtureRequ
 def written(snapshot: Snapshot) -> str:
     """The snapshot as text in which a line is one thing."""
     parts = ("clusters", "endpoints", "listeners", "routes")
-    return json.dumps({part: getattr(snapshot, part) for part in parts}, indent=1, sort_keys=True) + "\n"
+    return (
+        json.dumps({part: dict(getattr(snapshot, part)) for part in parts}, indent=1, sort_keys=True) + "\n"
+    )

@@ -7,7 +7,7 @@ from agent.model.catalog import Catalog, Instance, Service
 from agent.proxy import assets
 from agent.proxy.planner import Memo, plan
 from agent.proxy.planner.memo import Digests
-from agent.proxy.snapshot import digest_of
+from agent.proxy.snapshot import digest_of, kept
 from tests.unit.proxy.planner import sample
 
 FRAGMENTS = assets.load()
@@ -28,7 +28,7 @@ def test_what_did_not_change_is_the_very_object_of_the_plan_before() -> None:
     before = plan(settings, sample.CATALOG, FRAGMENTS, (), memo)
     after = plan(settings, changed(sample.CATALOG), FRAGMENTS, (), memo)
     assert after.endpoints["upstream_stock"] != before.endpoints["upstream_stock"]
-    assert after.endpoints["upstream_orders"] is before.endpoints["upstream_orders"]
+    assert kept(after.endpoints)["upstream_orders"] is kept(before.endpoints)["upstream_orders"]
     assert after.clusters["upstream_orders"] is before.clusters["upstream_orders"]
     for part in ("clusters", "listeners", "routes"):
         assert getattr(after, part) is getattr(before, part), part
@@ -56,6 +56,17 @@ def test_what_is_gone_is_forgotten_and_the_order_is_that_of_what_is_given() -> N
             (name, name.upper()) for name in names
         ]
     assert made == ["a", "b", "b", "x"]
+
+
+def test_what_is_made_anew_but_equal_is_the_object_of_before() -> None:
+    memo = Memo()
+    memo.begin("same")
+    before = memo.each("part", {"a": 1, "b": 2}, lambda number: [number % 2])
+    memo.begin("same")
+    assert memo.each("part", {"a": 3, "b": 4}, lambda number: [number % 2]) is before
+    memo.begin("same")
+    after = memo.each("part", {"a": 4, "b": 6}, lambda number: [number % 2])
+    assert (after["a"], after["b"] is before["b"]) == ([0], True)
 
 
 def test_a_part_may_be_made_from_nothing() -> None:

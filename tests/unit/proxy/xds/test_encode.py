@@ -5,6 +5,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.route.v3 import route_pb2
 from google.protobuf import any_pb2, json_format
 
+from agent.model.catalog import Catalog, Service
 from agent.proxy import assets
 from agent.proxy.planner import plan, plan_gateway
 from agent.proxy.snapshot import Resource, Snapshot
@@ -86,6 +87,16 @@ def test_it_says_the_same_as_protobufs_own_encoder() -> None:
                 wrapped, message = any_pb2.Any.FromString(encoded.resources[kind][name]), CLASSES[kind]()
                 assert wrapped.Unpack(message)
                 assert message == json_format.ParseDict(resource, CLASSES[kind]()), name
+
+
+def test_what_is_remembered_does_not_grow_with_the_services() -> None:
+    def remembered(count: int) -> int:
+        services = {name: Service(name, ()) for name in (f"s-{number}" for number in range(count))}
+        encoder = Encoder()
+        assert isinstance(encoder.encode(plan(sample.settings(), Catalog(services), assets.load())), Encoded)
+        return len(encoder._wire._known)
+
+    assert remembered(50) == remembered(2)
 
 
 def test_a_changed_host_is_encoded_alone_and_its_place_is_kept() -> None:
