@@ -66,7 +66,7 @@ class Delivery:
         self._count = 0
         self._clusters = Whole(_part(good, Kind.CLUSTER))
         self._listeners = Whole(_part(good, Kind.LISTENER))
-        self._endpoints = Named(_part(good, Kind.ENDPOINT) or {})
+        self._endpoints = Named(_part(good, Kind.ENDPOINT) or {}, proven_first=True)
         self._routes = Named(_part(good, Kind.ROUTE) or {})
         self._assignments = dict(good.assignments) if good else {}
         self._former: dict[str, bytes] = {}

@@ -1,6 +1,7 @@
 """The last good snapshot on disk, so that an agent's restart never empties a running Envoy."""
 
 import hashlib
+import threading
 from pathlib import Path
 
 import msgspec
@@ -20,10 +21,14 @@ class _Kept(msgspec.Struct):
 
 
 class SnapshotStore:
-    """One file: a line with the hash of the rest, then the snapshot as JSON. Its methods block."""
+    """One file: a line with the hash of the rest, then the snapshot as JSON.
+
+    Its methods block; what is saved last from several threads is what stays.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._saving = threading.Lock()
 
     def load(self) -> Snapshot | None:
         """The kept snapshot; None when there is none or when it is not whole (which is logged)."""
@@ -46,15 +51,12 @@ class SnapshotStore:
 
     def save(self, snapshot: Snapshot) -> None:
         """Replace the kept snapshot at once. Raises OSError when the disk does not take it."""
-        body = msgspec.json.encode(
-            _Kept(
-                dict(snapshot.clusters),
-                dict(snapshot.endpoints),
-                dict(snapshot.listeners),
-                dict(snapshot.routes),
-            )
+        kept = _Kept(
+            dict(snapshot.clusters), dict(snapshot.endpoints), dict(snapshot.listeners), dict(snapshot.routes)
         )
-        files.write_atomically(self._path, _seal(body) + b"\n" + body)
+        with self._saving:
+            body = msgspec.json.encode(kept)
+            files.write_atomically(self._path, _seal(body) + b"\n" + body)
 
 
 def _seal(body: bytes) -> bytes:

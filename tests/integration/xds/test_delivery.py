@@ -238,6 +238,16 @@ async def test_an_agent_that_restarts_never_empties_a_running_envoy(agent: Agent
         assert hammer.failed == {}
 
 
+async def test_an_agent_that_ends_has_kept_the_last_that_envoy_accepted(agent: Agent, envoy: Envoy) -> None:
+    port = free_port()
+    async with agent.running():
+        envoy.start()
+        for number in range(5):
+            last = snapshot(port, {f"c{number}": [1]})
+            await agent.in_force(last)
+    assert agent.store.load() == last
+
+
 async def test_a_socket_left_by_a_dead_agent_is_replaced(agent: Agent, envoy: Envoy) -> None:
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(agent.socket))
