@@ -100,15 +100,16 @@ class Named:
 
     ``held`` are the names of which this Envoy surely has ``known``; the rest of ``known`` is what was
     accepted before. With ``proven_first`` a name that may have nothing is given that before something newer.
+    ``refused`` are names of which an earlier Envoy, or this one, refused what ``known`` has.
     """
 
-    def __init__(self, known: Contents, *, proven_first: bool = False) -> None:
-        self.known = dict(known)
+    def __init__(self, known: Contents, *, proven_first: bool = False, refused: Iterable[str] = ()) -> None:
+        self._dubious = set(refused)
+        self.known = {name: content for name, content in known.items() if name not in self._dubious}
         self._proven_first = proven_first
         self.refusals: dict[str, Refusal] = {}
         self._refused: dict[str, list[bytes]] = {}
         self._suspects: list[str] = []
-        self._dubious: set[str] = set()
         self.connect()
 
     def connect(self) -> None:
@@ -153,27 +154,30 @@ class Named:
             name: content for name in self.asked if (content := self._change(name, wanted)) is not None
         }
         self._suspects = [name for name in self._suspects if name in changes]
-        return self._proven(changes) or self._unproven(changes) or None
+        proven = {
+            name: self.known[name] for name, content in changes.items() if self._goes_back(name, content)
+        }
+        return self._first(proven, changes) or None
 
-    def _proven(self, changes: Contents) -> Contents:
-        """What Envoy accepted before, of these names."""
-        return {name: self.known[name] for name, content in changes.items() if self._goes_back(name, content)}
+    def _first(self, proven: Contents, changes: Contents) -> Contents:
+        """What to send of all these changes before the rest; ``proven`` is what Envoy accepted before."""
+        certain = {name: content for name, content in proven.items() if name not in self._suspects}
+        if certain:
+            return certain
+        if self._suspects:
+            name = self._suspects[0]
+            return {name: proven.get(name, changes[name])}
+        fresh = {name: content for name, content in changes.items() if name not in self._dubious}
+        dubious = sorted(changes.keys() & self._dubious)
+        if dubious and self._given >= fresh.keys():
+            return {dubious[0]: changes[dubious[0]]}
+        return fresh
 
     def _goes_back(self, name: str, content: bytes) -> bool:
         known = self.known.get(name)
         if known is None or known in self._refused.get(name, ()):
             return False
         return content == known or (self._proven_first and name not in self._given)
-
-    def _unproven(self, changes: Contents) -> Contents:
-        """Of these changes those to send first that may be refused."""
-        if self._suspects:
-            return {self._suspects[0]: changes[self._suspects[0]]}
-        fresh = {name: content for name, content in changes.items() if name not in self._dubious}
-        dubious = sorted(changes.keys() & self._dubious)
-        if dubious and self._given >= fresh.keys():
-            return {dubious[0]: changes[dubious[0]]}
-        return fresh
 
     def send(self, contents: Contents) -> None:
         """``contents`` are on their way."""
@@ -217,6 +221,12 @@ class Named:
         """Whether Envoy holds or has refused ``wanted`` of each of these names."""
         return all(
             wanted.get(name) in self._refused.get(name, ()) or self.has(wanted, (name,)) for name in names
+        )
+
+    def unlike(self, wanted: Contents) -> tuple[str, ...]:
+        """Those of the refused names of which Envoy does not hold ``wanted``."""
+        return tuple(
+            sorted(name for name in self.refusals if name in wanted and not self.has(wanted, (name,)))
         )
 
     def settled(self, name: str) -> bool:

@@ -20,7 +20,7 @@ from agent.proxy.xds.delivery import Delivery, Request, Response
 from agent.proxy.xds.encode import Encoded, Encoder
 from agent.proxy.xds.kinds import KINDS, Kind
 from agent.proxy.xds.socket import Servable, SocketServer
-from agent.proxy.xds.store import SnapshotStore
+from agent.proxy.xds.store import Good, SnapshotStore
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
 from agent.runtime.health import Health
@@ -90,7 +90,7 @@ class AdsServer:
         self._delivery = Delivery()
         self._stream: object | None = None
         self._wake = asyncio.Event()
-        self._kept: Latest[Snapshot | None] = Latest(None)
+        self._kept: Latest[Good | None] = Latest(None)
         self._known: dict[str, Snapshot] = {}
         self._offered: tuple[str, float] = ("", 0.0)
         self._sent_at = 0.0
@@ -117,13 +117,13 @@ class AdsServer:
         return {METHOD: Handler(self._serve, Cardinality.STREAM_STREAM, *types)}
 
     async def _restore(self) -> None:
-        snapshot = await asyncio.to_thread(self._store.load)
-        if snapshot is None:
+        good = await asyncio.to_thread(self._store.load)
+        if good is None:
             return
-        encoded = await self._encode(snapshot)
+        encoded = await self._encode(good.snapshot)
         if isinstance(encoded, Encoded):
-            self._delivery = Delivery(encoded)
-            self._known[encoded.hash] = snapshot
+            self._delivery = Delivery(encoded, good.refused)
+            self._known[encoded.hash] = good.snapshot
         else:
             log.warning("snapshot.outdated", refusals=[refusal.message for refusal in encoded])
 
@@ -239,8 +239,9 @@ class AdsServer:
             self._metrics.delivery.observe(time.monotonic() - self._offered[1])
         self._revision.set(revision)
         good = self._delivery.good
-        if good is not None:
-            self._kept.set(self._known.get(good.hash))
+        snapshot = self._known.get(good.hash) if good is not None else None
+        if snapshot is not None:
+            self._kept.set(Good(snapshot, self._delivery.refused))
         self._metrics.connected.set(revision.connected)
         self._metrics.up_to_date.set(revision.serving and revision.in_force == revision.sent)
         self._report(revision)
@@ -265,20 +266,20 @@ class AdsServer:
         """Write what is good to disk, the newest only, and the last when this ends."""
         written = None
         try:
-            async for snapshot in self._kept.values():
+            async for good in self._kept.values():
                 began = time.monotonic()
-                await self._save(snapshot)
-                written = snapshot
+                await self._save(good)
+                written = good
                 await asyncio.sleep(min((time.monotonic() - began) / KEEP_PART, KEEP_INTERVAL))
         finally:
             if self._kept.value is not written:
                 await self._save(self._kept.value)
 
-    async def _save(self, snapshot: Snapshot | None) -> None:
-        if snapshot is None:
+    async def _save(self, good: Good | None) -> None:
+        if good is None:
             return
         try:
-            await asyncio.to_thread(self._store.save, snapshot)
+            await asyncio.to_thread(self._store.save, good)
         except OSError as error:
             log.warning("snapshot.unwritten", error=str(error))
 

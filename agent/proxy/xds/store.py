@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,15 @@ class _Kept(msgspec.Struct):
     endpoints: dict[str, Resource]
     listeners: dict[str, Resource]
     routes: dict[str, Resource]
+    refused: list[str] = []
+
+
+@dataclass(frozen=True)
+class Good:
+    """A snapshot that Envoy accepted, but for the endpoints of these names."""
+
+    snapshot: Snapshot
+    refused: tuple[str, ...] = ()
 
 
 class SnapshotStore:
@@ -30,7 +40,7 @@ class SnapshotStore:
         self._path = path
         self._saving = threading.Lock()
 
-    def load(self) -> Snapshot | None:
+    def load(self) -> Good | None:
         """The kept snapshot; None when there is none or when it is not whole (which is logged)."""
         try:
             seal, _, body = self._path.read_bytes().partition(b"\n")
@@ -47,12 +57,14 @@ class SnapshotStore:
         except msgspec.DecodeError as error:
             log.warning("snapshot.damaged", file=str(self._path), error=str(error))
             return None
-        return Snapshot(kept.clusters, kept.endpoints, kept.listeners, kept.routes)
+        snapshot = Snapshot(kept.clusters, kept.endpoints, kept.listeners, kept.routes)
+        return Good(snapshot, tuple(kept.refused))
 
-    def save(self, snapshot: Snapshot) -> None:
+    def save(self, good: Good) -> None:
         """Replace the kept snapshot at once. Raises OSError when the disk does not take it."""
+        one = good.snapshot
         kept = _Kept(
-            dict(snapshot.clusters), dict(snapshot.endpoints), dict(snapshot.listeners), dict(snapshot.routes)
+            dict(one.clusters), dict(one.endpoints), dict(one.listeners), dict(one.routes), list(good.refused)
         )
         with self._saving:
             body = msgspec.json.encode(kept)

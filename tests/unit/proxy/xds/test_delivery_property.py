@@ -62,7 +62,7 @@ def play(envoy: Envoy, events: list[tuple[str, Encoded, Encoded]]) -> Envoy:  # 
                 envoy.rest()
                 if envoy.delivery.good is None:
                     continue  # an agent that knows nothing of what Envoy holds can't keep it
-                envoy.delivery = Delivery(envoy.delivery.good)
+                envoy.delivery = Delivery(envoy.delivery.good, envoy.delivery.refused)
                 envoy.connect()
             case "retry":
                 envoy.delivery.retry()
