@@ -66,7 +66,7 @@ def _play(report: Report, once: bool, free: bool) -> bool:
     """The whole demo; whether every step passed."""
     extra.require()
     # Only now: these import what the extra installs, which --help and --obtain can do without.
-    from agent.demo.heard import HERE  # noqa: PLC0415
+    from agent.demo import here  # noqa: PLC0415
     from agent.demo.stage import Stage  # noqa: PLC0415
     from agent.demo.walk import walk  # noqa: PLC0415
 
@@ -81,7 +81,7 @@ def _play(report: Report, once: bool, free: bool) -> bool:
         stage = Stage(folder, ports, report)
         with _ended(stage, report):
             stage.start()
-            results = asyncio.run(walk(stage, report, HERE))
+            results = asyncio.run(walk(stage, report, here.steps(stage)))
             report.table(results)
             passed = all(ok for _, ok, _ in results)
             keep = not passed

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+ORIGIN = "https://shop.example"
+"""Where the pages come from that may call the gateway."""
+
 
 @dataclass(frozen=True)
 class Servers:
@@ -36,6 +39,14 @@ def common(servers: Servers) -> dict[str, Any]:
         "proxy": {"envoy": servers.envoy, "concurrency": 1, "drain_time": 2},
         "traffic": {"ejection_time": "5s"},
         "tracing": {"endpoint": servers.otlp, "sample": 1},
+    }
+
+
+def gateway(servers: Servers, listen: str) -> dict[str, Any]:
+    """The settings of the gateway that listens there; pages of one origin may call."""
+    return {
+        **common(servers),
+        "gateway": {"listen": listen, "cors": [{"origins": [ORIGIN]}]},
     }
 
 

@@ -1,9 +1,8 @@
-"""The step that only the demo on this machine has: a second service takes the first one's events."""
+"""The step into an inbox: a second service takes the first one's events."""
 
 from agent.demo import readings
-from agent.demo.steps import STEPS
 from agent.demo.traffic import Answer, NotSeenError, until
-from agent.demo.walk import Scene, Step
+from agent.demo.walk import Scene
 
 
 async def heard(scene: Scene) -> str:
@@ -54,12 +53,3 @@ async def _calls(scene: Scene, order: int) -> list[str]:
         if len(told) == 2:
             break
     return [event for events in told.values() for event in events]
-
-
-def _with(after: str) -> tuple[tuple[str, Step], ...]:
-    place = 1 + next(number for number, (name, _) in enumerate(STEPS) if name == after)
-    return (*STEPS[:place], ("The event in a second service's inbox", heard), *STEPS[place:])
-
-
-HERE = _with("A model change as an event")
-"""All steps of the demo on this machine, in order."""

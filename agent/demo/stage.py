@@ -180,7 +180,7 @@ class Stage:
         )
 
     def _front(self, servers: cast.Servers) -> Sidecar:
-        settings = {**cast.common(servers), "gateway": {"listen": f"127.0.0.1:{self.ports.gateway}"}}
+        settings = cast.gateway(servers, f"127.0.0.1:{self.ports.gateway}")
         return Sidecar(self.folder / "gateway", settings, self._book, verb="gateway", cwd=self.folder)
 
 

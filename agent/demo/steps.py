@@ -5,10 +5,9 @@ import uuid
 from functools import partial
 from typing import Any
 
-import aiohttp
 from prometheus_client import parser
 
-from agent.demo import ask, readings
+from agent.demo import ask, kv, readings
 from agent.demo.traffic import Answer, NotSeenError, until
 from agent.demo.walk import Scene, Step
 
@@ -184,7 +183,7 @@ async def configuration(scene: Scene) -> str:
 
     async with scene.client.load("/shop/greeting") as record:
         await until(lambda: record.answers > 20, "20 answers")
-        await _put(scene, "config/storefront/GREETING", value)
+        await kv.put(scene, "config/storefront/GREETING", value)
         scene.report.saw(f"PUT {scene.system.consul}/v1/kv/config/storefront/GREETING = {value!r}")
         await until(arrived, "the new value in the service")
         mark = record.answers
@@ -254,14 +253,6 @@ def _tree(spans: list[readings.Span]) -> list[str]:
 
     below("", 0)
     return lines
-
-
-async def _put(scene: Scene, key: str, value: str) -> None:
-    async with (
-        aiohttp.ClientSession(headers=readings.asking(scene.system.token)) as session,
-        session.put(f"{scene.system.consul}/v1/kv/{key}", data=value) as answer,
-    ):
-        answer.raise_for_status()
 
 
 STEPS: tuple[tuple[str, Step], ...] = (

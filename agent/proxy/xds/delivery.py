@@ -51,11 +51,13 @@ class Response:
 class Delivery:
     """One Envoy's state of delivery.
 
-    ``good`` is what an Envoy accepted before this agent started, if that is known.
+    ``good`` is what an Envoy accepted before this agent started, if that is known, but for the endpoints that it
+    ``refused``.
     """
 
-    def __init__(self, good: Encoded | None = None) -> None:
+    def __init__(self, good: Encoded | None = None, refused: Iterable[str] = ()) -> None:
         self._good = good
+        self._good_refused = tuple(refused)
         self._target = good
         self._unfit: tuple[Refusal, ...] = ()
         self._new = True
@@ -66,15 +68,21 @@ class Delivery:
         self._count = 0
         self._clusters = Whole(_part(good, Kind.CLUSTER))
         self._listeners = Whole(_part(good, Kind.LISTENER))
-        self._endpoints = Named(_part(good, Kind.ENDPOINT) or {})
+        known = _part(good, Kind.ENDPOINT) or {}
+        self._endpoints = Named(known, proven_first=True, refused=self._good_refused)
         self._routes = Named(_part(good, Kind.ROUTE) or {})
         self._assignments = dict(good.assignments) if good else {}
         self._former: dict[str, bytes] = {}
 
     @property
     def good(self) -> Encoded | None:
-        """The newest snapshot that Envoy accepted whole."""
+        """The newest snapshot that Envoy accepted whole, but for endpoints."""
         return self._good
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Endpoints of ``good`` that it refused."""
+        return self._good_refused
 
     @property
     def revision(self) -> Revision:
@@ -276,6 +284,7 @@ class Delivery:
                 self._absolve(target)
             self._new = False
             self._in_force, self._good = target.hash, target
+            self._good_refused = self._endpoints.unlike(target.resources[Kind.ENDPOINT])
             self._forget()
         elif self._good is not None and self._fell_back(target, self._good):
             self._in_force = self._good.hash

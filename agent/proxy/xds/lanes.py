@@ -99,21 +99,24 @@ class Named:
     """Endpoints or routes: Envoy asks for names, and a response holds what changed of them.
 
     ``held`` are the names of which this Envoy surely has ``known``; the rest of ``known`` is what was
-    accepted before.
+    accepted before. With ``proven_first`` a name that may have nothing is given that before something newer.
+    ``refused`` are names of which an earlier Envoy, or this one, refused what ``known`` has.
     """
 
-    def __init__(self, known: Contents) -> None:
-        self.known = dict(known)
+    def __init__(self, known: Contents, *, proven_first: bool = False, refused: Iterable[str] = ()) -> None:
+        self._dubious = set(refused)
+        self.known = {name: content for name, content in known.items() if name not in self._dubious}
+        self._proven_first = proven_first
         self.refusals: dict[str, Refusal] = {}
         self._refused: dict[str, list[bytes]] = {}
         self._suspects: list[str] = []
-        self._dubious: set[str] = set()
         self.connect()
 
     def connect(self) -> None:
         """A new stream: nothing of what this Envoy holds is certain."""
         self.asked: frozenset[str] = frozenset()
         self.held: set[str] = set()
+        self._given: set[str] = set()
         self.under_way: Contents | None = None
         self._outdated: set[str] = set()
         self._try_again(self._refused)
@@ -125,12 +128,14 @@ class Named:
             self.known.pop(name, None)
             self._dubious.discard(name)
         self.held &= asked
+        self._given &= asked
         self.asked = asked
 
     def resend(self, names: Iterable[str]) -> None:
         """Envoy will want these names anew, because what asks for them changed."""
         names = set(names)
         self.held -= names
+        self._given -= names
         self._outdated |= names & (self.under_way or {}).keys()
         self._try_again(names)
 
@@ -139,7 +144,9 @@ class Named:
 
         A name not in there keeps what was accepted last.
 
-        After a refusal of several resources each is tried alone, so that one bad one holds up no other.
+        A refusal ends the warming of all clusters, also of those that have no endpoints yet: they would answer 503.
+        So first goes what Envoy accepted before, then what is new, then what it refused. After a refusal of several
+        resources each is tried alone, so that one bad one holds up no other.
         """
         if self.under_way is not None:
             return None
@@ -147,21 +154,30 @@ class Named:
             name: content for name in self.asked if (content := self._change(name, wanted)) is not None
         }
         self._suspects = [name for name in self._suspects if name in changes]
+        proven = {
+            name: self.known[name] for name, content in changes.items() if self._goes_back(name, content)
+        }
+        return self._first(proven, changes) or None
+
+    def _first(self, proven: Contents, changes: Contents) -> Contents:
+        """What to send of all these changes before the rest; ``proven`` is what Envoy accepted before."""
+        certain = {name: content for name, content in proven.items() if name not in self._suspects}
+        if certain:
+            return certain
         if self._suspects:
-            return {self._suspects[0]: changes[self._suspects[0]]}
-        return self._safest(changes) or None
-
-    def _safest(self, changes: Contents) -> Contents:
-        """Of these changes those to send first: what Envoy accepted before, then what is new, then what it refused.
-
-        A refusal ends the warming of all clusters, also of those that have no endpoints yet: they would answer 503.
-        """
-        proven = {name: content for name, content in changes.items() if content == self.known.get(name)}
+            name = self._suspects[0]
+            return {name: proven.get(name, changes[name])}
         fresh = {name: content for name, content in changes.items() if name not in self._dubious}
         dubious = sorted(changes.keys() & self._dubious)
-        if proven or not dubious or not self.held >= fresh.keys():
-            return proven or fresh
-        return {dubious[0]: changes[dubious[0]]}
+        if dubious and self._given >= fresh.keys():
+            return {dubious[0]: changes[dubious[0]]}
+        return fresh
+
+    def _goes_back(self, name: str, content: bytes) -> bool:
+        known = self.known.get(name)
+        if known is None or known in self._refused.get(name, ()):
+            return False
+        return content == known or (self._proven_first and name not in self._given)
 
     def send(self, contents: Contents) -> None:
         """``contents`` are on their way."""
@@ -170,11 +186,14 @@ class Named:
     def accept(self) -> None:
         """Envoy took what was under way."""
         contents, self.under_way = self.under_way or {}, None
+        new = {name for name, content in contents.items() if content != self.known.get(name)}
         self.known.update(contents)
-        self.held |= (contents.keys() & self.asked) - self._outdated
+        arrived = (contents.keys() & self.asked) - self._outdated
+        self.held |= arrived
+        self._given |= arrived
         self._outdated.clear()
-        self._dubious.difference_update(contents)
-        self._suspects = [name for name in self._suspects if name not in contents]
+        self._dubious -= new
+        self._suspects = [name for name in self._suspects if name not in new]
 
     def refuse(self, refusal: Refusal) -> None:
         """Envoy refused what was under way, and may hold parts of it."""
@@ -202,6 +221,12 @@ class Named:
         """Whether Envoy holds or has refused ``wanted`` of each of these names."""
         return all(
             wanted.get(name) in self._refused.get(name, ()) or self.has(wanted, (name,)) for name in names
+        )
+
+    def unlike(self, wanted: Contents) -> tuple[str, ...]:
+        """Those of the refused names of which Envoy does not hold ``wanted``."""
+        return tuple(
+            sorted(name for name in self.refusals if name in wanted and not self.has(wanted, (name,)))
         )
 
     def settled(self, name: str) -> bool:

@@ -20,7 +20,7 @@ from agent.proxy.xds.delivery import Delivery, Request, Response
 from agent.proxy.xds.encode import Encoded, Encoder
 from agent.proxy.xds.kinds import KINDS, Kind
 from agent.proxy.xds.socket import Servable, SocketServer
-from agent.proxy.xds.store import SnapshotStore
+from agent.proxy.xds.store import Good, SnapshotStore
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
 from agent.runtime.health import Health
@@ -32,7 +32,9 @@ METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregate
 STEPS = 50
 """Resources encoded before the loop breathes: about 20 ms of the largest."""
 KEEP_INTERVAL = 1.0
-"""Seconds between two writes of the kept snapshot."""
+"""Seconds between two writes of the kept snapshot, at most; an agent that is killed then knows less than Envoy has."""
+KEEP_PART = 0.05
+"""Part of the time that writing it may take, within that."""
 SLOW = 20.0
 """Seconds after which an answer is overdue; Envoy itself waits 15 s for a warming cluster's endpoints."""
 PATIENCE = 15.0
@@ -88,7 +90,7 @@ class AdsServer:
         self._delivery = Delivery()
         self._stream: object | None = None
         self._wake = asyncio.Event()
-        self._kept: Latest[Snapshot | None] = Latest(None)
+        self._kept: Latest[Good | None] = Latest(None)
         self._known: dict[str, Snapshot] = {}
         self._offered: tuple[str, float] = ("", 0.0)
         self._sent_at = 0.0
@@ -115,13 +117,13 @@ class AdsServer:
         return {METHOD: Handler(self._serve, Cardinality.STREAM_STREAM, *types)}
 
     async def _restore(self) -> None:
-        snapshot = await asyncio.to_thread(self._store.load)
-        if snapshot is None:
+        good = await asyncio.to_thread(self._store.load)
+        if good is None:
             return
-        encoded = await self._encode(snapshot)
+        encoded = await self._encode(good.snapshot)
         if isinstance(encoded, Encoded):
-            self._delivery = Delivery(encoded)
-            self._known[encoded.hash] = snapshot
+            self._delivery = Delivery(encoded, good.refused)
+            self._known[encoded.hash] = good.snapshot
         else:
             log.warning("snapshot.outdated", refusals=[refusal.message for refusal in encoded])
 
@@ -237,8 +239,9 @@ class AdsServer:
             self._metrics.delivery.observe(time.monotonic() - self._offered[1])
         self._revision.set(revision)
         good = self._delivery.good
-        if good is not None:
-            self._kept.set(self._known.get(good.hash))
+        snapshot = self._known.get(good.hash) if good is not None else None
+        if snapshot is not None:
+            self._kept.set(Good(snapshot, self._delivery.refused))
         self._metrics.connected.set(revision.connected)
         self._metrics.up_to_date.set(revision.serving and revision.in_force == revision.sent)
         self._report(revision)
@@ -260,15 +263,25 @@ class AdsServer:
             self._health.ok()
 
     async def _keep(self) -> None:
-        """Write what is good to disk, the newest only."""
-        async for snapshot in self._kept.values():
-            if snapshot is None:
-                continue
-            try:
-                await asyncio.to_thread(self._store.save, snapshot)
-            except OSError as error:
-                log.warning("snapshot.unwritten", error=str(error))
-            await asyncio.sleep(KEEP_INTERVAL)
+        """Write what is good to disk, the newest only, and the last when this ends."""
+        written = None
+        try:
+            async for good in self._kept.values():
+                began = time.monotonic()
+                await self._save(good)
+                written = good
+                await asyncio.sleep(min((time.monotonic() - began) / KEEP_PART, KEEP_INTERVAL))
+        finally:
+            if self._kept.value is not written:
+                await self._save(self._kept.value)
+
+    async def _save(self, good: Good | None) -> None:
+        if good is None:
+            return
+        try:
+            await asyncio.to_thread(self._store.save, good)
+        except OSError as error:
+            log.warning("snapshot.unwritten", error=str(error))
 
     async def _retry(self) -> None:
         backoff, refused = Backoff(min(RETRY, self._retry_interval), self._retry_interval), ""

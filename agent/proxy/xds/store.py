@@ -1,6 +1,8 @@
 """The last good snapshot on disk, so that an agent's restart never empties a running Envoy."""
 
 import hashlib
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +20,31 @@ class _Kept(msgspec.Struct):
     endpoints: dict[str, msgspec.Raw]
     listeners: dict[str, Resource]
     routes: dict[str, Resource]
+    refused: list[str] = []
+
+
+@dataclass(frozen=True)
+class Good:
+    """A snapshot that Envoy accepted, but for the endpoints of these names."""
+
+    snapshot: Snapshot
+    refused: tuple[str, ...] = ()
 
 
 _RESOURCE = msgspec.json.Decoder(dict[str, Any])
 
 
 class SnapshotStore:
-    """One file: a line with the hash of the rest, then the snapshot as JSON. Its methods block."""
+    """One file: a line with the hash of the rest, then the snapshot as JSON.
+
+    Its methods block; what is saved last from several threads is what stays.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._saving = threading.Lock()
 
-    def load(self) -> Snapshot | None:
+    def load(self) -> Good | None:
         """The kept snapshot; None when there is none or when it is not whole (which is logged)."""
         try:
             seal, _, body = self._path.read_bytes().partition(b"\n")
@@ -47,18 +62,22 @@ class SnapshotStore:
         except msgspec.DecodeError as error:
             log.warning("snapshot.damaged", file=str(self._path), error=str(error))
             return None
-        return Snapshot(found.clusters, Packed(endpoints), found.listeners, found.routes)
+        snapshot = Snapshot(found.clusters, Packed(endpoints), found.listeners, found.routes)
+        return Good(snapshot, tuple(found.refused))
 
-    def save(self, snapshot: Snapshot) -> None:
+    def save(self, good: Good) -> None:
         """Replace the kept snapshot at once. Raises OSError when the disk does not take it."""
-        parts = {
-            "clusters": snapshot.clusters,
-            "endpoints": snapshot.endpoints,
-            "listeners": snapshot.listeners,
-            "routes": snapshot.routes,
+        one = good.snapshot
+        whole = {
+            "clusters": _written(one.clusters),
+            "endpoints": _written(one.endpoints),
+            "listeners": _written(one.listeners),
+            "routes": _written(one.routes),
+            "refused": good.refused,
         }
-        body = msgspec.json.encode({what: _written(part) for what, part in parts.items()})
-        files.write_atomically(self._path, _seal(body) + b"\n" + body)
+        with self._saving:
+            body = msgspec.json.encode(whole)
+            files.write_atomically(self._path, _seal(body) + b"\n" + body)
 
 
 def _written(part: Part) -> dict[str, Resource | msgspec.Raw]:

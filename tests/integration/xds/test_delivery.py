@@ -11,6 +11,7 @@ import structlog
 from agent.demo.backing import free_port
 from agent.model.revision import Revision
 from agent.proxy.snapshot import Snapshot
+from agent.proxy.xds.store import Good
 from tests.integration.xds.rig import Agent, Envoy, Hammer, backend, cluster, end, listener, snapshot
 from tests.waiting import until
 
@@ -224,7 +225,7 @@ async def test_an_agent_that_restarts_never_empties_a_running_envoy(agent: Agent
         task = agent.start()
         envoy.start()
         await agent.in_force(snapshot(port, {"a": [one], "b": [one]}))
-        await until(lambda: agent.store.load() == agent.snapshots.value)
+        await until(lambda: (good := agent.store.load()) and good.snapshot == agent.snapshots.value)
         async with Hammer(f"http://127.0.0.1:{port}", ["/a", "/b"]).going() as hammer:
             await end(task)
             before = hammer.seen["200"]
@@ -236,6 +237,16 @@ async def test_an_agent_that_restarts_never_empties_a_running_envoy(agent: Agent
                 await until(lambda: hammer.seen["200"] > before + 500)
                 await again.in_force(snapshot(port, {"b": [one], "a": [one]}, timeout="3s"))
         assert hammer.failed == {}
+
+
+async def test_an_agent_that_ends_has_kept_the_last_that_envoy_accepted(agent: Agent, envoy: Envoy) -> None:
+    port = free_port()
+    async with agent.running():
+        envoy.start()
+        for number in range(5):
+            last = snapshot(port, {f"c{number}": [1]})
+            await agent.in_force(last)
+    assert agent.store.load() == Good(last)
 
 
 async def test_a_socket_left_by_a_dead_agent_is_replaced(agent: Agent, envoy: Envoy) -> None:

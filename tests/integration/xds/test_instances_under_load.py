@@ -4,6 +4,8 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import cycle, islice
 
+import pytest
+
 from agent.model.address import Address
 from agent.model.catalog import Catalog, Instance, Service
 from agent.model.version import Offer, Version
@@ -78,5 +80,44 @@ async def test_no_request_fails_for_endpoints_of_others_that_envoy_refuses(
         await stack.enter_async_context(load.going(4))
         for snapshot in islice(cycle([planned(2), planned(1)]), TURNS):
             await agent.in_force(snapshot)
+        assert load.failed == {}
+        assert load.seen["200"] > TURNS
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["the same agent", "a new agent"])
+async def test_no_request_fails_when_clusters_and_instances_change_beside_endpoints_that_envoy_never_saw_and_refuses(
+    agent: Agent, envoy: Envoy, restarted: bool
+) -> None:
+    """All of it in one: a cluster that is made anew and has no instances yet ends its warming with the refusal."""
+    async with AsyncExitStack() as stack:
+        first, second, own = [await stack.enter_async_context(backend("one")) for _ in range(3)]
+        chosen = settings({"service": {"name": "front", "port": own}})
+        proxy = {"inbound": chosen.proxy.inbound, "outbound": chosen.proxy.outbound}
+
+        def planned(turn: int) -> Snapshot:
+            over = {
+                "service": {"name": "front", "port": own},
+                "traffic": {"connect_timeout": 1 + turn % 2},
+                "proxy": proxy,
+            }
+            instances = (one(first, NEW), one(second, NEW))[: 1 + turn % 2]
+            found = plan(settings(over), Catalog({"steady": Service("steady", instances)}), FRAGMENTS)
+            name = f"bad{turn}"
+            return replace(
+                found,
+                clusters={**found.clusters, name: cluster(name)},
+                endpoints={**found.endpoints, name: endpoints(name, 80, host="no.address")},
+            )
+
+        envoy.start()
+        async with agent.running():
+            await agent.in_force(planned(0))
+        load = Hammer(f"http://{chosen.proxy.outbound}", ["/x"], {"host": "steady"})
+        await stack.enter_async_context(load.going(4))
+        turns = range(1, TURNS // 4)
+        for one_agents in [[turn] for turn in turns] if restarted else [turns]:
+            async with Agent(agent.folder).running() as running:
+                for turn in one_agents:
+                    await running.in_force(planned(turn))
         assert load.failed == {}
         assert load.seen["200"] > TURNS

@@ -1,9 +1,9 @@
 """An Envoy as the protocol sees it, for tests of the delivery without any I/O.
 
 It keeps to what Envoy does: one queue each way; no listeners wanted before the clusters are there; clusters
-are acknowledged once none warms; endpoints are asked for by name, refused ones end the warming too; a changed
-cluster wants its endpoints anew; a refused update of clusters or listeners takes effect in part; a listener
-that was replaced drains with its old routes for a while.
+are acknowledged once none warms; endpoints are asked for by name, refused ones end the warming of all clusters; a
+changed cluster wants its endpoints anew; a refused update takes effect in part; a listener that was replaced drains
+with its old routes for a while.
 """
 
 from collections import deque
@@ -49,6 +49,8 @@ class Envoy:
     """The other end of the stream."""
 
     delivery: Delivery
+    partly: bool = False
+    """Whether it takes the good ones of refused endpoints: it takes them in any order up to the first bad one."""
     to_envoy: deque[Response] = field(default_factory=deque)
     to_agent: deque[Request] = field(default_factory=deque)
     active: dict[str, bytes] = field(default_factory=dict)
@@ -62,6 +64,8 @@ class Envoy:
     withheld: str | None = None
     seen: set[Kind] = field(default_factory=set)
     accepted: set[Kind] = field(default_factory=set)
+    served: set[str] = field(default_factory=set)
+    """Clusters that had endpoints while a route led to them."""
 
     def connect(self) -> None:
         """Open a stream anew: what was on its way is lost, what Envoy holds stays."""
@@ -134,6 +138,7 @@ class Envoy:
             self.active.pop(gone, None)
             self.warming.pop(gone, None)
             self.endpoints.pop(gone, None)
+            self.served.discard(gone)
         self._check()
         self.nonces[Kind.CLUSTER] = response.nonce
         self._ask(Kind.ENDPOINT)
@@ -148,10 +153,18 @@ class Envoy:
         self.nonces[Kind.ENDPOINT] = response.nonce
         bad = [name for name, content in response.contents.items() if BAD in content]
         for name, content in response.contents.items():
+            if name in bad or (bad and not self.partly):
+                continue
             if name in self.warming:
                 self.active[name] = self.warming.pop(name)
-            if name in self.active and name not in bad:
+            if name in self.active:
                 self.endpoints[name] = content
+        if bad:
+            for name in self.warming:
+                self.endpoints.pop(name, None)
+            self.active.update(self.warming)
+            self.warming.clear()
+        self._check()
         self._ask(Kind.ENDPOINT, error=f"bad endpoints {bad}" if bad else None)
         if self.withheld is not None and not self.warming:
             self.withheld = None
@@ -210,9 +223,12 @@ class Envoy:
 
     def _check(self) -> None:
         for name, content in self.routes.items():
-            missing = set(content.decode().split()) - self.active.keys()
-            if missing:
+            named = set(content.decode().split())
+            if missing := named - self.active.keys():
                 raise BrokenError(f"route {name} leads to {missing}, active are {set(self.active)}")
+            if empty := (named & self.served) - self.endpoints.keys():
+                raise BrokenError(f"route {name} leads to {empty}, which lost their endpoints")
+            self.served |= named & self.endpoints.keys()
 
     def _ask(self, kind: Kind, error: str | None = None) -> None:
         self.seen.add(kind)

@@ -1,5 +1,7 @@
 """What is sent when, as short stories."""
 
+import pytest
+
 from agent.model.revision import Refusal
 from agent.proxy.xds.delivery import Delivery, Request, Response
 from agent.proxy.xds.encode import Encoded
@@ -173,6 +175,58 @@ def test_what_envoy_refused_waits_until_all_clusters_have_endpoints() -> None:
     lane.send({"bad": b"!"})
     lane.refuse(REFUSAL)
     assert lane.next({**wanted, "good": b"3"}) == {"good": b"3"}
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["the same agent", "a new agent"])
+@pytest.mark.parametrize("partly", [False, True], ids=["as a whole", "in part"])
+def test_a_cluster_that_is_made_anew_gets_its_former_instances_before_others_are_tried(
+    restarted: bool, partly: bool
+) -> None:
+    """All in one: it is made anew, its instances changed, and those of another are such as Envoy refuses."""
+    listeners = {"in": {"content": "1", "route": "r", "clusters": "a"}}
+    envoy = Envoy(Delivery(), partly)
+    envoy.connect()
+    envoy.delivery.offer(snapshot({"a": "1", "b": "1"}, listeners, {"a": "1", "b": "1"}, "good"))
+    envoy.rest()
+    if restarted:
+        envoy.delivery = Delivery(envoy.delivery.good, envoy.delivery.refused)
+        envoy.connect()
+    envoy.delivery.offer(snapshot({"a": "2", "b": "2"}, listeners, {"a": "9", "b": "!"}, "bad"))
+    envoy.rest()
+    assert envoy.endpoints == {"a": b"9", "b": b"1"}
+    assert [refusal.message for refusal in envoy.delivery.revision.refusals] == ["b: bad endpoints ['b']"]
+
+
+def test_a_new_agent_tries_what_envoy_refused_of_its_last_good_snapshot_when_all_else_has_something() -> None:
+    """Else the refusal would end the warming of a cluster that changes at that moment."""
+    listeners = {"in": {"content": "1", "route": "r", "clusters": "a b"}}
+    envoy = Envoy(Delivery())
+    envoy.connect()
+    envoy.delivery.offer(snapshot({"a": "1", "b": "1"}, listeners, {"a": "!", "b": "1"}, "good"))
+    envoy.rest()
+    assert envoy.delivery.refused == ("a",)
+    envoy.delivery = Delivery(envoy.delivery.good, envoy.delivery.refused)
+    envoy.delivery.offer(snapshot({"a": "1", "b": "2"}, listeners, {"a": "!", "b": "2"}, "next"))
+    envoy.connect()
+    assert sent(envoy)[:4] == ["cluster a b", "endpoint b", "endpoint a", "endpoint b"]
+    assert envoy.endpoints == {"b": b"2"}
+
+
+def test_a_newer_envoy_that_refuses_several_of_those_accepted_before_is_not_asked_for_ever() -> None:
+    lane = Named({"a": b"!", "b": b"1"}, proven_first=True)
+    lane.ask(["a", "b"])
+    wanted = {"a": b"!", "b": b"2"}
+    assert lane.next(wanted) == {"a": b"!", "b": b"1"}
+    lane.send({"a": b"!", "b": b"1"})
+    lane.refuse(REFUSAL)
+    assert lane.next(wanted) == {"a": b"!"}
+    lane.send({"a": b"!"})
+    lane.refuse(REFUSAL)
+    for content in (b"1", b"2"):
+        assert lane.next(wanted) == {"b": content}
+        lane.send({"b": content})
+        lane.accept()
+    assert lane.next(wanted) is None
 
 
 def test_endpoints_of_a_cluster_that_changed_while_they_were_under_way_are_sent_again() -> None:

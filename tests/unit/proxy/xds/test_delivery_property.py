@@ -56,13 +56,13 @@ def play(envoy: Envoy, events: list[tuple[str, Encoded, Encoded]]) -> Envoy:  # 
                 envoy.delivery.disconnect()
                 envoy.connect()
             case "crash":
-                envoy = Envoy(envoy.delivery)
+                envoy = Envoy(envoy.delivery, envoy.partly)
                 envoy.connect()
             case "agent":
                 envoy.rest()
                 if envoy.delivery.good is None:
                     continue  # an agent that knows nothing of what Envoy holds can't keep it
-                envoy.delivery = Delivery(envoy.delivery.good)
+                envoy.delivery = Delivery(envoy.delivery.good, envoy.delivery.refused)
                 envoy.connect()
             case "retry":
                 envoy.delivery.retry()
@@ -75,11 +75,11 @@ events = st.lists(
 
 
 @settings(max_examples=200, deadline=None)
-@given(events, snapshots(bad=False))
+@given(events, snapshots(bad=False), st.booleans())
 def test_envoy_ends_with_the_newest_good_snapshot(
-    story: list[tuple[str, Encoded, Encoded]], last: Encoded
+    story: list[tuple[str, Encoded, Encoded]], last: Encoded, partly: bool
 ) -> None:
-    envoy = Envoy(Delivery())
+    envoy = Envoy(Delivery(), partly)
     envoy.connect()
     envoy = play(envoy, story)
     envoy.delivery.offer(last)
