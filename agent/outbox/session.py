@@ -39,6 +39,9 @@ SAVE_IDLE = 10.0
 LOOKS = 6
 """How often within a lease a member beats, and looks whether its share is right."""
 
+BEAT = 2.0
+"""Seconds between two beats at the most: while `outbox.lease` is being raised, others still judge by the lower one."""
+
 IDLE_FIRST, IDLE_LAST = 0.005, 0.25
 """Seconds between two polls: just after work, and at rest."""
 
@@ -129,7 +132,7 @@ class Session:
             async with asyncio.timeout(max(self._lease.left, 0.01)):
                 await self._ledger.beat(writes, self.claim)
             self._lease.renew(sent)
-            await asyncio.sleep(self._timing.lease / LOOKS)
+            await asyncio.sleep(min(self._timing.lease / LOOKS, BEAT))
 
     async def _share(self, writes: Connection, reads: Connection) -> None:
         while True:

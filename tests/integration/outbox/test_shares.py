@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import time
@@ -21,7 +22,7 @@ from agent.outbox.leases import Claim, Ledger, LostError
 from agent.outbox.shares import Watch
 from agent.outbox.snapshot import Snapshot
 from tests.chaos.rig import FAKETIME
-from tests.integration.outbox import history
+from tests.integration.outbox import history, test_parked
 from tests.integration.outbox.bench import Bench
 from tests.integration.outbox.test_history import complete, prepared, writers
 from tests.integration.outbox.test_leases import simple
@@ -261,6 +262,37 @@ async def test_the_owner_of_a_bucket_replays_its_keys_also_after_it_changed_hand
         mine = [each.headers["ce-type"] for each in arrived if each.key == str(key)]
         assert mine == ["orders.created", "orders.updated"]
     assert await bench.service.fetchval("SELECT count(*) FROM pillion.held_key") == 0
+
+
+async def test_buckets_stolen_while_keys_are_set_aside_cost_neither_the_rest_nor_a_row(bench: Bench) -> None:
+    """Whoever is refused a statement about a key of a stolen bucket goes on with all other buckets."""
+    settings = await test_parked.prepared(bench, lease=2.0, page=10)
+    chance = random.Random(4)
+    last = dict.fromkeys(range(20), 0)
+    async with bench.relay(settings, identity="one"), bench.relay(settings, identity="two"):
+        await until(share(bench, one=32, two=32), within=20)
+        before = await bench.service.fetch("SELECT id FROM pillion.relay ORDER BY id")
+        for number in range(300):
+            key = chance.randrange(20)
+            last[key] += 1
+            await test_parked.write(bench, key, last[key], big=chance.random() < 0.2)
+            if number % 10 == 0:
+                await bench.service.execute(STEAL, FEED, chance.sample(range(64), 30))
+        await until(share(bench, one=32, two=32), within=20)
+        assert await bench.service.fetch("SELECT id FROM pillion.relay ORDER BY id") == before
+        await bench.change_stream(max_msg_size=-1)
+
+        async def asked() -> bool:
+            await bench.service.execute("UPDATE pillion.held_key SET state = 'replaying'")
+            arrived = await bench.arrived()
+            return all(
+                len(test_parked.seen(arrived, key)) == versions for key, versions in last.items() if versions
+            )
+
+        await until(asked, within=30, every=0.5)
+        arrived = await bench.arrived()
+    for key, versions in last.items():
+        assert test_parked.seen(arrived, key) == list(range(1, versions + 1))
 
 
 async def test_a_relay_that_has_no_share_yet_is_an_owner_to_who_adopts(bench: Bench) -> None:
