@@ -1,11 +1,11 @@
 """Relays that share a feed in virtual time: the real decisions over a table that behaves as ``leases`` makes it.
 
 Each relay has a clock of its own. It may die, stand still at any point, also between what it saw and what it does then,
-and its beats may be late.
+its beats may be late, and answers get lost.
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from agent.outbox import shares
@@ -15,6 +15,8 @@ from agent.outbox.shares import Living, View, Watch
 
 BUCKETS = 64
 LEASE = 10.0
+IDLE = 5.0
+"""As in ``leases``, in seconds."""
 
 
 @dataclass
@@ -25,6 +27,8 @@ class Table:
     owners: dict[int, str | None] = field(default_factory=lambda: dict.fromkeys(range(BUCKETS), None))
     epochs: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(BUCKETS), 0))
     taken: dict[tuple[int, int], str] = field(default_factory=dict)
+    lock: tuple["Relay", float] | None = None
+    """Who changes owners, and until when at the most."""
     moves: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -95,36 +99,60 @@ class Relay:
         living = self.watch.look(view, asked)
         if shares.has_room(self.name, living, self._world.most):
             yield self._world.hold()
-            self._join()
+            yield from self._changing(self._join)
         if not self.member:
             yield self._world.chance.uniform(0.6, 1) * LEASE / 2
 
-    def _join(self) -> None:
-        sent = self._world.now
-        living = self._buried()
-        if not shares.has_room(self.name, living, self._world.most):
+    def _changing(self, change: Callable[[View, Living], None]) -> Iterator[float]:
+        """One change of owners: a transaction in which it may stand still, but not for long, and others wait."""
+        table, now = self._table, self._world.now
+        if table.lock is not None and table.lock[0].up and now < table.lock[1]:
             return
-        self._table.beats[self.name] = self._world.chance.getrandbits(40)
-        self.sent, self.member = sent, True
-        self._take(shares.exchange(self.name, self._table.view, {}, living, ()).take)
-
-    def _buried(self) -> Living:
+        table.lock = (self, now + IDLE)
         asked = self._clock()
-        view = self._table.view
+        view = table.view
+        held = self._world.hold()
+        yield min(held, IDLE)
+        table.lock = None
+        if held >= IDLE:
+            # The server ended it; the process itself may stand still for longer.
+            yield held - IDLE
+            return
         living = self.watch.look(view, asked)
+        revived = set()
         for name in view.beats.keys() - living.alive - {self.name}:
-            del self._table.beats[name]
+            if table.beats.get(name) == view.beats[name]:
+                del table.beats[name]
+            else:
+                revived.add(name)
+        self._check(view, living.alive | revived)
+        change(view, Living(living.alive | revived, living.settled, living.forgotten))
+
+    def _check(self, view: View, alive: Collection[str]) -> None:
         for bucket, owner in view.owners.items():
             other = self._world.relays.get(owner or "")
-            if owner not in living.alive and other is not None and other is not self and other.leased:
+            if owner not in alive and other is not None and other is not self and other.leased:
                 self._table.problems.append(
                     f"{self.name} takes {owner} for dead, who has {bucket} and a lease"
                 )
-        return living
 
-    def _take(self, buckets: tuple[int, ...]) -> None:
+    def _join(self, view: View, living: Living) -> None:
+        if not shares.has_room(self.name, living, self._world.most):
+            return
+        self._table.beats[self.name] = self._world.chance.getrandbits(40)
+        self.sent, self.member = self._world.now, True
+        self._take(shares.exchange(self.name, view, {}, living, ()).take, view, living)
+
+    def _take(self, buckets: tuple[int, ...], view: View, living: Living) -> None:
+        # The answer to a commit may get lost with the connection: then nobody knows of it but the table.
+        deaf = self._world.chance.random() < self._world.slow / 2
+        gone = {*view.owners.values()} - living.alive | {None, self.name}
         for bucket in buckets:
-            self.epochs[bucket] = self._table.take(self.name, bucket)
+            if self._table.owners[bucket] not in gone:
+                continue
+            epoch = self._table.take(self.name, bucket)
+            if not deaf:
+                self.epochs[bucket] = epoch
 
     def _work(self) -> Iterator[float]:
         yield self._world.chance.uniform(0.6, 1) * LEASE / LOOKS
@@ -144,20 +172,19 @@ class Relay:
             del self.epochs[bucket]
         if not shares.exchange(self.name, view, self.epochs, living, list(self.epochs)).is_none:
             yield self._world.hold()
-            self._exchange()
+            yield from self._changing(self._exchange)
 
-    def _exchange(self) -> None:
-        if self.name not in self._table.beats:
+    def _exchange(self, view: View, living: Living) -> None:
+        if self.name not in view.beats:
             self._lose_all()
             return
-        living = self._buried()
-        wish = shares.exchange(self.name, self._table.view, self.epochs, living, list(self.epochs))
-        self._take(wish.take)
+        wish = shares.exchange(self.name, view, self.epochs, living, list(self.epochs))
+        self._take(wish.take, view, living)
         if living.forgotten.intersection(wish.take):
             self.watch.doubt()
         for bucket in wish.give:
-            self._table.give(bucket)
-            del self.epochs[bucket]
+            if self._table.epochs[bucket] == self.epochs.pop(bucket):
+                self._table.give(bucket)
 
     def _lose_all(self) -> None:
         self.member, self.epochs = False, {}

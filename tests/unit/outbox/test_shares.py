@@ -1,11 +1,17 @@
 """Who should have which buckets: fair shares, few moves, and nobody taken for dead who may publish."""
 
+import random
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.outbox import shares
 from agent.outbox.shares import Exchange, Living, View, Watch, exchange, has_room, lost
 from tests.unit.outbox.shares_model import BUCKETS, LEASE, World
+
+look = Watch.look
 
 
 class Clock:
@@ -198,6 +204,18 @@ def test_what_a_dead_relay_had_is_taken_after_its_lease_and_before_two() -> None
     assert world.counts == {first.name: 64}
 
 
+def test_what_a_dead_relay_had_is_shared_by_the_others_by_as_many_moves() -> None:
+    world = World(5, most=3)
+    for _ in range(3):
+        world.start()
+    calm(world)
+    dead = world.up[0]
+    before, had = world.table.moves, world.counts[dead.name]
+    dead.up = False
+    calm(world)
+    assert world.table.moves == before + had
+
+
 def test_a_relay_that_starts_and_dies_again_and_again_moves_nothing() -> None:
     world = World(3, most=2)
     first = world.start()
@@ -216,7 +234,7 @@ def test_one_that_does_not_take_what_is_given_to_it_costs_a_share_for_a_while_on
     first = world.start()
     calm(world)
     second = world.start()
-    second._exchange = lambda: None  # type: ignore[method-assign]
+    second._exchange = lambda view, living: None  # type: ignore[method-assign]
     world.run(40 * LEASE)
     whole = 0
     for _ in range(100):
@@ -242,23 +260,75 @@ def test_relays_that_come_go_die_and_stand_still_end_in_fair_shares(
 ) -> None:
     """Never a bucket of two at one epoch, never one taken from a relay that may publish, and no more moves than what
     happened is worth."""
-    world = World(seed, most, slow)
+    story(World(seed, most, slow), events)
+
+
+def story(world: World, events: list[tuple[str, int, float]]) -> None:
+    """What happens, then rest; an AssertionError where something is wrong."""
     world.start()
-    changes = 1
+    changes = 1.0
     for what, which, seconds in events:
         changes += befall(world, what, which, seconds)
         world.run(seconds)
-        changes += round(seconds / LEASE * 3) if slow else 0
+        changes += seconds / LEASE * 3 if world.slow else 0
     if not world.up:
         world.start()
-        changes += 1
     for each in world.up:
         each.until = world.now
     before = world.table.moves
     calm(world)
     assert world.table.moves - before <= BUCKETS * (2 + world.most + len(world.up))
-    if not slow:
-        assert world.table.moves <= BUCKETS * 3 * changes
+    if not world.slow:
+        assert world.table.moves <= BUCKETS * 3 * (changes + 1)
+
+
+def told(seed: int) -> None:
+    """A story from a seed."""
+    chance = random.Random(seed)
+    kinds = ["start", "start", "stop", "kill", "pause", "steal", "nothing"]
+    events = [
+        (chance.choice(kinds), chance.randint(0, 100), chance.uniform(0, 2.5 * LEASE)) for _ in range(20)
+    ]
+    story(World(seed, chance.randint(1, 5), chance.choice([0.0, 0.02, 0.2])), events)
+
+
+def test_the_stories_as_they_are_break_nothing() -> None:
+    for seed in range(60):
+        told(seed)
+
+
+def _impatient(self: Watch, view: View, asked: float) -> Living:
+    return look(self, view, asked + self._lease / 2)
+
+
+def _forgetful(me: str, view: View, epochs: Any, living: Living, movable: Any) -> Exchange:
+    found = exchange(me, view, epochs, living, movable)
+    return Exchange(tuple(bucket for bucket in found.take if view.owners[bucket] != me), found.give)
+
+
+def _stingy(me: str, view: View, epochs: Any, living: Living, movable: Any) -> Exchange:
+    return Exchange(exchange(me, view, epochs, living, movable).take)
+
+
+@pytest.mark.parametrize(
+    ("holder", "name", "mistake"),
+    [
+        (Watch, "look", _impatient),
+        (shares, "exchange", _forgetful),
+        (shares, "exchange", _stingy),
+        (shares, "has_room", lambda _me, _living, _most: True),
+    ],
+)
+def test_each_mistake_is_found_by_some_story(
+    monkeypatch: pytest.MonkeyPatch, holder: object, name: str, mistake: object
+) -> None:
+    monkeypatch.setattr(holder, name, mistake)
+    for seed in range(60):
+        try:
+            told(seed)
+        except AssertionError:
+            return
+    pytest.fail("no story found it")
 
 
 def befall(world: World, what: str, which: int, seconds: float) -> int:
