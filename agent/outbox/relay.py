@@ -180,9 +180,6 @@ class FeedRelay:
         return self._session.turns.lag if self._session else self._clock() - self._fresh
 
     def _is_former(self, owner: str) -> bool:
-        # Under its own name this very process had the feed until its connection ended.
-        if owner == self._owner:
-            return True
         return self._new and owner.rpartition("/")[0] == self._owner.rpartition("/")[0]
 
     async def run(self) -> None:
@@ -215,7 +212,7 @@ class FeedRelay:
             self.name,
             "active" if self._buckets else "standby",
             self._problem,
-            self._owner,
+            self._owner if self._buckets else self._holder,
             session.turns.published,
             round(session.rate, 1),
             round(session.turns.lag, 3),

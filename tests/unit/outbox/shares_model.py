@@ -63,7 +63,7 @@ class Relay:
         self.epochs: dict[int, int] = {}
         self._world = world
         self._table = world.table
-        self.watch = Watch(LEASE, lambda: world.now + skew, lambda other: other == name)
+        self.watch = Watch(LEASE, lambda: world.now + skew, lambda _: False)
         self._clock = lambda: world.now + skew
         self._life = self._live()
         self.wakes = world.now

@@ -179,8 +179,9 @@ def calm(world: World) -> None:
     assert world.table.problems == []
 
 
-def test_a_second_relay_gets_half_by_as_many_moves_and_a_third_stands_by() -> None:
-    world = World(1, most=2)
+@pytest.mark.parametrize("seed", range(20))
+def test_a_second_relay_gets_half_by_as_many_moves_and_a_third_stands_by(seed: int) -> None:
+    world = World(seed, most=2)
     world.start()
     calm(world)
     assert world.table.moves == BUCKETS
@@ -204,8 +205,9 @@ def test_what_a_dead_relay_had_is_taken_after_its_lease_and_before_two() -> None
     assert world.counts == {first.name: 64}
 
 
-def test_what_a_dead_relay_had_is_shared_by_the_others_by_as_many_moves() -> None:
-    world = World(5, most=3)
+@pytest.mark.parametrize("seed", range(20))
+def test_what_a_dead_relay_had_is_shared_by_the_others_by_as_many_moves(seed: int) -> None:
+    world = World(seed, most=3)
     for _ in range(3):
         world.start()
     calm(world)
