@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -349,12 +350,11 @@ async def test_what_is_given_up_is_saved_and_fenced_in_one(bench: Bench) -> None
 
 
 @pytest.fixture
-def clock_file(tmp_path: Path) -> Path:
-    """What moves the wall clock of those that it is given to."""
-    file = tmp_path / "clock"
+def clock_file(server_folder: Path) -> Path:
+    """What moves the wall clock of those that it is given to; PostgreSQL's user can read it."""
+    file = server_folder / f"clock-{uuid.uuid4().hex}"
     file.write_text("+0")
     file.chmod(0o644)
-    tmp_path.chmod(0o755)
     if not FAKETIME.exists():
         reason = "this needs Debian's package libfaketime"
         pytest.fail(reason) if os.environ.get("PILLION_REQUIRE_ALL") else pytest.skip(reason)
@@ -362,9 +362,8 @@ def clock_file(tmp_path: Path) -> Path:
 
 
 def moved_by(file: Path) -> dict[str, str]:
-    """The environment of a process whose wall clock the file moves, and no other clock."""
+    """What the environment of a process needs whose wall clock the file moves, and no other clock."""
     return {
-        **os.environ,
         "LD_PRELOAD": str(FAKETIME),
         "FAKETIME_TIMESTAMP_FILE": str(file),
         "FAKETIME_NO_CACHE": "1",
@@ -388,7 +387,7 @@ async def test_a_relay_whose_clock_is_moved_by_an_hour_keeps_its_share(
     settings = await prepared(bench, "changes", lease=2.0)
     log = history.History()
     work = writers(bench, "changes", log)
-    bench.env = moved_by(clock_file)
+    bench.env = {**os.environ, **moved_by(clock_file)}
     work.start()
     async with two(bench, settings, tmp_path):
         before = {row["bucket"]: row for row in await bench.service.fetch(EPOCHS, FEED)}
@@ -399,10 +398,14 @@ async def test_a_relay_whose_clock_is_moved_by_an_hour_keeps_its_share(
 
 
 async def test_a_database_whose_clock_is_moved_by_an_hour_changes_no_owner(
-    tmp_path: Path, clock_file: Path, shared_nats: backing.Nats
+    tmp_path: Path, server_folder: Path, clock_file: Path, shared_nats: backing.Nats
 ) -> None:
-    server = backing.Postgres(tmp_path / "postgres", settings={"fsync": "off"})
-    server._env = moved_by(clock_file)
+    server = backing.Postgres(server_folder / f"{clock_file.name}-postgres", settings={"fsync": "off"})
+    server.argv = [
+        "/usr/bin/env",
+        *(f"{name}={value}" for name, value in moved_by(clock_file).items()),
+        *server.argv,
+    ]
     server.start()
     bench = Bench(server.url, shared_nats.url)
     try:
