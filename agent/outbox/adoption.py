@@ -92,7 +92,7 @@ class Adopter:
         return [feed for feed, _ in foreign]
 
     async def _owners(self, connection: Connection, adopted: Sequence[Feed]) -> dict[str, list[Owner]]:
-        ledgers = {feed.name: Ledger(self._settings.schema, feed.name) for feed in adopted}
+        ledgers = {feed.name: Ledger(self._settings.schema, feed.name, self._clock) for feed in adopted}
         return {name: await ledger.owners(connection) for name, ledger in ledgers.items()}
 
     async def _watched(self, connection: Connection, adopted: Sequence[Feed]) -> dict[str, list[Owner]]:

@@ -8,6 +8,7 @@ acknowledged or appended to ``held_row``, so one snapshot that sees the place se
 
 import asyncio
 import random
+from collections.abc import Callable
 
 import structlog
 
@@ -25,7 +26,7 @@ PAUSE = 60.0
 
 
 class Cleaner:
-    """Cleans up one feed while it is owned."""
+    """Cleans up one feed."""
 
     def __init__(
         self, database: Database, schema: str, feed: str, retention: float, metrics: Metrics
@@ -54,10 +55,13 @@ class Cleaner:
             "min(id) FILTER (WHERE id NOT IN (SELECT id FROM gone)) AS kept FROM chunk"
         )
 
-    async def run(self) -> None:
-        """Clean up for ever; what fails is tried again in the next round."""
+    async def run(self, mine: Callable[[], bool]) -> None:
+        """Clean up for ever, in the rounds that are ``mine``; what fails is tried again in the next one. That two clean
+        up at once loses nothing."""
         while True:
             await asyncio.sleep(random.uniform(0.5, 1) * min(PAUSE, self._retention))  # noqa: S311 - jitter
+            if not mine():
+                continue
             try:
                 await self.round()
             except PillionError as error:

@@ -27,6 +27,8 @@ PINNED = {
     "bytea_output": "hex",
     "extra_float_digits": "1",
     "search_path": "pg_catalog, pg_temp",
+    # What is read after a lock was waited for must be what is there then.
+    "default_transaction_isolation": "read committed",
     # A generic plan reads the whole index on every idle poll.
     "plan_cache_mode": "force_custom_plan",
     # Row security would hide rows without a word; off, it is an error.

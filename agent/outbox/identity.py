@@ -79,7 +79,8 @@ async def look(
         doing,
         "SELECT f.system_id, f.timeline AS recorded, f.relation <> f.tableoid AS copied, f.history, f.adopted, "
         f"s.* FROM {identifier(schema)}.feed f CROSS JOIN ({_SERVER}) s WHERE f.feed = $1"
-        f"{' FOR UPDATE OF f' if lock else ''}",
+        # Rows that refer to the feed may be written meanwhile.
+        f"{' FOR NO KEY UPDATE OF f' if lock else ''}",
         feed,
     )
     if not rows:

@@ -18,6 +18,7 @@ class Metrics:
         self.stopped = make.gauge(declared.STOPPED, registry)
         self.lag = make.gauge(declared.LAG, registry)
         self.active = make.gauge(declared.ACTIVE, registry)
+        self.buckets = make.gauge(declared.BUCKETS, registry)
         self.lost = make.counter(declared.LOST, registry)
         self.away = make.counter(declared.AWAY, registry)
         self.page = make.histogram(declared.PAGE, registry)
@@ -31,6 +32,7 @@ class Metrics:
     def stand_by(self, feed: str, topics: Iterable[str]) -> None:
         """Show the feed from now on, though this agent may never relay it. ``topics`` are those known already."""
         self.active.labels(feed).set(0)
+        self.buckets.labels(feed).set(0)
         self.stopped.labels(feed).set(0)
         for counter in (self.refused, self.lost, self.away, self.cleaned, self.skipped):
             counter.labels(feed)

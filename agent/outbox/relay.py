@@ -1,6 +1,7 @@
-"""The relay as a component: for each feed it stands by, claims it when nobody has it, and relays it."""
+"""The relay as a component: for each feed it stands by, joins where there is room, and relays its share."""
 
 import asyncio
+import contextlib
 import functools
 import random
 import secrets
@@ -14,10 +15,12 @@ from agent.config.sections.outbox import Outbox
 from agent.outbox import events, identity, shape
 from agent.outbox.brokers import Broker
 from agent.outbox.cleanup import Cleaner
+from agent.outbox.courier import Courier
 from agent.outbox.cursor import BUCKETS, Cursor
 from agent.outbox.database import Connection, Database
 from agent.outbox.feeds import Feed, feeds
-from agent.outbox.leases import Claim, Ledger, LostError, Watch
+from agent.outbox.holding import Holding
+from agent.outbox.leases import Claim, Lease, Ledger, LostError
 from agent.outbox.metrics import Metrics
 from agent.outbox.parked.keys import Limits
 from agent.outbox.parked.ledger import HeldLedger
@@ -25,11 +28,13 @@ from agent.outbox.parked.replay import Replay
 from agent.outbox.parked.shelf import Shelf
 from agent.outbox.reader import Reader
 from agent.outbox.session import Session, Timing
+from agent.outbox.shape import Shape
+from agent.outbox.shares import Living, View, Watch, has_room
 from agent.outbox.status import FeedStatus, set_aside, stopped
 from agent.outbox.turns import Turns
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
-from agent.runtime.errors import PillionError, Transient
+from agent.runtime.errors import Permanent, PillionError, Transient
 from agent.runtime.health import Health
 
 log = structlog.get_logger(__name__)
@@ -119,7 +124,7 @@ class Relay:
 
 
 class FeedRelay:
-    """One feed's life: standing by, owning, losing, again."""
+    """One feed's life: standing by, relaying a share, losing it, again."""
 
     def __init__(
         self,
@@ -153,24 +158,28 @@ class FeedRelay:
         self._problem = "starting"
         self._holder = ""
         self._session: Session | None = None
-        self._ledger = Ledger(settings.schema, feed.name)
+        self._ledger = Ledger(settings.schema, feed.name, clock)
         self._watch = Watch(settings.lease, clock, self._is_former)
+        self._topics = events.patterns(feed, service, settings.partitions)
         # Once only: if two agents ran under one identity, they would take the feed from each other for ever.
         self._new = True
         self._fresh = clock()
         metrics.stand_by(
             self.name, (each for each in events.patterns(feed, service) if not {"*", ">"} & {*each})
         )
-        # Asked when it is scraped: it rises above all while nothing happens here.
+        # Asked when they are scraped: the lag rises above all while nothing happens here.
         metrics.lag.labels(self.name).set_function(self._lag)
+        metrics.buckets.labels(self.name).set_function(lambda: float(self._buckets))
+        metrics.active.labels(self.name).set_function(lambda: float(self._buckets > 0))
+
+    @property
+    def _buckets(self) -> int:
+        return len(self._session.claim.epochs) if self._session else 0
 
     def _lag(self) -> float:
         return self._session.turns.lag if self._session else self._clock() - self._fresh
 
     def _is_former(self, owner: str) -> bool:
-        # Under its own name this very process had the feed until its connection ended.
-        if owner == self._owner:
-            return True
         return self._new and owner.rpartition("/")[0] == self._owner.rpartition("/")[0]
 
     async def run(self) -> None:
@@ -180,7 +189,9 @@ class FeedRelay:
             try:
                 await self._once()
                 backoff.reset()
-                pause = random.uniform(0.6, 1) * max(self._settings.lease / 4, 0.25)  # noqa: S311 - jitter
+                # Where several relay, each looks after the others: who stands by need not hurry.
+                looks = 4 if self._settings.relays == 1 else 2
+                pause = random.uniform(0.6, 1) * max(self._settings.lease / looks, 0.25)  # noqa: S311 - jitter
             except LostError as error:
                 self._metrics.lost.labels(self.name).inc()
                 self._tell(str(error))
@@ -199,70 +210,87 @@ class FeedRelay:
             return FeedStatus(self.name, "standby", self._problem, self._holder)
         return FeedStatus(
             self.name,
-            "active",
+            "active" if self._buckets else "standby",
             self._problem,
-            self._owner,
+            self._owner if self._buckets else self._holder,
             session.turns.published,
             round(session.rate, 1),
             round(session.turns.lag, 3),
             stopped(session.turns.stops.all, self._clock()),
             session.warnings,
             set_aside(session.turns.shelf),
+            self._buckets,
         )
 
     async def _once(self) -> None:
         async with self._database.connection() as writes:
-            await self._ledger.home(writes)
+            home = await self._ledger.home(writes)
             self._metrics.stopped.labels(self.name).set(0)
-            owners = await self._ledger.owners(writes)
-            self._holder = next((each.name for each in owners if each.name), "")
-            gone = [self._watch.is_gone(each) for each in owners]
-            claim = (
-                await self._ledger.claim(writes, self._owner, self._watch, self._clock) if all(gone) else None
-            )
-            if claim is None:
+            view, living = await self._ledger.look(writes, self._watch)
+            self._holder = ", ".join(sorted({each for each in view.owners.values() if each}))
+            if home is None or not has_room(self._owner, living, self._settings.relays):
                 self._tell("")
                 return
-            self._new = False
-            log.info("outbox.claimed", feed=self.name, owner=self._owner, former=self._holder)
-            await self._work(writes, claim)
+            async with self._reads.connection() as reads:
+                # All that may be in the way comes before a share of the feed is taken from somebody.
+                table = await shape.look(reads, self._feed)
+                server = await identity.server(reads, f"reading the outbox {self.name}")
+                await self._reach(view, living)
+                claim = await self._ledger.join(writes, self._owner, self._watch, self._settings.relays)
+                if claim is None:
+                    self._tell("")
+                    return
+                self._new = False
+                log.info(
+                    "outbox.claimed", feed=self.name, owner=self._owner, buckets=len(claim.epochs),
+                    former=self._holder,
+                )  # fmt: skip
+                await self._work(writes, reads, claim, server, table)
 
-    async def _work(self, writes: Connection, claim: Claim) -> None:
-        async with self._reads.connection() as reads:
-            if await identity.server(reads, f"reading the outbox {self.name}") != claim.server:
-                raise Transient(
-                    f"reading the outbox {self.name}: two connections to outbox.database led to two servers, as in a "
-                    "failover; it is claimed again"
-                )
-            table = await shape.look(reads, self._feed)
-            block = int(
-                await reads.value(
-                    f"reading the outbox {self.name}", "SELECT current_setting('wal_block_size')::int"
-                )
+    async def _reach(self, view: View, living: Living) -> None:
+        """Make sure of the broker where others relay: they get on better without one that can't."""
+        if not living.alive.intersection(each for each in view.owners.values() if each != self._owner):
+            return
+        settings = self._settings
+        lease = Lease(settings.lease, self._clock, self._clock())
+        courier = Courier(lease, settings.broker.timeout, None, self._broker.name, self._clock)
+        async with self._broker.link(courier, self._topics):
+            return
+
+    async def _work(
+        self, writes: Connection, reads: Connection, claim: Claim, server: identity.Server, table: Shape
+    ) -> None:
+        if server != claim.server:
+            raise Transient(
+                f"reading the outbox {self.name}: two connections to outbox.database led to two servers, as in a "
+                "failover; it is claimed again"
             )
-            maker = events.Maker(
-                self._service,
-                self._feed,
-                table.content,
-                claim.history,
-                claim.adopted,
-                self._settings.partitions,
-            )
-            reader = Reader(reads, table, self.name, self._settings.page, block)
-            shelf = self._shelf(writes, claim)
-            turns = Turns(
-                Cursor(claim.places), reader, maker, self._metrics, self._clock, fresh=self._fresh, shelf=shelf,
-                replay=Replay(shelf, reader, maker, self._clock, self._settings.page),
-            )  # fmt: skip
-            self._session = session = self._session_of(claim, turns)
-            self._metrics.active.labels(self.name).set(1)
-            try:
-                await session.run(writes)
-            finally:
-                self._session, self._fresh = None, turns.fresh
-                self._metrics.active.labels(self.name).set(0)
-                self._metrics.stopped.labels(self.name).set(0)
-                self._metrics.set_aside(self.name, {}, 0, 0.0)
+        doing = f"reading the outbox {self.name}"
+        block = int(await reads.value(doing, "SELECT current_setting('wal_block_size')::int"))
+        self._session = session = self._session_of(claim, self._turns(writes, reads, claim, table, block))
+        try:
+            await session.run(writes, reads)
+        except Permanent:
+            # It would come again: the others get on with it at once.
+            with contextlib.suppress(PillionError):
+                await self._ledger.release(writes, claim)
+            raise
+        finally:
+            self._session, self._fresh = None, session.turns.fresh
+            self._metrics.stopped.labels(self.name).set(0)
+            self._metrics.set_aside(self.name, {}, 0, 0.0)
+
+    def _turns(self, writes: Connection, reads: Connection, claim: Claim, table: Shape, block: int) -> Turns:
+        settings = self._settings
+        maker = events.Maker(
+            self._service, self._feed, table.content, claim.history, claim.adopted, settings.partitions
+        )
+        reader = Reader(reads, table, self.name, settings.page, block)
+        shelf = self._shelf(writes, claim)
+        return Turns(
+            Cursor(claim.taken.places), reader, maker, self._metrics, self._clock, fresh=self._fresh, shelf=shelf,
+            replay=Replay(shelf, reader, maker, self._clock, settings.page),
+        )  # fmt: skip
 
     def _shelf(self, writes: Connection, claim: Claim) -> Shelf:
         settings = self._settings
@@ -271,7 +299,7 @@ class FeedRelay:
         return Shelf(
             ledger, self._metrics, self._clock, feed=self.name,
             limits=Limits(settings.held_key_rows, settings.held_rows), on_refused=settings.on_refused,
-            hold_after=settings.hold_after, suspicion=claim.suspicion,
+            hold_after=settings.hold_after, suspicion=claim.taken.suspicion,
         )  # fmt: skip
 
     def _session_of(self, claim: Claim, turns: Turns) -> Session:
@@ -279,9 +307,10 @@ class FeedRelay:
         cleaner = None
         if self._feed.own and settings.retention > 0:
             cleaner = Cleaner(self._database, settings.schema, self.name, settings.retention, self._metrics)
+        lost = self._metrics.lost.labels(self.name).inc
         return Session(
-            claim, turns, self._ledger, self._broker,
-            topics=events.patterns(self._feed, self._service, settings.partitions),
+            claim, turns, Holding(claim, turns, self._ledger, self._watch, lost), self._ledger, self._broker,
+            topics=self._topics,
             timing=Timing(settings.lease, settings.broker.timeout),
             cleaner=cleaner, metrics=self._metrics, tracer=self._tracer, clock=self._clock,
             stopping=self._stopping, tell=self._tell,

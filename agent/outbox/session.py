@@ -1,9 +1,10 @@
-"""An owned feed: beats, publishes, saves and cleans up until it is lost, or given back because the agent
+"""A member of a feed: beats, shares, publishes, saves and cleans up until all is lost, or given back because the agent
 stops."""
 
 import asyncio
+import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,9 +15,9 @@ from opentelemetry.trace import Tracer
 from agent.outbox.brokers import Broker
 from agent.outbox.cleanup import Cleaner
 from agent.outbox.courier import AwayError, Courier
-from agent.outbox.cursor import Place
 from agent.outbox.database import Connection
-from agent.outbox.leases import Claim, Lease, Ledger
+from agent.outbox.holding import Holding
+from agent.outbox.leases import Claim, Lease, Ledger, LostError
 from agent.outbox.metrics import Metrics
 from agent.outbox.turns import Turns
 from agent.runtime.backoff import Backoff
@@ -35,6 +36,12 @@ pile up."""
 SAVE_IDLE = 10.0
 """Seconds between two saves where nothing was published and only the snapshot moved."""
 
+LOOKS = 6
+"""How often within a lease a member beats, and looks whether its share is right."""
+
+BEAT = 2.0
+"""Seconds between two beats at the most: while `outbox.lease` is being raised, others still judge by the lower one."""
+
 IDLE_FIRST, IDLE_LAST = 0.005, 0.25
 """Seconds between two polls: just after work, and at rest."""
 
@@ -48,12 +55,13 @@ class Timing:
 
 
 class Session:
-    """One ownership of one feed. ``clock`` returns seconds and goes on while the host sleeps."""
+    """One membership of one feed. ``clock`` returns seconds and goes on while the host sleeps."""
 
     def __init__(
         self,
         claim: Claim,
         turns: Turns,
+        holding: Holding,
         ledger: Ledger,
         broker: Broker,
         *,
@@ -72,6 +80,7 @@ class Session:
         self.turns = turns
         self.warnings: tuple[str, ...] = ()
         self.rate = 0.0
+        self._holding = holding
         self._ledger = ledger
         self._broker = broker
         self._topics = topics
@@ -84,24 +93,28 @@ class Session:
         self._tell = tell
         self._feed = turns.feed
         self._lease = Lease(timing.lease, clock, claim.sent)
-        self._saved: Mapping[int, Place] = dict(claim.places)
 
-    async def run(self, writes: Connection) -> None:
-        """Work until told to stop. Raises LostError when the feed is gone, Transient or Permanent when the
-        database is.
+    async def run(self, writes: Connection, reads: Connection) -> None:
+        """Work until told to stop. Raises LostError when all is lost, Transient or Permanent when the database is
+        away.
 
-        ``writes`` is for beats and saves; the reader has a connection of its own, so that a slow page
-        holds up no beat.
+        ``writes`` is for beats and saves; ``reads`` is the reader's own, so that a slow page holds up no beat, and
+        between two turns that of exchanges.
         """
         try:
             async with asyncio.TaskGroup() as group:
                 others = [
                     group.create_task(self._beat(writes), name=f"outbox beats {self._feed}"),
                     group.create_task(self._save(writes), name=f"outbox saves {self._feed}"),
+                    group.create_task(self._share(writes, reads), name=f"outbox shares {self._feed}"),
                 ]
                 if self._cleaner is not None:
-                    others.append(group.create_task(self._cleaner.run(), name=f"outbox cleanup {self._feed}"))
-                await self._publish()
+                    others.append(
+                        group.create_task(
+                            self._cleaner.run(self._cleans), name=f"outbox cleanup {self._feed}"
+                        )
+                    )
+                await self._publish(writes)
                 for task in others:
                     task.cancel()
         except BaseExceptionGroup as errors:
@@ -109,7 +122,7 @@ class Session:
         await self._leave(writes)
 
     async def _leave(self, writes: Connection) -> None:
-        await self._keep(writes, self.turns.places())
+        await self._holding.save(writes)
         await self._ledger.release(writes, self.claim)
         log.info("outbox.released", feed=self._feed)
 
@@ -119,7 +132,18 @@ class Session:
             async with asyncio.timeout(max(self._lease.left, 0.01)):
                 await self._ledger.beat(writes, self.claim)
             self._lease.renew(sent)
-            await asyncio.sleep(self._timing.lease / 6)
+            await asyncio.sleep(min(self._timing.lease / LOOKS, BEAT))
+
+    async def _share(self, writes: Connection, reads: Connection) -> None:
+        while True:
+            # Not in step with the others: of two that see the same at once one comes for nothing.
+            await asyncio.sleep(random.uniform(0.6, 1) * self._timing.lease / LOOKS)  # noqa: S311 - jitter
+            if await self._holding.look(writes):
+                await self._holding.exchange(reads)
+
+    def _cleans(self) -> bool:
+        # One of the members: who has the first bucket.
+        return 0 in self.claim.epochs
 
     async def _save(self, writes: Connection) -> None:
         # The first save comes soon: a relay that is killed again and again must still get on.
@@ -135,23 +159,25 @@ class Session:
                 continue
             published, idle = self.turns.published, self._clock()
             started = time.monotonic()
-            await self._keep(writes, self.turns.places())
+            await self._holding.save(writes)
             pause = max(SAVE_EVERY, SAVE_SHARE * (time.monotonic() - started))
 
-    async def _keep(self, writes: Connection, places: Mapping[int, Place]) -> None:
-        changed = {bucket: place for bucket, place in places.items() if place != self._saved.get(bucket)}
-        if changed:
-            await self._ledger.save(writes, self.claim, changed)
-            self._saved = dict(places)
-
-    async def _publish(self) -> None:
+    async def _publish(self, writes: Connection) -> None:
         backoff = Backoff(0.1, 10.0)
         while not self._stopping.is_set():
+            losses = self._holding.losses
             try:
                 await self._linked(backoff)
             except AwayError as error:
                 self._away(str(error))
                 await self._rest(backoff.next(error.delay))
+            except LostError:
+                if self._lease.left <= 0:
+                    raise
+                # Some buckets are another's; all others are not. What was on its way is sent again on a new link.
+                await self._holding.look(writes)
+                if self._holding.losses == losses:
+                    raise
 
     async def _linked(self, backoff: Backoff) -> None:
         courier = Courier(
@@ -166,7 +192,8 @@ class Session:
             self._tell("")
             idle = IDLE_FIRST
             while not self._stopping.is_set():
-                worked = await self.turns.turn(courier, link)
+                async with self._holding.turn():
+                    worked = await self.turns.turn(courier, link)
                 courier.check()
                 idle = IDLE_FIRST if worked else min(idle * 2, IDLE_LAST)
                 if worked:

@@ -39,13 +39,13 @@ class FeedStatus:
 
     feed: str
     role: str
-    """``active``: this agent relays it; ``standby``: another does, or it can't be had now."""
+    """``active``: this agent relays it or some of it; ``standby``: others do, or it can't be had now."""
     problem: str = ""
     """What is missing, as a sentence; empty when nothing is."""
     owner: str = ""
     """Who relays it, as far as known."""
     published: int = 0
-    """Events acknowledged since this agent took the feed."""
+    """Events acknowledged since this agent joined."""
     rate: float = 0.0
     """Events a second, lately."""
     lag: float = 0.0
@@ -55,6 +55,8 @@ class FeedStatus:
     """What makes the broker's acknowledgement less durable than it sounds."""
     set_aside: SetAside = SetAside()
     """All of the feed, as last counted."""
+    buckets: int = 0
+    """How many of the feed's 64 buckets of keys this agent relays."""
 
 
 def stopped(stops: Mapping[int, Stop], now: float) -> tuple[Stopped, ...]:

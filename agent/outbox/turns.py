@@ -17,6 +17,7 @@ from agent.outbox.parked.shelf import Shelf
 from agent.outbox.reader import Page, Reader
 from agent.outbox.snapshot import Snapshot
 from agent.outbox.stops import Stops
+from agent.outbox.suspicion import TRUSTING, Suspicion
 
 log = structlog.get_logger(__name__)
 
@@ -53,16 +54,37 @@ class Turns:
         self._underway: Callable[[], dict[int, Place]] | None = None
         self._replay = replay
         self._asked: dict[Snapshot, float] = {}
+        self._known = fresh
         self._fresh = dict.fromkeys(cursor.places, fresh)
 
     def places(self) -> dict[int, Place]:
         """What may be saved now, the page that is on its way included as far as it is acknowledged."""
         return {**self.cursor.places, **(self._underway() if self._underway else {})}
 
+    def take(self, places: Mapping[int, Place], suspicion: Suspicion = TRUSTING) -> None:
+        """Work on these buckets too. Only between two turns, as ``drop``."""
+        self.drop(places)
+        fresh = self.fresh
+        self.cursor.places.update(places)
+        self._fresh.update(dict.fromkeys(places, fresh))
+        if self.shelf is not None:
+            self.shelf.suspect(suspicion)
+
+    def drop(self, buckets: Collection[int]) -> None:
+        """Forget all of these buckets: another relay has them, or will. Only between two turns."""
+        self._known = self.fresh
+        for bucket in buckets:
+            self.cursor.places.pop(bucket, None)
+            self.stops.all.pop(bucket, None)
+            self._fresh.pop(bucket, None)
+        if self.shelf is not None:
+            self.shelf.leave(buckets)
+        self._metrics.stopped.labels(self.feed).set(len(self.stops.all))
+
     @property
     def fresh(self) -> float:
         """The moment of the clock before which everything that was committed is published."""
-        return min(self._fresh.values())
+        return min(self._fresh.values(), default=self._known)
 
     @property
     def lag(self) -> float:

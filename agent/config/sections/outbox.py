@@ -139,8 +139,17 @@ class Outbox(Section, frozen=True):
         ),
     ] = 1
     broker: Broker = Broker()
+    relays: Annotated[
+        int,
+        about(
+            "Agents that share the relaying of a feed at the most; the others stand by without a connection. 1: one"
+            " relays all.",
+            ge=1,
+            le=64,
+        ),
+    ] = 2
     lease: Annotated[
-        float, about("A relay whose beat stands still for this long loses its feeds.", unit="s", ge=1)
+        float, about("A relay whose beat stands still for this long loses its share.", unit="s", ge=1)
     ] = 10.0
     on_refused: Annotated[
         Literal["park", "skip", "block"],

@@ -1,9 +1,11 @@
-"""The relay. Every agent of a service stands by each feed; one of them relays it."""
+"""The relay. Every agent of a service stands by each feed; some of them relay it, each a share."""
 
 from agent.metrics.declare import ANY, Kind, Metric, Unit, Where
 
 TOPICS = 50
 """Topics with a series of their own; they may come from rows, so their number must have an end."""
+ALL_BUCKETS = 64
+"""Into how many a feed's keys fall."""
 OTHERS = "(others)"
 """The topic under which the rest is counted."""
 
@@ -34,28 +36,40 @@ STOPPED = Metric(
 LAG = Metric(
     "pillion_outbox_lag_seconds",
     Kind.GAUGE,
-    "Everything committed longer ago than this was published, as far as this agent knows.",
+    "Everything committed longer ago than this was published, as far as this agent knows of its share.",
     Unit.SECONDS,
     labels={"feed": ANY},
     where=Where.OUTBOX,
     meaning=(
         "Rises whenever nothing gets on: the broker or the database away, a bucket stopped, nobody relaying. An agent "
-        "that does not relay the feed counts from when it last did, else from its start, so a feed's lag is the least "
-        "over all agents of the service: `min by (job, service, feed)`."
+        "that relays nothing of the feed counts from when it last did, else from its start. So a feed's lag is the "
+        "most of the agents that relay some of it, and the least of all where none does; of what nobody has, "
+        "`pillion_outbox_buckets` tells."
     ),
 )
 ACTIVE = Metric(
     "pillion_outbox_active",
     Kind.GAUGE,
-    "1 where this agent relays the feed.",
+    "1 where this agent relays the feed or some of it.",
     Unit.TRUTH,
     labels={"feed": ANY},
     where=Where.OUTBOX,
 )
+BUCKETS = Metric(
+    "pillion_outbox_buckets",
+    Kind.GAUGE,
+    "Buckets of the feed that this agent relays.",
+    labels={"feed": ANY},
+    where=Where.OUTBOX,
+    meaning=(
+        f"A feed has {ALL_BUCKETS} buckets of keys: over all agents of the service the sum is {ALL_BUCKETS} where all "
+        "is well."
+    ),
+)
 LOST = Metric(
     "pillion_outbox_lost_total",
     Kind.COUNTER,
-    "Times that a feed went to another relay unasked.",
+    "Times that a share of a feed went to another relay unasked.",
     labels={"feed": ANY},
     where=Where.OUTBOX,
 )
@@ -121,5 +135,6 @@ SKIPPED = Metric(
 )
 
 ALL = (
-    PUBLISHED, REFUSED, STOPPED, LAG, ACTIVE, LOST, AWAY, PAGE, CLEANED, HELD_KEYS, HELD_ROWS, HELD_OLDEST, SKIPPED,
+    PUBLISHED, REFUSED, STOPPED, LAG, ACTIVE, BUCKETS, LOST, AWAY, PAGE, CLEANED, HELD_KEYS, HELD_ROWS, HELD_OLDEST,
+    SKIPPED,
 )  # fmt: skip

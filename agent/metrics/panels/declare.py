@@ -24,6 +24,7 @@ class Unit(enum.StrEnum):
 
     EACH_SECOND = "cps"
     REQUESTS = "reqps"
+    SECONDS = "s"
     SHARE = "percentunit"
 
 

@@ -1,10 +1,10 @@
-"""Events on their way, by feed: a service's agents as a whole, for one of them relays it."""
+"""Events on their way, by feed: a service's agents as a whole, for some of them relay it, each a share."""
 
 from agent.metrics import ask
 from agent.metrics.declare import Metric
 from agent.metrics.families import outbox
 from agent.metrics.panels.declare import OVER, SERVICES, Panel, Part, Target, Unit
-from agent.metrics.rules.outbox import FEED
+from agent.metrics.rules.outbox import FEED, late
 
 _LEGEND = "{{service}} {{feed}}"
 
@@ -19,8 +19,14 @@ OUTBOX = Part(
     (
         Panel(
             "Oldest unsent",
-            _together("min", outbox.LAG),
-            "The least of all agents of the service: the one that relays knows.",
+            (
+                Target(
+                    f"{late(*SERVICES)} or {ask.gathered('min', FEED, ask.select(outbox.LAG, *SERVICES))}",
+                    _LEGEND,
+                ),
+            ),
+            "The most of the agents that relay, and where none does the least of all.",
+            unit=Unit.SECONDS,
         ),
         Panel(
             "Published",
@@ -32,7 +38,12 @@ OUTBOX = Part(
             ),
             unit=Unit.EACH_SECOND,
         ),
-        Panel("Relayed by how many", _together("sum", outbox.ACTIVE), "1 is right."),
+        Panel(
+            "Relayed by how many",
+            _together("sum", outbox.ACTIVE),
+            "As many as `outbox.relays`, or as there are agents.",
+        ),
+        Panel("Buckets relayed", _together("sum", outbox.BUCKETS), f"{outbox.ALL_BUCKETS} is right."),
         Panel(
             "Refused",
             _together("sum", outbox.REFUSED, Unit.EACH_SECOND),

@@ -7,10 +7,17 @@ from agent.metrics.rules.declare import Rule, Severity, on
 FEED = f"{ask.SERVICE}, feed"
 """One table of one service: each has a database of its own, so the feed's name alone says nothing."""
 
+
+def late(*matchers: str) -> str:
+    """How late the latest share of a feed is that somebody relays."""
+    relayed = f"{ask.select(outbox.LAG, *matchers)} and {ask.select(outbox.ACTIVE, *matchers)} == 1"
+    return ask.gathered("max", FEED, relayed)
+
+
 ALL = (
     Rule(
         "PillionOutboxLate",
-        values=(ask.gathered("min", FEED, ask.select(outbox.LAG)),),
+        values=(late(), ask.gathered("min", FEED, ask.select(outbox.LAG))),
         holds="> 60",
         wait="1m",
         severity=Severity.CRITICAL,
@@ -29,13 +36,13 @@ ALL = (
     ),
     Rule(
         "PillionOutboxUnrelayed",
-        values=(ask.gathered("sum", FEED, ask.select(outbox.ACTIVE)),),
-        holds="== 0",
+        values=(ask.gathered("sum", FEED, ask.select(outbox.BUCKETS)),),
+        holds=f"< {outbox.ALL_BUCKETS}",
         wait="1m",
         severity=Severity.CRITICAL,
-        summary=f"Nobody relays {on(FEED)}",
+        summary=f"Nobody relays {on(FEED)}, or some of it",
         description=(
-            "No agent of the service has taken the feed: the database is away, was not prepared, or "
+            "Buckets of keys that no agent of the service has taken: the database is away, was not prepared, or "
             "is another one."
         ),
         do="`pillion outbox status` names the reason; `pillion outbox init` prepares a new database.",

@@ -59,6 +59,20 @@ class Shelf:
         self._attempted: set[int] = set()
         self._left_out: dict[int, None] = {}
 
+    def suspect(self, suspicion: Suspicion) -> None:
+        """What is known of the former owners of buckets that were taken."""
+        self._careful |= suspicion.careful
+        self._suspects |= suspicion.rows
+
+    def leave(self, buckets: Collection[int]) -> None:
+        """These buckets are another's, who may set aside and let go what he likes: should they come back, they are
+        looked at anew."""
+        self.buckets = self.buckets.difference(buckets)
+        self._careful.difference_update(buckets)
+        self._attempted.difference_update(buckets)
+        for bucket in buckets:
+            self._suspects.pop(bucket, None)
+
     async def refresh(self, buckets: frozenset[int]) -> None:
         """Be right about these buckets; call it before any of their rows is read."""
         if buckets != self.buckets:

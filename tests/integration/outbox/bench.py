@@ -57,6 +57,8 @@ class Bench:
         self.nats_url = nats_url
         self.stream = f"s{uuid.uuid4().hex[:10]}"
         self.said: list[str] = []
+        self.env: dict[str, str] | None = None
+        """Of relays as processes; None: this one's."""
         self.board = Board(boot_clock)
         self.registries: list[CollectorRegistry] = []
         self._opened: list[asyncpg.Connection] = []
@@ -166,7 +168,7 @@ class Bench:
         file.write_bytes(msgspec.json.encode(settings))
         with (folder / f"relay-{self.stream}.log").open("ab") as log:
             argv = [sys.executable, "-m", "tests.integration.outbox.process", str(file), identity]
-            child = subprocess.Popen(argv, stdout=log, stderr=log, cwd=ROOT)
+            child = subprocess.Popen(argv, stdout=log, stderr=log, cwd=ROOT, env=self.env)
         self._children.append(child)
         return child
 

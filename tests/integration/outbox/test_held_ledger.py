@@ -9,9 +9,10 @@ import pytest
 from agent.config.sections.outbox import Changes
 from agent.outbox.database import Connection, Database
 from agent.outbox.delivery import Aside, Verdict
-from agent.outbox.leases import Ledger, LostError, Watch
+from agent.outbox.leases import Ledger, LostError
 from agent.outbox.parked import keys
 from agent.outbox.parked.ledger import Due, HeldLedger, Outcome
+from agent.outbox.shares import Watch
 from agent.outbox.suspicion import Suspicion
 from tests.integration.outbox.bench import Bench
 from tests.unit.outbox.test_cursor import event
@@ -147,16 +148,17 @@ async def test_a_reason_with_what_postgresql_can_not_store_is_kept_all_the_same(
 async def test_a_row_at_which_two_owners_ended_in_a_row_is_convicted_and_no_other(
     bench: Bench, connection: Connection
 ) -> None:
-    leases = Ledger("pillion", FEED)
+    leases = Ledger("pillion", FEED, lambda: 0.0)
     names = (f"owner{number}" for number in range(99))
 
     async def claimed(*, dies_at: int | None) -> Suspicion:
         watch = Watch(1.0, lambda: 0.0, lambda _: True)
-        claim = await leases.claim(connection, next(names), watch, lambda: 0.0)
+        claim = await leases.join(connection, next(names), watch, 1)
         assert claim is not None
+        assert len(claim.epochs) == 64
         if dies_at is not None:
             await HeldLedger(connection, "pillion", FEED, lambda: claim.epochs).attempt(set(), 1, dies_at)
-        return claim.suspicion
+        return claim.taken.suspicion
 
     await bench.service.execute("UPDATE pillion.bucket SET owner = NULL")
     for deaths in range(4):

@@ -1,6 +1,8 @@
-"""One active relay a feed: who takes over when, and what a relay that lost its feed can still do."""
+"""Who takes over when, and what a relay that lost its feed can still do. With ``outbox.relays`` 1 one takes it all from
+another."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -11,7 +13,8 @@ import pytest
 from agent.config.sections.outbox import Changes, Outbox
 from agent.outbox.cursor import Place
 from agent.outbox.database import Database
-from agent.outbox.leases import Claim, Ledger, LostError, Watch
+from agent.outbox.leases import Claim, Ledger, LostError
+from agent.outbox.shares import Watch
 from agent.outbox.snapshot import Snapshot
 from tests.integration.outbox import history
 from tests.integration.outbox.bench import Bench
@@ -19,6 +22,7 @@ from tests.integration.outbox.test_history import complete, prepared, writers
 from tests.waiting import until
 
 FEED = "pillion.outbox"
+MEMBERS = "SELECT id FROM pillion.relay"
 OURS = """
 SELECT pid FROM pg_stat_activity WHERE application_name = 'pillion' AND datname = current_database()"""
 
@@ -31,7 +35,7 @@ async def simple(bench: Bench, **more: object) -> Outbox:
 
 
 async def test_of_two_relays_one_is_active_and_the_other_takes_over_when_it_stops(bench: Bench) -> None:
-    settings = await simple(bench)
+    settings = await simple(bench, relays=1)
     async with bench.relay(settings) as second_to_stop:
         async with bench.relay(settings) as other:
 
@@ -53,19 +57,30 @@ async def test_of_two_relays_one_is_active_and_the_other_takes_over_when_it_stop
         assert [each.data["after"]["item"] for each in await bench.until_arrived(2)] == ["a", "b"]
 
 
-async def test_a_standby_holds_no_connection(bench: Bench) -> None:
+async def test_those_who_stand_by_hold_no_connection(bench: Bench) -> None:
+    """Of 20 two relay, by two connections each; the others look every few seconds."""
     settings = await simple(bench, lease=4.0)
-    async with bench.relay(settings), bench.relay(settings), bench.relay(settings):
-        await until(lambda: bench.owner(FEED))
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(20):
+            await stack.enter_async_context(bench.relay(settings))
 
-        async def two() -> bool:
-            return len(await bench.service.fetch(OURS)) == 2
+        async def two_relay() -> bool:
+            return len(await bench.service.fetch(MEMBERS)) == 2
 
-        await until(two)
+        await until(two_relay)
+        ends = time.monotonic() + settings.lease
+        counts = []
+        while time.monotonic() < ends:
+            counts.append(len(await bench.service.fetch(OURS)))
+            await asyncio.sleep(0.02)
+        lasting = await bench.service.fetch(f"{OURS} AND now() - backend_start > interval '2 s'")
+        assert len(lasting) == 4
+        assert sorted(counts)[len(counts) // 2] <= 6, "those who stand by hold connections"
+        assert len(await bench.service.fetch(MEMBERS)) == 2
 
 
 async def test_a_killed_relay_is_replaced_after_its_lease(bench: Bench, tmp_path: Path) -> None:
-    settings = await simple(bench)
+    settings = await simple(bench, relays=1)
     child = bench.process(settings, tmp_path, "one")
     await until(lambda: bench.owner(FEED), within=20)
     dead = await bench.owner(FEED)
@@ -84,7 +99,7 @@ async def test_a_killed_relay_is_replaced_after_its_lease(bench: Bench, tmp_path
 
 async def test_a_relay_that_stood_still_past_its_lease_moves_nothing(bench: Bench, tmp_path: Path) -> None:
     await bench.make_stream()
-    settings = await prepared(bench, "changes")
+    settings = await prepared(bench, "changes", relays=1)
     log = history.History()
     work = writers(bench, "changes", log)
     work.start()
@@ -108,44 +123,54 @@ async def test_a_relay_that_stood_still_past_its_lease_moves_nothing(bench: Benc
     assert zombie != await bench.owner(FEED)
 
 
+def watch(former: bool = False) -> Watch:
+    """Of somebody who has seen nobody yet; ``former``: and takes all for dead."""
+    return Watch(60.0, time.monotonic, lambda _: former)
+
+
 async def test_a_former_owner_can_save_nothing(bench: Bench) -> None:
     """The fence itself, without a relay that would notice its loss first."""
     await simple(bench)
-    ledger = Ledger("pillion", FEED)
+    ledger = Ledger("pillion", FEED, time.monotonic)
     async with (
         Database(lambda: bench.url).connection() as one,
         Database(lambda: bench.url).connection() as two,
     ):
-        everyone = Watch(1.0, time.monotonic, lambda _: True)
-        first = await ledger.claim(one, "one/1", everyone, time.monotonic)
-        second = await ledger.claim(two, "two/1", everyone, time.monotonic)
+        first = await ledger.join(one, "one/1", watch(), 1)
+        second = await ledger.join(two, "two/1", watch(former=True), 1)
         assert isinstance(first, Claim)
         assert isinstance(second, Claim)
+        assert len(first.epochs) == len(second.epochs) == 64
         far = Place(Snapshot(10**9, 10**9))
+        everything = dict.fromkeys(range(64), far)
         before = await bench.service.fetch("SELECT * FROM pillion.bucket ORDER BY bucket")
-        with pytest.raises(LostError):
-            await ledger.save(one, first, dict.fromkeys(range(64), far))
-        with pytest.raises(LostError):
-            await ledger.beat(one, first)
+        assert await ledger.save(one, first, everything) == set(range(64))
+        for late in (
+            ledger.beat(one, first),
+            ledger.exchange(one, first, watch(former=True), everything, range(64)),
+        ):
+            with pytest.raises(LostError):
+                await late
         await ledger.release(one, first)
         assert await bench.service.fetch("SELECT * FROM pillion.bucket ORDER BY bucket") == before
-        await ledger.save(two, second, {3: far})
+        assert await ledger.save(two, second, {3: far}) == frozenset()
         assert await bench.service.fetchval("SELECT base::text FROM pillion.bucket WHERE bucket = 3") == str(
             far.base
         )
 
 
-async def test_of_claims_at_once_one_wins(bench: Bench) -> None:
+@pytest.mark.parametrize("most", [1, 3])
+async def test_of_many_that_join_at_once_as_many_do_as_may(bench: Bench, most: int) -> None:
     await simple(bench)
-    ledger = Ledger("pillion", FEED)
+    ledger = Ledger("pillion", FEED, time.monotonic)
 
-    async def claim(number: int) -> Claim | None:
+    async def join(number: int) -> Claim | None:
         async with Database(lambda: bench.url).connection() as connection:
-            watch = Watch(60.0, time.monotonic, lambda _: False)
-            return await ledger.claim(connection, f"r{number}/1", watch, time.monotonic)
+            return await ledger.join(connection, f"r{number}/1", watch(), most)
 
-    claims = await asyncio.gather(*(claim(number) for number in range(8)))
-    assert len([each for each in claims if each is not None]) == 1
+    claims = [each for each in await asyncio.gather(*(join(number) for number in range(8))) if each]
+    assert len(claims) == most
+    assert sorted(bucket for each in claims for bucket in each.epochs) == list(range(64))
 
 
 async def test_another_cluster_stops_the_relay_with_a_word(bench: Bench) -> None:

@@ -39,7 +39,7 @@ class Clock:
 class Store:
     """What is durable."""
 
-    epoch: int = 0
+    epochs: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(BUCKETS), 0))
     places: dict[int, Place] = field(default_factory=lambda: dict.fromkeys(range(BUCKETS), Place(NOTHING)))
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)
     rows: list[HeldRow] = field(default_factory=list)
@@ -82,11 +82,11 @@ class World:
 class Process:
     """One relay from its start to its end."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, buckets: Collection[int] = range(BUCKETS)) -> None:
+        """It takes ``buckets`` from whoever has them."""
         self.world = world
         self.ended = asyncio.Event()
-        world.store.epoch += 1
-        self.epoch = world.store.epoch
+        self.epochs: dict[int, int] = {}
         metrics = Metrics(CollectorRegistry())
         shelf = Shelf(
             cast("Any", Ledger(self)), metrics, world.clock, feed="f", limits=world.limits,
@@ -95,7 +95,7 @@ class Process:
         reader = cast("Any", Reader(self))
         replay = Replay(shelf, reader, maker(), world.clock, world.page)
         self.turns = Turns(
-            Cursor(world.store.places),
+            Cursor({}),
             reader,
             maker(),
             metrics,
@@ -105,6 +105,35 @@ class Process:
             replay=replay,
         )
         self._connect()
+        self.take(buckets)
+
+    def take(self, buckets: Collection[int]) -> None:
+        """Between two turns: have these buckets from here on."""
+        for bucket in buckets:
+            self.world.store.epochs[bucket] += 1
+            self.epochs[bucket] = self.world.store.epochs[bucket]
+        self.turns.take({bucket: self.world.store.places[bucket] for bucket in buckets})
+
+    def give(self, buckets: Collection[int]) -> list[int]:
+        """Between two turns: save them and have them no more; which of them these are."""
+        self._settle()
+        given = [bucket for bucket in buckets if bucket in self.epochs]
+        for bucket in given:
+            self.world.store.places[bucket] = self.turns.places()[bucket]
+            self.world.store.epochs[bucket] += 1
+            del self.epochs[bucket]
+        self.turns.drop(given)
+        return given
+
+    def owns(self, bucket: int) -> bool:
+        """Whether nobody took it since."""
+        return self.epochs.get(bucket) == self.world.store.epochs[bucket]
+
+    def _settle(self) -> None:
+        lost = [bucket for bucket in self.epochs if not self.owns(bucket)]
+        for bucket in lost:
+            del self.epochs[bucket]
+        self.turns.drop(lost)
 
     def _connect(self) -> None:
         self.courier = Courier(Lease(1e12, self.world.clock, 0.0), 1e6, None, "model", self.world.clock)
@@ -120,12 +149,10 @@ class Process:
 
     def save(self, likely: float = 0.2) -> None:
         """The other task's save, of what may be saved now."""
-        if (
-            self.world.chance.random() < likely
-            and self.epoch == self.world.store.epoch
-            and not self.ended.is_set()
-        ):
-            self.world.store.places = self.turns.places()
+        if self.world.chance.random() < likely and not self.ended.is_set():
+            for bucket, place in self.turns.places().items():
+                if self.owns(bucket):
+                    self.world.store.places[bucket] = place
 
     async def turn(self) -> bool:
         """One turn; whether the process lives on."""
@@ -139,7 +166,10 @@ class Process:
         if isinstance(result, AwayError):
             self._connect()
         elif isinstance(result, LostError):
-            return False
+            # Some buckets were lost: the others are as they were.
+            self._settle()
+            self._connect()
+            return bool(self.epochs) and not self.ended.is_set()
         elif isinstance(result, BaseException) and not self.ended.is_set():
             raise result
         return not self.ended.is_set()
@@ -244,13 +274,13 @@ class Ledger:
         self._store = process.world.store
         self._clock = process.world.clock
 
-    async def _owned(self) -> None:
+    async def _owned(self, buckets: Collection[int]) -> None:
         await self._process.step()
-        if self._process.epoch != self._store.epoch:
+        if not all(self._process.owns(bucket) for bucket in buckets):
             raise LostError("lost")
 
     async def append(self, asides: Sequence[Aside], known: Mapping[str, Known], first_wait: float) -> None:
-        await self._owned()
+        await self._owned({each.event.bucket for each in asides})
         there = {each.row for each in self._store.rows}
         for each in asides:
             if each.verdict == "skipped":
@@ -268,8 +298,8 @@ class Ledger:
                 self._store.rows.append(HeldRow(self._store.seq, name, each.event.row))
         await self._process.step()
 
-    async def attempt(self, *_: Any) -> None:
-        await self._owned()
+    async def attempt(self, buckets: Collection[int], *_: Any) -> None:
+        await self._owned(buckets)
 
     async def known(self, buckets: Collection[int]) -> tuple[dict[str, Known], dict[str, int]]:
         await self._process.step()
@@ -301,7 +331,7 @@ class Ledger:
         ]
 
     async def begin(self, due: Sequence[Due], size: int) -> list[HeldRow]:
-        await self._owned()
+        await self._owned({each.bucket for each in due})
         names = {each.id for each in due}
         for name in names:
             self._store.keys[name]["tries"] += 1
@@ -310,7 +340,7 @@ class Ledger:
         return found
 
     async def settle(self, due: Sequence[Due], sent: Sequence[int], outcomes: Sequence[Outcome]) -> None:
-        await self._owned()
+        await self._owned({each.bucket for each in due})
         self._store.rows = [each for each in self._store.rows if each.seq not in sent]
         for each in due:
             self._store.keys[each.id]["tries"] = 0
@@ -320,7 +350,7 @@ class Ledger:
         await self._process.step()
 
     async def free(self, due: Sequence[Due]) -> list[str]:
-        await self._owned()
+        await self._owned({each.bucket for each in due})
         busy = {each.key for each in self._store.rows}
         freed = [each.id for each in due if each.id not in busy and each.id in self._store.keys]
         for name in freed:

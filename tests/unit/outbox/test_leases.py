@@ -1,7 +1,7 @@
-"""When an owner counts as gone, and how long a relay may publish: by its own clock only."""
+"""How long a relay may publish, by its own clock only; what is durable; and what stands still."""
 
 from agent.outbox.cursor import Place
-from agent.outbox.leases import Lease, Owner, Watch
+from agent.outbox.leases import Lease
 from agent.outbox.reader import durable_at
 from agent.outbox.snapshot import Snapshot
 from agent.outbox.stops import Stops
@@ -12,32 +12,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def test_an_owner_is_gone_when_its_beat_stood_still_for_a_lease() -> None:
-    clock = Clock()
-    watch = Watch(10.0, clock, lambda _: False)
-    assert not watch.is_gone(Owner("a", 1, 64))
-    clock.now += 9.9
-    assert not watch.is_gone(Owner("a", 1, 64))
-    clock.now += 0.1
-    assert watch.is_gone(Owner("a", 1, 64))
-
-
-def test_a_beat_that_moves_starts_the_wait_anew() -> None:
-    clock = Clock()
-    watch = Watch(10.0, clock, lambda _: False)
-    for beat in range(5):
-        assert not watch.is_gone(Owner("a", beat, 64))
-        clock.now += 9
-    assert not watch.is_gone(Owner("a", 4, 64))
-
-
-def test_nobody_and_an_own_former_process_are_gone_at_once() -> None:
-    watch = Watch(10.0, Clock(), lambda name: name == "mine/1")
-    assert watch.is_gone(Owner(None, None, 64))
-    assert watch.is_gone(Owner("mine/1", 5, 64))
-    assert not watch.is_gone(Owner("other/1", 5, 64))
 
 
 def test_a_relay_stops_before_its_lease_since_it_sent_its_last_beat() -> None:

@@ -13,7 +13,7 @@ from agent.outbox.delivery import Delivery, Policy
 from agent.outbox.parked.keys import Limits
 from agent.outbox.parked.shelf import Shelf
 from tests.unit.outbox.shelf_model import Process, World
-from tests.unit.outbox.test_cursor import Database
+from tests.unit.outbox.test_cursor import BUCKETS, Database
 
 STEPS = [
     "begin",
@@ -28,6 +28,9 @@ STEPS = [
     "replay",
     "steal",
     "zombie",
+    "share",
+    "other",
+    "other",
 ]
 
 
@@ -36,6 +39,8 @@ class Story:
         self.world = world
         self.process = Process(world)
         self.zombie: Process | None = None
+        self.other: Process | None = None
+        """Shares the buckets with the process, if there is one."""
 
     async def play(self, steps: list[str]) -> None:
         for step in steps:
@@ -53,13 +58,37 @@ class Story:
         elif step == "replay":
             for each in world.store.keys.values():
                 each["state"] = "replaying"
-        elif step == "steal":
+        elif step == "share":
+            self.share()
+        else:
+            await self.live(step)
+
+    async def live(self, step: str) -> None:
+        """A turn of somebody, or a new process."""
+        world = self.world
+        if step == "steal":
             self.zombie, self.process = self.process, Process(world)
         elif step == "zombie" and self.zombie is not None:
             if not await self.zombie.turn():
                 self.zombie = None
+        elif step == "other" and self.other is not None:
+            if not await self.other.turn():
+                self.other = None
+                # What nobody has now.
+                self.process.take([bucket for bucket in range(BUCKETS) if not self.process.owns(bucket)])
         elif step == "turn" and not await self.process.turn():
-            self.process = Process(world)
+            self.process = Process(world, [bucket for bucket in range(BUCKETS) if not self.is_others(bucket)])
+
+    def is_others(self, bucket: int) -> bool:
+        return self.other is not None and self.other.owns(bucket)
+
+    def share(self) -> None:
+        """One of two gives some buckets to the other one."""
+        if self.other is None:
+            self.other = Process(self.world, ())
+        giver, taker = self.world.chance.sample([self.process, self.other], 2)
+        wanted = self.world.chance.sample(range(BUCKETS), self.world.chance.randint(1, BUCKETS))
+        taker.take(giver.give(wanted))
 
     async def end(self) -> None:
         """The broker heals, nobody ends any more, and all is asked to be sent."""
@@ -71,7 +100,10 @@ class Story:
             await self.one("replay")
             world.clock.now += 70.0
             await self.one("turn")
-            self.process.save(1.0)
+            await self.one("other")
+            for each in (self.process, self.other):
+                if each is not None:
+                    each.save(1.0)
             check_saved(world)
             if not world.store.keys and self.is_through():
                 return
@@ -201,3 +233,27 @@ def test_a_row_that_was_left_out_is_left_out_again_after_a_crash() -> None:
         return world
 
     check_history(asyncio.run(told()))
+
+
+def test_keys_that_were_set_aside_while_a_bucket_was_away_are_known_when_it_is_back() -> None:
+    """Though the relay made no turn in between and has the same buckets as before."""
+
+    async def told() -> World:
+        world = world_of(1, risk=0.0)
+        refused = next(number for number in range(1, 99) if world.verdict(number) == "refused")
+        taken = next(number for number in range(refused, 99) if world.verdict(number) == "taken")
+        one, other = Process(world), Process(world, ())
+        assert await one.turn()
+        other.take(one.give([0]))
+        world.database.rows = [(refused, 3, 0)]
+        world.database.committed, world.database.completed, world.database.next_xid = {3}, 3, 4
+        assert await other.turn()
+        assert [each.row for each in world.store.rows] == [refused]
+        one.take(other.give([0]))
+        world.database.rows.append((taken, 4, 0))
+        world.database.committed, world.database.completed, world.database.next_xid = {3, 4}, 4, 5
+        assert await one.turn()
+        assert [each.row for each in world.store.rows] == [refused, taken]
+        return world
+
+    assert asyncio.run(told()).arrived == []

@@ -30,6 +30,7 @@ scenarios = st.builds(
     buckets=st.integers(1, 5),
     keys=st.integers(4, 8),
     bulk=st.sampled_from([0, 0, 40, 150]),
+    relays=st.integers(1, 3),
     kills=st.sampled_from([0.0, 1.0, 4.0]),
     thefts=st.sampled_from([0.0, 1.0, 4.0]),
     crashes=st.sampled_from([0.0, 0.5, 2.0]),
@@ -42,7 +43,15 @@ scenarios = st.builds(
 def harsh(seed: int) -> Scenario:
     """Everything at once."""
     return Scenario(
-        seed, page=1 + seed % 5, bulk=60, kills=2.0, thefts=2.0, crashes=0.5, refusing=15, losing=0.02
+        seed,
+        page=1 + seed % 5,
+        bulk=60,
+        relays=1 + seed % 3,
+        kills=2.0,
+        thefts=2.0,
+        crashes=0.5,
+        refusing=15,
+        losing=0.02,
     )
 
 
@@ -50,8 +59,8 @@ def harsh(seed: int) -> Scenario:
 @given(scenarios)
 def test_everything_arrives_nothing_else_does_and_every_key_is_in_order(scenario: Scenario) -> None:
     """Rollbacks, savepoints, two phases, long transactions, large ticks, asynchronous commits that a crash takes
-    back, relays killed and robbed that go on as zombies, refused and lost messages; the invariant of every
-    bucket is looked at whenever it moves and before it is saved."""
+    back, relays that share, are killed, taken for dead or robbed and go on as zombies, refused and lost messages; the
+    invariant of every bucket is looked at whenever it moves and before it is saved."""
     assert play(scenario).problems == []
 
 
@@ -94,6 +103,15 @@ def test_no_mistake_is_found_in_the_same_worlds_where_there_is_none(world: Calla
     assert [play(world(seed)).problems for seed in range(6)] == [[]] * 6
 
 
+def test_relays_that_share_and_hand_over_all_the_time_lose_and_invert_nothing() -> None:
+    results = [
+        play(Scenario(seed, relays=3, page=2, buckets=5, kills=1.0, thefts=0.5, refusing=20, losing=0.01))
+        for seed in range(10)
+    ]
+    assert [each.problems for each in results] == [[]] * 10
+    assert sum(each.given for each in results) > 20
+
+
 def test_a_large_tick_of_many_pages_survives_whatever_comes() -> None:
     """3,000 rows in pages of 10 are to this world what 300,000 in pages of 1,000 are to the real one."""
     scenario = Scenario(5, page=10, bulk=3000, writers=3, kills=2.0, thefts=1.0, losing=0.002, seconds=3.0)
@@ -109,6 +127,8 @@ def test_the_worlds_are_hard_enough() -> None:
     assert sum(each.verdict.duplicates for each in results) > 50
     assert sum(each.crashes for each in results) > 4
     assert sum(each.lives for each in results) > 40
+    assert sum(each.given for each in results) > 5
+    assert sum(each.lost for each in results) > 5
 
 
 def test_a_place_that_covers_what_is_not_acknowledged_breaks_the_invariant() -> None:

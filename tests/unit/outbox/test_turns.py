@@ -181,3 +181,27 @@ async def test_the_lag_of_a_bucket_that_stands_still_goes_on() -> None:
     await scene.turns.turn(scene.courier, cast("Any", scene.link))
     assert scene.turns.stops.all
     assert scene.turns.lag == 5.0
+
+
+async def test_a_bucket_that_went_is_read_no_more_and_one_that_came_is() -> None:
+    scene = Scene([row(id=1, key="a", kind="a b")])
+    await scene.turns.turn(scene.courier, cast("Any", scene.link))
+    assert set(scene.turns.stops.all) == {3}
+    scene.turns.drop([3])
+    assert scene.turns.places() == {0: Place(SEEN)}
+    assert scene.turns.stops.all == {}
+    scene.turns.take({7: Place(BASE)})
+    assert scene.turns.places() == {0: Place(SEEN), 7: Place(BASE)}
+    assert scene.turns.cursor.stragglers()[0].buckets == {7}
+
+
+async def test_a_bucket_that_came_is_as_late_as_the_latest_and_without_any_the_lag_goes_on() -> None:
+    scene = Scene([])
+    await scene.turns.turn(scene.courier, cast("Any", scene.link))
+    scene.clock.now = 2.0
+    scene.turns.take({7: Place(BASE)})
+    assert scene.turns.lag == 2.0
+    scene.turns.drop([0, 3, 7])
+    scene.clock.now = 9.0
+    assert scene.turns.lag == 9.0
+    assert not await scene.turns.turn(scene.courier, cast("Any", scene.link))

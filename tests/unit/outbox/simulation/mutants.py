@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from agent.outbox.cursor import Cursor, Place, Poll, Walk
 from agent.outbox.delivery import Delivery
+from agent.outbox.leases import Taken
 from agent.outbox.reader import Page
 from agent.outbox.snapshot import Snapshot
 from tests.unit.outbox.simulation.relay import Parts, Rows, Table, page
@@ -14,13 +15,14 @@ class TargetForgotten(Table):
     """Saves snapshot and position only: who goes on takes the tick up to the present for the one that was
     half read."""
 
-    def claim(self, buckets: Collection[int]) -> tuple[dict[int, int], dict[int, Place]]:
-        epochs, places = super().claim(buckets)
+    def claim(self, owner: str, buckets: Collection[int]) -> Taken:
+        taken = super().claim(owner, buckets)
         now = self.database.snapshot()
-        return epochs, {
-            bucket: replace(place, target=now) if place.target is not None else place
-            for bucket, place in places.items()
+        places = {
+            bucket: each if each.target is None else replace(each, target=now)
+            for bucket, each in taken.places.items()
         }
+        return replace(taken, places=places)
 
 
 class PageMinimum(Rows):
@@ -74,9 +76,10 @@ class Ungated(Rows):
 class Unfenced(Table):
     """Lets a former owner save, and drop what the present one still walks."""
 
-    def save(self, epochs: Mapping[int, int], places: Mapping[int, Place]) -> None:
+    def save(self, epochs: Mapping[int, int], places: Mapping[int, Place]) -> frozenset[int]:
         self.places.update({bucket: Place(self.database.snapshot()) for bucket in places})
         self.database.save()
+        return frozenset()
 
 
 class Hasty(Cursor):

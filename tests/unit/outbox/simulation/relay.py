@@ -4,14 +4,18 @@ import asyncio
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 
+from agent.outbox import identity, shares
 from agent.outbox.courier import AwayError, Courier
 from agent.outbox.cursor import Cursor, Place, Poll, Walk
-from agent.outbox.leases import Lease, LostError
+from agent.outbox.holding import Holding
+from agent.outbox.leases import Claim, Exchanged, Lease, LostError, Taken
 from agent.outbox.metrics import Metrics
 from agent.outbox.reader import Page, Reader
+from agent.outbox.shares import Living, View, Watch
 from agent.outbox.snapshot import Snapshot
 from agent.outbox.turns import Turns
 from tests.unit.outbox.simulation.broker import Broker, Link
@@ -40,28 +44,68 @@ def broken(place: Place, bucket: int, rows: Iterable[Row], acknowledged: Collect
     ]
 
 
+LEASE = 0.4
+"""Of a relay as another sees it, in virtual seconds: one that is held up for long is taken for dead."""
+
+SERVER = identity.Server("", 1, "")
+
+
 class Table:
-    """The saved places, fenced by epochs; every write is a synchronous commit."""
+    """The saved places, fenced by epochs, and who has them; every write is a synchronous commit."""
 
     def __init__(self, database: Database, buckets: int) -> None:
         self.database = database
         self.epochs = dict.fromkeys(range(buckets), 0)
         self.places = {bucket: Place(database.snapshot()) for bucket in range(buckets)}
+        self.owners: dict[int, str | None] = dict.fromkeys(range(buckets), None)
+        self.beats: dict[str, int] = {}
+        self.given = self.lost = 0
 
-    def claim(self, buckets: Collection[int]) -> tuple[dict[int, int], dict[int, Place]]:
-        """New epochs of these buckets, and where they stand."""
+    @property
+    def view(self) -> View:
+        """Who has what now."""
+        return View(dict(self.beats), dict(self.owners), dict(self.epochs))
+
+    def claim(self, owner: str, buckets: Collection[int]) -> Taken:
+        """These buckets at new epochs, whoever had them, and where they stand."""
         for bucket in buckets:
             self.epochs[bucket] += 1
+            self.owners[bucket] = owner
+        self.beats.setdefault(owner, 0)
         self.database.save()
-        return {each: self.epochs[each] for each in buckets}, {each: self.places[each] for each in buckets}
+        return Taken(
+            {each: self.epochs[each] for each in buckets}, {each: self.places[each] for each in buckets}
+        )
 
-    def save(self, epochs: Mapping[int, int], places: Mapping[int, Place]) -> None:
-        """Keep what is still of this epoch; raises LostError when something is not."""
-        kept = {bucket: place for bucket, place in places.items() if epochs[bucket] == self.epochs[bucket]}
+    def exchange(
+        self, claim: Claim, watch: Watch, places: Mapping[int, Place], movable: Collection[int], now: float
+    ) -> Exchanged:
+        """As ``leases`` does it, in one transaction."""
+        view = self.view
+        if claim.owner not in view.beats:
+            raise LostError("taken for dead")
+        living = watch.look(view, now)
+        for name in view.beats.keys() - living.alive - {claim.owner}:
+            del self.beats[name]
+        wish = shares.exchange(claim.owner, view, claim.epochs, living, movable)
+        taken = self.claim(claim.owner, wish.take)
+        wished = {bucket: places[bucket] for bucket in wish.give}
+        lost = self.save(claim.epochs, wished)
+        self.given += len(wished) - len(lost)
+        for bucket in wished.keys() - lost:
+            self.epochs[bucket] += 1
+            self.owners[bucket] = None
+        return Exchanged(taken, frozenset(wished.keys() - lost), lost)
+
+    def save(self, epochs: Mapping[int, int], places: Mapping[int, Place]) -> frozenset[int]:
+        """Keep what is still of this epoch; which is not."""
+        kept = {
+            bucket: place for bucket, place in places.items() if epochs.get(bucket) == self.epochs[bucket]
+        }
         self.places.update(kept)
         self.database.save()
-        if len(kept) != len(places):
-            raise LostError("a bucket was taken over")
+        self.lost += len(places) - len(kept)
+        return frozenset(places.keys() - kept.keys())
 
 
 class Steps:
@@ -156,11 +200,43 @@ class Parts:
     cursor: type[Cursor] = Cursor
 
 
+class _Ledger:
+    """What a relay's ``Holding`` asks of its ledger, with a moment before and behind each statement."""
+
+    def __init__(self, table: Table, steps: Steps) -> None:
+        self._table = table
+        self._steps = steps
+
+    async def save(self, _: object, claim: Claim, places: Mapping[int, Place]) -> frozenset[int]:
+        epochs = dict(claim.epochs)
+        await self._steps.step()
+        lost = self._table.save(epochs, places)
+        await self._steps.step()
+        return lost
+
+    async def look(self, _: object, watch: Watch) -> tuple[View, Living]:
+        asked = asyncio.get_running_loop().time()
+        await self._steps.step()
+        view = self._table.view
+        await self._steps.step()
+        return view, watch.look(view, asked)
+
+    async def exchange(
+        self, _: object, claim: Claim, watch: Watch, places: Mapping[int, Place], movable: Collection[int]
+    ) -> Exchanged:
+        await self._steps.step()
+        now = asyncio.get_running_loop().time()
+        done = self._table.exchange(claim, watch, places, movable, now)
+        await self._steps.step()
+        return done
+
+
 class Life:
     """One life of a relay. ``watch`` is told each bucket's place whenever it moves."""
 
     def __init__(
         self,
+        name: str,
         parts: Parts,
         database: Database,
         table: Table,
@@ -169,6 +245,7 @@ class Life:
         size: int,
         watch: Callable[[Mapping[int, Place]], None],
     ) -> None:
+        self.name = name
         self._parts = parts
         self._database = database
         self._table = table
@@ -180,23 +257,19 @@ class Life:
         self._dead = asyncio.Event()
 
     async def run(self, buckets: Collection[int]) -> None:
-        """Until it is killed or loses a bucket."""
+        """Take these buckets from whoever has them, and share the feed until it is killed or taken for dead."""
         loop = asyncio.get_running_loop()
-        epochs, places = self._table.claim(buckets)
-        watch = self._watch
-
-        class Watched(self._parts.cursor):  # type: ignore[name-defined,misc]
-            def move(self, places: Mapping[int, Place]) -> None:
-                super().move(places)
-                watch(self.places)
-
-        rows = self._parts.rows(self._database, self._size, self._steps)
-        turns = Turns(
-            Watched(places), rows, maker(), Metrics(CollectorRegistry()), loop.time, fresh=loop.time()
-        )
+        taken = self._table.claim(self.name, buckets)
+        claim = Claim(self.name, dict(taken.epochs), taken, 1, loop.time(), (), SERVER)
+        turns = self._turns(taken)
+        ledger = cast("Any", _Ledger(self._table, self._steps))
+        others = Watch(LEASE, loop.time, lambda _: False)
+        holding = Holding(claim, turns, ledger, others, lambda: None)
         tasks = [
-            asyncio.create_task(self._save(turns, epochs)),
-            asyncio.create_task(self._publish(turns, Lease(FOR_EVER, loop.time, loop.time()))),
+            asyncio.create_task(self._beat()),
+            asyncio.create_task(self._save(turns, holding)),
+            asyncio.create_task(self._share(holding)),
+            asyncio.create_task(self._publish(turns, holding, Lease(FOR_EVER, loop.time, loop.time()))),
             asyncio.create_task(self._dead.wait()),
         ]
         try:
@@ -210,28 +283,52 @@ class Life:
             if not isinstance(task.exception(), LostError | KilledError):
                 task.result()
 
+    def _turns(self, taken: Taken) -> Turns:
+        loop, watch = asyncio.get_running_loop(), self._watch
+
+        class Watched(self._parts.cursor):  # type: ignore[name-defined,misc]
+            def move(self, places: Mapping[int, Place]) -> None:
+                super().move(places)
+                watch(self.places)
+
+        rows = self._parts.rows(self._database, self._size, self._steps)
+        metrics = Metrics(CollectorRegistry())
+        return Turns(Watched(taken.places), rows, maker(), metrics, loop.time, fresh=loop.time())
+
     def _die(self) -> None:
         self._dead.set()
         if self._link is not None:
             self._link.abandon()
 
-    async def _save(self, turns: Turns, epochs: Mapping[int, int]) -> None:
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE / 6)
+            await self._steps.step()
+            if self.name not in self._table.beats:
+                raise LostError("taken for dead")
+            self._table.beats[self.name] += 1
+
+    async def _share(self, holding: Holding) -> None:
+        while True:
+            await asyncio.sleep(LEASE / 6)
+            if await holding.look(cast("Any", None)):
+                await holding.exchange(cast("Any", None))
+
+    async def _save(self, turns: Turns, holding: Holding) -> None:
         while True:
             await asyncio.sleep(0.1)
-            places = turns.places()
-            self._watch(places)
-            await self._steps.step()
-            self._table.save(epochs, places)
-            await self._steps.step()
+            self._watch(turns.places())
+            await holding.save(cast("Any", None))
 
-    async def _publish(self, turns: Turns, lease: Lease) -> None:
+    async def _publish(self, turns: Turns, holding: Holding, lease: Lease) -> None:
         clock = asyncio.get_running_loop().time
         while True:
             courier = Courier(lease, 0.5, None, "simulated", clock)
             self._link = Link(self._broker, _Outcomes(courier, self._steps, self._die))
             try:
                 while True:
-                    worked = await turns.turn(courier, self._link)
+                    async with holding.turn():
+                        worked = await turns.turn(courier, self._link)
                     courier.check()
                     await asyncio.sleep(0.005 if worked else 0.05)
             except AwayError:

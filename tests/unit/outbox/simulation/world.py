@@ -15,6 +15,9 @@ from tests.unit.outbox.simulation.relay import Life, Parts, Steps, broken
 
 FOR_EVER = 1e9
 
+MOST = 6
+"""Relays at once; those that are robbed go on with what they have left."""
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -28,6 +31,8 @@ class Scenario:
     writers: int = 4
     bulk: int = 0
     """Rows of the large transaction in the middle, while no relay runs; 0: neither."""
+    relays: int = 1
+    """As many share the feed."""
     kills: float = 0.0
     """Relays killed a second."""
     thefts: float = 0.0
@@ -52,6 +57,10 @@ class Result:
     steps: int = 0
     crashes: int = 0
     lives: int = 0
+    given: int = 0
+    """Buckets that were given up for another relay."""
+    lost: int = 0
+    """Saves of a bucket that came too late."""
 
     @property
     def problems(self) -> list[str]:
@@ -75,7 +84,7 @@ class _World:
         self.book: dict[str, Outcome] = {}
         self.locks: dict[str, asyncio.Lock] = {}
         self.lives: list[asyncio.Task[None]] = []
-        self.owners: dict[int, asyncio.Task[None]] = {}
+        self.names: dict[str, asyncio.Task[None]] = {}
         self.broken: list[str] = []
         self.crashes = self.born = 0
         self.writing = True
@@ -102,7 +111,10 @@ class _World:
         for result in await asyncio.gather(*others, *self.lives, return_exceptions=True):
             if isinstance(result, Exception):
                 raise result
-        return Result(self._verdict(), self.broken, self.steps.count, self.crashes, self.born)
+        return Result(
+            self._verdict(), self.broken, self.steps.count, self.crashes, self.born, self.table.given,
+            self.table.lost,
+        )  # fmt: skip
 
     async def _rest(self) -> None:
         deadline = asyncio.get_running_loop().time() + 150
@@ -126,15 +138,17 @@ class _World:
             self.broken += [f"bucket {bucket} at {place} covers {row}, which is not sent" for row in rows]
 
     async def _relays(self) -> None:
-        """Whenever the last that took a bucket is gone, another one takes it."""
+        """As many live as are to; a new one takes what nobody has."""
         while True:
-            alone = [each for each in range(self.scenario.buckets) if self._is_alone(each)]
-            if alone and not self._outage():
-                self._live(alone)
+            living = [each for each in self.lives if not each.done()]
+            if len(living) < self.scenario.relays and not self._outage():
+                free = [bucket for bucket, owner in self.table.owners.items() if not self._is_alive(owner)]
+                # A dead one is missed only after a while, but for the last of all.
+                self._live(free if not living else [])
             await asyncio.sleep(0.02)
 
-    def _is_alone(self, bucket: int) -> bool:
-        return bucket not in self.owners or self.owners[bucket].done()
+    def _is_alive(self, owner: str | None) -> bool:
+        return owner in self.names and not self.names[owner].done()
 
     def _outage(self) -> bool:
         now, middle = asyncio.get_running_loop().time(), self.scenario.seconds / 2
@@ -143,11 +157,12 @@ class _World:
     def _live(self, buckets: list[int]) -> None:
         self.born += 1
         life = Life(
-            self.parts, self.database, self.table, self.broker, self.steps, self.scenario.page, self._watch
-        )
+            f"r{self.born}", self.parts, self.database, self.table, self.broker, self.steps, self.scenario.page,
+            self._watch,
+        )  # fmt: skip
         task = asyncio.create_task(life.run(buckets))
         self.lives.append(task)
-        self.owners |= dict.fromkeys(buckets, task)
+        self.names[life.name] = task
 
     async def _often(self, rate: float, what: object) -> None:
         while rate:
@@ -161,7 +176,7 @@ class _World:
             self.chance.choice(living).cancel()
 
     def _steal(self) -> None:
-        if not self._outage():
+        if not self._outage() and sum(not each.done() for each in self.lives) < MOST:
             count = self.chance.randint(1, self.scenario.buckets)
             self._live(self.chance.sample(range(self.scenario.buckets), count))
 
