@@ -116,8 +116,9 @@ class Cursor:
         ``unfinished`` holds the lowest id of each bucket that is not acknowledged. Its bucket stays within
         the tick.
         """
+        done = Place(seen)
         return {
-            bucket: Place(poll.base, seen, unfinished[bucket] - 1) if bucket in unfinished else Place(seen)
+            bucket: Place(poll.base, seen, unfinished[bucket] - 1) if bucket in unfinished else done
             for bucket in poll.buckets
         }
 

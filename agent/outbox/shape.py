@@ -80,7 +80,7 @@ class Shape:
         late = part.format(self.selected, self.source, "xid = ANY($2::text[]::xid8[])", self.bucket)
         return (
             "SELECT s.c::text AS snapshot, (pg_current_wal_insert_lsn() - '0/0')::int8 AS wal, r.* "
-            f"FROM (SELECT pg_current_snapshot() AS c) s LEFT JOIN LATERAL ({new} UNION ALL {late}) r ON true"
+            f"FROM (SELECT pg_current_snapshot() AS c) s LEFT JOIN LATERAL ({new} UNION ALL {late}) r ON true LIMIT $4"
         )
 
     @property
