@@ -2,11 +2,13 @@
 gate."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.outbox.cursor import Poll, Walk
 from agent.outbox.database import Connection, Portal, Row
+from agent.outbox.latency import Latency
 from agent.outbox.shape import Shape
 from agent.outbox.snapshot import Snapshot
 
@@ -52,6 +54,7 @@ class Reader:
         self._block = block
         self._flushed = 0
         self.size = size
+        self.latency = Latency()
         self.largest = 1048576
         """Bytes of the largest body that is fetched; of a larger one only the size is."""
 
@@ -102,8 +105,10 @@ class Reader:
         a crash."""
         needed = durable_at(wal, self._block)
         waited = 0.0
-        while self._flushed < needed:
+        while self._flushed < needed or self.latency.is_old:
+            asked = time.monotonic()
             self._flushed = int(await self._connection.value(self._doing, FLUSHED))
+            self.latency.note(time.monotonic() - asked)
             if self._flushed >= needed:
                 return
             if waited >= PATIENCE:

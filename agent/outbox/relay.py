@@ -19,6 +19,7 @@ from agent.outbox.database import Connection, Database
 from agent.outbox.feeds import Feed, feeds
 from agent.outbox.leases import Claim, Ledger, LostError, Watch
 from agent.outbox.metrics import Metrics
+from agent.outbox.pace import Pace
 from agent.outbox.parked.keys import Limits
 from agent.outbox.parked.ledger import HeldLedger
 from agent.outbox.parked.replay import Replay
@@ -283,6 +284,9 @@ class FeedRelay:
             claim, turns, self._ledger, self._broker,
             topics=events.patterns(self._feed, self._service, settings.partitions),
             timing=Timing(settings.lease, settings.broker.timeout),
+            pace=Pace(
+                self._clock, settings.page, drain_rate=settings.drain_rate, max_latency=settings.max_db_latency
+            ),
             cleaner=cleaner, metrics=self._metrics, tracer=self._tracer, clock=self._clock,
             stopping=self._stopping, tell=self._tell,
         )  # fmt: skip

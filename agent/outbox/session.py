@@ -11,13 +11,14 @@ from typing import TypeVar
 import structlog
 from opentelemetry.trace import Tracer
 
-from agent.outbox.brokers import Broker
+from agent.outbox.brokers import Broker, Link
 from agent.outbox.cleanup import Cleaner
 from agent.outbox.courier import AwayError, Courier
 from agent.outbox.cursor import Place
 from agent.outbox.database import Connection
 from agent.outbox.leases import Claim, Lease, Ledger
 from agent.outbox.metrics import Metrics
+from agent.outbox.pace import Done, Pace
 from agent.outbox.turns import Turns
 from agent.runtime.backoff import Backoff
 from agent.runtime.errors import PillionError
@@ -34,9 +35,6 @@ pile up."""
 
 SAVE_IDLE = 10.0
 """Seconds between two saves where nothing was published and only the snapshot moved."""
-
-IDLE_FIRST, IDLE_LAST = 0.005, 0.25
-"""Seconds between two polls: just after work, and at rest."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,7 @@ class Session:
         *,
         topics: frozenset[str],
         timing: Timing,
+        pace: Pace,
         cleaner: Cleaner | None,
         metrics: Metrics,
         tracer: Tracer | None,
@@ -76,6 +75,7 @@ class Session:
         self._broker = broker
         self._topics = topics
         self._timing = timing
+        self._pace = pace
         self._cleaner = cleaner
         self._metrics = metrics
         self._tracer = tracer
@@ -164,22 +164,42 @@ class Session:
                 raise AwayError(str(error)) from error
             self.warnings = link.warnings
             self._tell("")
-            idle = IDLE_FIRST
+            self._pace.linked()
             while not self._stopping.is_set():
-                worked = await self.turns.turn(courier, link)
-                courier.check()
-                idle = IDLE_FIRST if worked else min(idle * 2, IDLE_LAST)
-                if worked:
+                done = await self._turn(courier, link)
+                if done.worked:
                     backoff.reset()
                     await asyncio.sleep(0)
-                await self._rest(idle)
+                await self._rest(self._paced(done))
+
+    async def _turn(self, courier: Courier, link: Link) -> Done:
+        began, published, latency = self._clock(), self.turns.published, self.turns.latency
+        self.turns.limit(self._pace.size)
+        worked = await self.turns.turn(courier, link)
+        courier.check()
+        self._metrics.database.labels(self._feed).set(latency.seconds)
+        return Done(began, worked, self.turns.has_more, self.turns.published - published, latency.late)
+
+    def _paced(self, done: Done) -> float:
+        was = self._pace.is_slowed
+        pause = self._pace.rest(done)
+        if self._pace.is_slowed and not was:
+            self._tell(
+                "the service's database answers late, so the relay slows down; see outbox.max_db_latency"
+            )
+        elif was and not self._pace.is_slowed:
+            self._tell("")
+        return pause
 
     def _away(self, reason: str) -> None:
+        self._pace.lost()
         self._metrics.away.labels(self._feed).inc()
         self._tell(f"the broker is away, nothing is lost and it is tried again: {reason}")
         log.warning("outbox.broker_away", feed=self._feed, reason=reason)
 
     async def _rest(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()

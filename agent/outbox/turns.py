@@ -12,6 +12,7 @@ from agent.outbox.cursor import Cursor, Place, Poll, Walk
 from agent.outbox.database import Row
 from agent.outbox.delivery import Delivery, Rules
 from agent.outbox.events import Event, Maker, RefusedError, blank
+from agent.outbox.latency import Latency
 from agent.outbox.metrics import Metrics
 from agent.outbox.parked.replay import Replay
 from agent.outbox.parked.shelf import Shelf
@@ -58,6 +59,15 @@ class Turns:
         self._replay = replay
         self._asked: dict[Snapshot, float] = {}
         self._fresh = dict.fromkeys(cursor.places, fresh)
+
+    def limit(self, rows: int) -> None:
+        """Read so many rows at once at the most from now on."""
+        self._reader.size = rows
+
+    @property
+    def latency(self) -> Latency:
+        """How long the database takes to answer."""
+        return self._reader.latency
 
     def places(self) -> dict[int, Place]:
         """What may be saved now, the page that is on its way included as far as it is acknowledged."""
