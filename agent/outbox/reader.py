@@ -67,6 +67,7 @@ class Reader:
             async with self._connection.pages(self._doing, self._shape.poll, *given, self.largest) as portal:
                 rows, whole = await self._fill(portal, self.size + 1)
         seen, wal = Snapshot.parse(rows[0]["snapshot"]), rows[0]["wal"]
+        self._flushed = rows[0]["flushed"]
         rows = [row for row in rows if row["id"] is not None]
         if not whole or len(rows) > self.size:
             return Page([], seen, False, wal)
