@@ -7,8 +7,9 @@ from collections.abc import Callable
 OLD = 0.5
 """Seconds after which a measurement says nothing of now."""
 
-WEIGHT = 0.3
-"""What a measurement counts against all before it: a single late answer is no trouble."""
+RISING, FALLING = 0.3, 0.5
+"""What a measurement counts against all before it: a single late answer is no trouble, and a quick one soon is the end
+of it."""
 
 
 class Latency:
@@ -28,7 +29,8 @@ class Latency:
 
     def note(self, seconds: float) -> None:
         """An answer took so long."""
-        self.seconds += (seconds - self.seconds) * (1.0 if math.isinf(self._quickest) else WEIGHT)
+        weight = RISING if seconds > self.seconds else FALLING
+        self.seconds += (seconds - self.seconds) * (1.0 if math.isinf(self._quickest) else weight)
         self._quickest = min(self._quickest, seconds)
         self._at = self._clock()
 
