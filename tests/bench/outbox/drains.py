@@ -53,10 +53,11 @@ def relay(folder: Path, outbox: Outbox) -> Iterator["subprocess.Popen[str]"]:
 def told(child: "subprocess.Popen[str]") -> Point:
     """The next that the relay tells."""
     assert child.stdout is not None
-    words = child.stdout.readline().split()
-    if not words:
-        raise SystemExit("the relay ended; see its log")
-    return Point(float(words[0]), int(words[1]), float(words[2]))
+    for line in child.stdout:
+        if line.startswith("told "):
+            _, at, rows, cpu = line.split()
+            return Point(float(at), int(rows), float(cpu))
+    raise SystemExit("the relay ended; see its log")
 
 
 def drain(folder: Path, outbox: Outbox, rows: int) -> Drain:

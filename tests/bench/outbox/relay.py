@@ -5,7 +5,6 @@ every tenth of a second how many events were acknowledged and how much CPU that 
 """
 
 import asyncio
-import os
 import signal
 import sys
 import time
@@ -39,14 +38,13 @@ async def main(settings: Settings, tell: bool) -> None:
     while tell and not task.done():
         published = sum(each.published for each in await relay.status())
         used = time.process_time()
-        sys.stdout.write(f"{time.monotonic()} {published} {used}\n")
+        sys.stdout.write(f"told {time.monotonic()} {published} {used}\n")
         sys.stdout.flush()
         await asyncio.wait([task], timeout=0.1)
     await asyncio.wait([task])
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PILLION_LOG_LEVEL", "warning")
     resolved = sources.load({}, {}, Path(sys.argv[1]), LocalDisk())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main(resolved.settings, len(sys.argv) > 2))
