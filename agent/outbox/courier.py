@@ -101,7 +101,8 @@ class Courier:
             self._settled.set()
             return
         event = self._delivery.events[place]
-        self._begin(place, event)
+        if self._tracer is not None:
+            self._begin(place, event)
         try:
             self._link.send(self._base + place, event)
         except RefusedError as error:
@@ -113,7 +114,8 @@ class Courier:
         if place < 0 or self._link is None:
             return
         self._heard = self._clock()
-        self._end(place)
+        if self._spans:
+            self._end(place)
         follower = self._delivery.acknowledge(place)
         if follower is not None:
             self._send(follower)

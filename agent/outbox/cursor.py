@@ -80,7 +80,7 @@ class Cursor:
         bases = self._waiting(without)
         if not bases:
             return None
-        newest = max(bases.values(), key=lambda base: base.age)
+        newest = max({*bases.values()}, key=lambda base: base.age)
         return Poll(frozenset(bucket for bucket, base in bases.items() if base == newest), newest)
 
     def stragglers(self, without: Collection[int] = ()) -> list[Walk]:
@@ -90,12 +90,15 @@ class Cursor:
         Without this, buckets that were stopped once would be polled apart from the others for ever.
         ``after`` is unknown yet.
         """
-        newest = self.poll(without)
         groups: dict[Snapshot, set[int]] = {}
         for bucket, base in self._waiting(without).items():
-            if newest is not None and base != newest.base:
-                groups.setdefault(base, set()).add(bucket)
-        return [Walk(frozenset(b), base, newest.base, 0) for base, b in groups.items() if newest is not None]
+            groups.setdefault(base, set()).add(bucket)
+        newest = max(groups, key=lambda base: base.age, default=None)
+        return [
+            Walk(frozenset(buckets), base, newest, 0)
+            for base, buckets in groups.items()
+            if newest is not None and base != newest
+        ]
 
     def _waiting(self, without: Collection[int]) -> dict[int, Snapshot]:
         return {
@@ -116,8 +119,9 @@ class Cursor:
         ``unfinished`` holds the lowest id of each bucket that is not acknowledged. Its bucket stays within
         the tick.
         """
+        done = Place(seen)
         return {
-            bucket: Place(poll.base, seen, unfinished[bucket] - 1) if bucket in unfinished else Place(seen)
+            bucket: Place(poll.base, seen, unfinished[bucket] - 1) if bucket in unfinished else done
             for bucket in poll.buckets
         }
 

@@ -79,8 +79,8 @@ class Delivery:
         self.acknowledged = 0
         self._rules = rules or Rules()
         self._bad: dict[int, int] = {}
-        self._names = names
-        self._lines: dict[str | int, deque[int]] = {}
+        self._lines: list[deque[int]] = []
+        """Of each event: the events of its key that are not done yet, in order."""
         self._open = set(range(len(events)))
         self._flying: set[int] = set()
         self._first: deque[int] = deque()
@@ -92,19 +92,22 @@ class Delivery:
                 if not self._rules.known(events[number]):
                     self.refusals += 1
                     self._stop(number, reason)
-        self._plan()
+        self._plan(names)
 
-    def _plan(self) -> None:
+    def _plan(self, names: Sequence[str] | None) -> None:
+        lines: dict[str | int, deque[int]] = {}
         known: set[str | int] = set()
         for number, event in enumerate(self.events):
-            name = self._name(number)
-            line = self._lines.get(name)
+            # Without a key an event is ordered by nothing.
+            name = names[number] if names is not None else number if event.key is None else event.key
+            line = lines.get(name)
             if line is None:
-                line = self._lines[name] = deque()
+                line = lines[name] = deque()
                 if self._rules.known(event):
                     known.add(name)
             line.append(number)
-        for name, line in self._lines.items():
+            self._lines.append(line)
+        for name, line in lines.items():
             if name in known:
                 self._divert(line, "known", "", 0.0)
             elif (first := self._next(line)) is not None:
@@ -112,7 +115,7 @@ class Delivery:
 
     def _next(self, line: deque[int]) -> int | None:
         """The event at the head of a line if it may be sent now."""
-        if not line or not self._goes(self.events[line[0]]):
+        if not line or (self._bad and not self._goes(self.events[line[0]])):
             return None
         number = line[0]
         if number in self._rules.unfit:
@@ -148,12 +151,6 @@ class Delivery:
         stop = self._bad.get(event.bucket)
         return stop is None or event.row < stop
 
-    def _name(self, number: int) -> str | int:
-        if self._names is not None:
-            return self._names[number]
-        key = self.events[number].key
-        return number if key is None else key
-
     def acknowledge(self, number: int) -> int | None:
         """The broker has the event; the next of its key that may be sent now, None without one."""
         if number not in self._flying:
@@ -161,7 +158,7 @@ class Delivery:
         self._flying.discard(number)
         self._open.discard(number)
         self.acknowledged += 1
-        line = self._lines[self._name(number)]
+        line = self._lines[number]
         line.popleft()
         follower = self._next(line)
         if follower is not None:
@@ -177,7 +174,7 @@ class Delivery:
     def _refused(self, number: int, reason: str) -> None:
         self.refusals += 1
         if self._rules.on_refused == "park":
-            self._divert(self._lines[self._name(number)], "parked", reason, 0.0)
+            self._divert(self._lines[number], "parked", reason, 0.0)
         elif self._rules.on_refused == "skip":
             # It stays at the head of its line: what follows goes only when it is kept that this one was left out.
             # Else it might be taken after a crash, behind what follows it.
@@ -192,7 +189,7 @@ class Delivery:
         self._flying.discard(number)
         self.failed.append(number)
         if self._rules.ripe(self.events[number], alone):
-            self._divert(self._lines[self._name(number)], "held", reason, delay)
+            self._divert(self._lines[number], "held", reason, delay)
             return
         bucket = self.events[number].bucket
         self.delays[bucket] = max(delay, self.delays.get(bucket, 0.0))
@@ -229,7 +226,7 @@ class Delivery:
             self._undecided.discard(number)
             self._open.discard(number)
             if self._aside[number].verdict == "skipped":
-                line = self._lines[self._name(number)]
+                line = self._lines[number]
                 line.popleft()
                 if (follower := self._next(line)) is not None:
                     self._first.append(follower)

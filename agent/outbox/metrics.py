@@ -22,6 +22,7 @@ class Metrics:
         self.lost = make.counter(declared.LOST, registry)
         self.away = make.counter(declared.AWAY, registry)
         self.page = make.histogram(declared.PAGE, registry)
+        self.database = make.gauge(declared.DATABASE, registry)
         self.cleaned = make.counter(declared.CLEANED, registry)
         self.held_keys = make.gauge(declared.HELD_KEYS, registry)
         self.held_rows = make.gauge(declared.HELD_ROWS, registry)
@@ -37,6 +38,7 @@ class Metrics:
         for counter in (self.refused, self.lost, self.away, self.cleaned, self.skipped):
             counter.labels(feed)
         self.page.labels(feed)
+        self.database.labels(feed)
         self.set_aside(feed, {}, 0, 0.0)
         self.acknowledged(feed, topics, 0)
 

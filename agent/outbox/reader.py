@@ -2,11 +2,13 @@
 gate."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.outbox.cursor import Poll, Walk
 from agent.outbox.database import Connection, Portal, Row
+from agent.outbox.latency import Latency
 from agent.outbox.shape import Shape
 from agent.outbox.snapshot import Snapshot
 
@@ -35,6 +37,11 @@ class Page:
     wal: int
     """Where the log stood: what is in the page is durable once the log is flushed to here."""
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of all bodies."""
+        return sum(len(row["body"] or b"") for row in self.rows)
+
 
 class Reader:
     """The queries of one feed on one connection. All raise Transient or Permanent."""
@@ -44,40 +51,48 @@ class Reader:
         self._connection = connection
         self._shape = shape
         self._doing = f"reading the outbox {feed}"
-        self._size = size
         self._block = block
         self._flushed = 0
+        self.size = size
+        self.latency = Latency()
         self.largest = 1048576
         """Bytes of the largest body that is fetched; of a larger one only the size is."""
 
     async def poll(self, poll: Poll) -> Page:
         """The whole tick since the base; without rows and not ``whole`` when it does not fit into a page."""
         xmax, xip = _sides(poll.base)
-        arguments = (xmax, xip, sorted(poll.buckets), self._size + 1, self.largest)
-        async with self._connection.pages(self._doing, self._shape.poll, *arguments) as portal:
-            rows, whole = await self._fill(portal, self._size + 1)
+        given = (xmax, xip, sorted(poll.buckets), self.size + 1)
+        rows, whole = await self._at_once(self._shape.poll, self.size + 1, given)
+        if not whole:
+            async with self._connection.pages(self._doing, self._shape.poll, *given, self.largest) as portal:
+                rows, whole = await self._fill(portal, self.size + 1)
         seen, wal = Snapshot.parse(rows[0]["snapshot"]), rows[0]["wal"]
+        self._flushed = rows[0]["flushed"]
         rows = [row for row in rows if row["id"] is not None]
-        if not whole or len(rows) > self._size:
+        if not whole or len(rows) > self.size:
             return Page([], seen, False, wal)
         return Page(sorted(rows, key=lambda row: int(row["id"])), seen, True, wal)
 
     async def walk(self, walk: Walk) -> Page:
         """The next page of a fixed tick."""
-        arguments = (
-            walk.after, str(walk.base), sorted(walk.buckets), self._size, self.largest, str(walk.target),
-            _LAST if walk.until is None else walk.until,
-        )  # fmt: skip
-        async with self._connection.pages(self._doing, self._shape.walk, *arguments) as portal:
-            rows, whole = await self._fill(portal, self._size)
-        return Page(rows, None, whole and len(rows) < self._size, rows[0]["wal"] if rows else 0)
+        size = self.size
+        given = (walk.after, str(walk.base), sorted(walk.buckets), size)
+        last = _LAST if walk.until is None else walk.until
+        rows, whole = await self._at_once(self._shape.walk, size, given, str(walk.target), last)
+        if not rows and not whole:
+            arguments = (*given, self.largest, str(walk.target), last)
+            async with self._connection.pages(self._doing, self._shape.walk, *arguments) as portal:
+                rows, whole = await self._fill(portal, size)
+        return Page(rows, None, whole and len(rows) < size, rows[0]["wal"] if rows else 0)
 
     async def named(self, ids: Sequence[int]) -> list[Row]:
         """The rows of these numbers in this order, each with None for ``id`` where there is none; fewer where they
         would be larger than a page."""
-        arguments = (list(ids), None, None, None, self.largest)
-        async with self._connection.pages(self._doing, self._shape.named, *arguments) as portal:
-            rows, _ = await self._fill(portal, len(ids))
+        given = (list(ids), None, None, None)
+        rows, whole = await self._at_once(self._shape.named, len(ids), given)
+        if not rows and not whole:
+            async with self._connection.pages(self._doing, self._shape.named, *given, self.largest) as portal:
+                rows, _ = await self._fill(portal, len(ids))
         return rows
 
     async def floor(self, base: Snapshot) -> int:
@@ -91,8 +106,10 @@ class Reader:
         a crash."""
         needed = durable_at(wal, self._block)
         waited = 0.0
-        while self._flushed < needed:
+        while self._flushed < needed or self.latency.is_old:
+            asked = time.monotonic()
             self._flushed = int(await self._connection.value(self._doing, FLUSHED))
+            self.latency.note(time.monotonic() - asked)
             if self._flushed >= needed:
                 return
             if waited >= PATIENCE:
@@ -101,6 +118,19 @@ class Reader:
                 continue
             await asyncio.sleep(PATIENCE / 20)
             waited += PATIENCE / 20
+
+    async def _at_once(
+        self, sql: str, most: int, given: tuple[object, ...], *more: object
+    ) -> tuple[list[Row], bool]:
+        """All rows in one answer, as far as each has its share of a page's bytes: those before the first that has not,
+        and whether that was none."""
+        share = min(self.largest, LONGEST_PAGE // max(most, 1))
+        rows = await self._connection.fetch(self._doing, sql, *given, share, *more)
+        if share < self.largest:
+            for place, row in enumerate(rows):
+                if row["size"] is not None and share < row["size"] <= self.largest:
+                    return rows[:place], False
+        return rows, True
 
     async def _fill(self, portal: Portal, most: int) -> tuple[list[Row], bool]:
         rows: list[Row] = []

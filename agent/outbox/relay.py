@@ -22,6 +22,7 @@ from agent.outbox.feeds import Feed, feeds
 from agent.outbox.holding import Holding
 from agent.outbox.leases import Claim, Lease, Ledger, LostError
 from agent.outbox.metrics import Metrics
+from agent.outbox.pace import Pace
 from agent.outbox.parked.keys import Limits
 from agent.outbox.parked.ledger import HeldLedger
 from agent.outbox.parked.replay import Replay
@@ -312,6 +313,9 @@ class FeedRelay:
             claim, turns, Holding(claim, turns, self._ledger, self._watch, lost), self._ledger, self._broker,
             topics=self._topics,
             timing=Timing(settings.lease, settings.broker.timeout),
+            pace=Pace(
+                self._clock, settings.page, drain_rate=settings.drain_rate, max_latency=settings.max_db_latency
+            ),
             cleaner=cleaner, metrics=self._metrics, tracer=self._tracer, clock=self._clock,
             stopping=self._stopping, tell=self._tell,
         )  # fmt: skip

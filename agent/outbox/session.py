@@ -12,13 +12,14 @@ from typing import TypeVar
 import structlog
 from opentelemetry.trace import Tracer
 
-from agent.outbox.brokers import Broker
+from agent.outbox.brokers import Broker, Link
 from agent.outbox.cleanup import Cleaner
 from agent.outbox.courier import AwayError, Courier
 from agent.outbox.database import Connection
 from agent.outbox.holding import Holding
 from agent.outbox.leases import Claim, Lease, Ledger, LostError
 from agent.outbox.metrics import Metrics
+from agent.outbox.pace import Done, Pace
 from agent.outbox.turns import Turns
 from agent.runtime.backoff import Backoff
 from agent.runtime.errors import PillionError
@@ -42,9 +43,6 @@ LOOKS = 6
 BEAT = 2.0
 """Seconds between two beats at the most: while `outbox.lease` is being raised, others still judge by the lower one."""
 
-IDLE_FIRST, IDLE_LAST = 0.005, 0.25
-"""Seconds between two polls: just after work, and at rest."""
-
 
 @dataclass(frozen=True)
 class Timing:
@@ -67,6 +65,7 @@ class Session:
         *,
         topics: frozenset[str],
         timing: Timing,
+        pace: Pace,
         cleaner: Cleaner | None,
         metrics: Metrics,
         tracer: Tracer | None,
@@ -85,6 +84,7 @@ class Session:
         self._broker = broker
         self._topics = topics
         self._timing = timing
+        self._pace = pace
         self._cleaner = cleaner
         self._metrics = metrics
         self._tracer = tracer
@@ -190,23 +190,43 @@ class Session:
                 raise AwayError(str(error)) from error
             self.warnings = link.warnings
             self._tell("")
-            idle = IDLE_FIRST
+            self._pace.linked()
             while not self._stopping.is_set():
-                async with self._holding.turn():
-                    worked = await self.turns.turn(courier, link)
-                courier.check()
-                idle = IDLE_FIRST if worked else min(idle * 2, IDLE_LAST)
-                if worked:
+                done = await self._turn(courier, link)
+                if done.worked:
                     backoff.reset()
                     await asyncio.sleep(0)
-                await self._rest(idle)
+                await self._rest(self._paced(done))
+
+    async def _turn(self, courier: Courier, link: Link) -> Done:
+        began, published, latency = self._clock(), self.turns.published, self.turns.latency
+        self.turns.limit(self._pace.size)
+        async with self._holding.turn():
+            worked = await self.turns.turn(courier, link)
+        courier.check()
+        self._metrics.database.labels(self._feed).set(latency.seconds)
+        return Done(began, worked, self.turns.has_more, self.turns.published - published, latency.late)
+
+    def _paced(self, done: Done) -> float:
+        was = self._pace.is_slowed
+        pause = self._pace.rest(done)
+        if self._pace.is_slowed and not was:
+            self._tell(
+                "the service's database answers late, so the relay slows down; see outbox.max_db_latency"
+            )
+        elif was and not self._pace.is_slowed:
+            self._tell("")
+        return pause
 
     def _away(self, reason: str) -> None:
+        self._pace.lost()
         self._metrics.away.labels(self._feed).inc()
         self._tell(f"the broker is away, nothing is lost and it is tried again: {reason}")
         log.warning("outbox.broker_away", feed=self._feed, reason=reason)
 
     async def _rest(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
         try:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()

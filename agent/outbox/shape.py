@@ -79,8 +79,9 @@ class Shape:
         new = part.format(self.selected, self.source, "xid >= $1::text::xid8", self.bucket)
         late = part.format(self.selected, self.source, "xid = ANY($2::text[]::xid8[])", self.bucket)
         return (
-            "SELECT s.c::text AS snapshot, (pg_current_wal_insert_lsn() - '0/0')::int8 AS wal, r.* "
-            f"FROM (SELECT pg_current_snapshot() AS c) s LEFT JOIN LATERAL ({new} UNION ALL {late}) r ON true"
+            "SELECT s.c::text AS snapshot, (pg_current_wal_insert_lsn() - '0/0')::int8 AS wal, "
+            "(pg_current_wal_flush_lsn() - '0/0')::int8 AS flushed, r.* "
+            f"FROM (SELECT pg_current_snapshot() AS c) s LEFT JOIN LATERAL ({new} UNION ALL {late}) r ON true LIMIT $4"
         )
 
     @property

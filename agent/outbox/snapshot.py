@@ -1,10 +1,10 @@
 """A PostgreSQL snapshot as a value: which transactions are visible in it."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True)
-class Snapshot:
+# Compared and hashed for each of 64 buckets at every turn.
+class Snapshot(msgspec.Struct, frozen=True, cache_hash=True):
     """``pg_snapshot``: every transaction below ``xmax`` that is not in ``xip`` is visible.
 
     Snapshots of one server are ordered by time: a later one sees all that an earlier one sees

@@ -5,12 +5,14 @@ from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
+from agent.outbox.ahead import Ahead, following
 from agent.outbox.brokers import Link
 from agent.outbox.courier import AwayError, Courier
 from agent.outbox.cursor import Cursor, Place, Poll, Walk
 from agent.outbox.database import Row
 from agent.outbox.delivery import Delivery, Rules
 from agent.outbox.events import Event, Maker, RefusedError, blank
+from agent.outbox.latency import Latency
 from agent.outbox.metrics import Metrics
 from agent.outbox.parked.replay import Replay
 from agent.outbox.parked.shelf import Shelf
@@ -46,7 +48,10 @@ class Turns:
         self.shelf = shelf
         self.stops = Stops(clock)
         self.published = 0
+        self.has_more = False
+        """Whether the last turn left a tick in the middle: there is more to be read at once."""
         self._reader = reader
+        self._ahead = Ahead(reader)
         self._maker = maker
         self._metrics = metrics
         self._clock = clock
@@ -56,6 +61,15 @@ class Turns:
         self._asked: dict[Snapshot, float] = {}
         self._known = fresh
         self._fresh = dict.fromkeys(cursor.places, fresh)
+
+    def limit(self, rows: int) -> None:
+        """Read so many rows at once at the most from now on."""
+        self._reader.size = rows
+
+    @property
+    def latency(self) -> Latency:
+        """How long the database takes to answer."""
+        return self._reader.latency
 
     def places(self) -> dict[int, Place]:
         """What may be saved now, the page that is on its way included as far as it is acknowledged."""
@@ -97,6 +111,7 @@ class Turns:
         Raises what reader and courier raise; what was acknowledged until then is counted.
         """
         self._reader.largest = link.largest
+        self.has_more = False
         replayed = await self._resume(courier, link)
         resting = self.stops.resting()
         for tick in self.cursor.stragglers(resting):
@@ -106,7 +121,7 @@ class Turns:
         poll = self.cursor.poll(resting)
         worked = poll is not None and await self._poll(poll, courier, link)
         for walk in walks:
-            await self._walk(walk, courier, link)
+            await self._walk(walk, courier, link, alone=len(walks) == 1)
         return worked or bool(walks) or replayed
 
     async def _resume(self, courier: Courier, link: Link) -> bool:
@@ -118,13 +133,15 @@ class Turns:
             self._count(delivery)
         return delivery is not None and delivery.acknowledged > 0
 
-    async def _walk(self, walk: Walk, courier: Courier, link: Link) -> None:
-        page = await self._reader.walk(walk)
+    async def _walk(self, walk: Walk, courier: Courier, link: Link, *, alone: bool) -> None:
+        page = await self._ahead.walk(walk)
         last = walk.until if page.whole else page.rows[-1]["id"]
+        self.has_more = self.has_more or not page.whole
         rows = [row for row in page.rows if self.cursor.wants(row["bucket"], row["id"])]
         await self._publish(
-            page, rows, courier, link, lambda unfinished: self.cursor.walked(walk, last, unfinished)
-        )
+            page, rows, courier, link, lambda unfinished: self.cursor.walked(walk, last, unfinished),
+            ahead=following(walk, page, last) if alone else None,
+        )  # fmt: skip
 
     async def _poll(self, poll: Poll, courier: Courier, link: Link) -> bool:
         asked = self._clock()
@@ -134,6 +151,7 @@ class Turns:
         self._asked[seen] = asked
         if not page.whole:
             self.cursor.start(poll.buckets, poll.base, seen, await self._reader.floor(poll.base))
+            self.has_more = True
             return True
         await self._publish(
             page, page.rows, courier, link, lambda unfinished: self.cursor.polled(poll, seen, unfinished)
@@ -141,18 +159,20 @@ class Turns:
         return bool(page.rows)
 
     async def _publish(
-        self, page: Page, rows: Collection[Row], courier: Courier, link: Link, after: After
-    ) -> None:
+        self, page: Page, rows: Collection[Row], courier: Courier, link: Link, after: After, *,
+        ahead: Walk | None = None,
+    ) -> None:  # fmt: skip
         delivery = self._delivery(rows)
         if rows:
             await self._reader.gate(page.wal)
-        self._underway = lambda: after(delivery.unfinished())
-        try:
-            with self._metrics.page.labels(self.feed).time():
-                await self._carry(delivery, courier, link)
-        finally:
-            self._underway = None
-            self._settle(delivery, after(delivery.unfinished()))
+        async with self._ahead.reading(ahead):
+            self._underway = lambda: after(delivery.unfinished())
+            try:
+                with self._metrics.page.labels(self.feed).time():
+                    await self._carry(delivery, courier, link)
+            finally:
+                self._underway = None
+                self._settle(delivery, after(delivery.unfinished()))
 
     async def _carry(self, delivery: Delivery, courier: Courier, link: Link) -> None:
         # What is set aside is committed before any place can move past it; until then it is unfinished.

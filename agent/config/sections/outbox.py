@@ -174,6 +174,24 @@ class Outbox(Section, frozen=True):
         int, about("The most rows of a feed that are set aside; then buckets stop.", ge=1, le=1000000)
     ] = 100000
     page: Annotated[int, about("Rows read at once.", ge=10, le=10000)] = 1000
+    drain_rate: Annotated[
+        float,
+        about(
+            "The most events of a feed that are published in a second, for what reads them can take only so many when a"
+            " backlog comes. Below what the service writes, events fall behind for ever. 0: as fast as they are"
+            " acknowledged; a broker that was away begins at 1000, doubled every second.",
+            ge=0,
+        ),
+    ] = 0.0
+    max_db_latency: Annotated[
+        float,
+        about(
+            "When the database answers the relay later than this, the distance left out, the relay slows down, so that"
+            " the service comes first. 0: never.",
+            unit="s",
+            ge=0,
+        ),
+    ] = 0.1
     retention: Annotated[
         float, about("How long published rows of Pillion's own table are kept. 0: for ever.", unit="s", ge=0)
     ] = 86400.0

@@ -89,6 +89,15 @@ PAGE = Metric(
     where=Where.OUTBOX,
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+DATABASE = Metric(
+    "pillion_outbox_database_latency_seconds",
+    Kind.GAUGE,
+    "How long the service's database takes to answer the relay a question that asks for next to nothing.",
+    Unit.SECONDS,
+    labels={"feed": ANY},
+    where=Where.OUTBOX,
+    meaning="Smoothed, and measured only while there are events. See `outbox.max_db_latency`.",
+)
 CLEANED = Metric(
     "pillion_outbox_cleaned_rows_total",
     Kind.COUNTER,
@@ -135,6 +144,6 @@ SKIPPED = Metric(
 )
 
 ALL = (
-    PUBLISHED, REFUSED, STOPPED, LAG, ACTIVE, BUCKETS, LOST, AWAY, PAGE, CLEANED, HELD_KEYS, HELD_ROWS, HELD_OLDEST,
-    SKIPPED,
+    PUBLISHED, REFUSED, STOPPED, LAG, ACTIVE, BUCKETS, LOST, AWAY, PAGE, DATABASE, CLEANED, HELD_KEYS, HELD_ROWS,
+    HELD_OLDEST, SKIPPED,
 )  # fmt: skip

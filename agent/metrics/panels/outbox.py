@@ -78,6 +78,7 @@ OUTBOX = Part(
                 for part in (0.5, 0.99)
             ),
         ),
+        Panel("Answers of the database", _together("max", outbox.DATABASE)),
         Panel("Rows cleaned up", _together("sum", outbox.CLEANED, Unit.EACH_SECOND), unit=Unit.EACH_SECOND),
     ),
 )

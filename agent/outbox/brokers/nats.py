@@ -29,6 +29,8 @@ _LOOKS = 5
 _NO_STREAM = b"NATS/1.0 503"
 _LATER = 1.0
 """Seconds until an event is sent again that no stream took."""
+_KNOWN = 1000
+"""Beginnings that are remembered; topics and types are few, but it is others who make them."""
 
 
 class _Error(msgspec.Struct):
@@ -209,19 +211,18 @@ class JetStream:
     def renew(self) -> None:
         """A fresh connection, not open yet."""
         inbox = f"_INBOX.{secrets.token_hex(11)}"
-        self._inbox = inbox.encode()
+        self._inbox = inbox
+        self._known: dict[tuple[str, str, str, str, str, bool], tuple[bytes, str]] = {}
         self.wire = Wire(inbox, self._answered, self._outcomes.lost)
 
     def send(self, number: int, event: Event) -> None:
         """See ``brokers.Link.send``."""
-        head = self._head(event)
+        verb, common = self._common(event)
+        head = self._head(common, event)
         size = len(head) + len(event.body)
         if size > self.largest + self.HEADROOM:
             raise RefusedError(f"it has {size} bytes with its headers, more than the server's max_payload")
-        self.wire.send(
-            b"HPUB %b %b.%d %d %d\r\n%b%b\r\n"
-            % (event.topic.encode(), self._inbox, number, len(head), size, head, event.body)
-        )
+        self.wire.send(b"%b%d %d %d\r\n%b%b\r\n" % (verb, number, len(head), size, head, event.body))
 
     async def answers(self) -> bool:
         """See ``brokers.Link.answers``. It is the stream's leader that is asked, who also stores events."""
@@ -231,28 +232,39 @@ class JetStream:
         except (Transient, Permanent, msgspec.DecodeError, UnicodeDecodeError):
             return False
 
-    def _head(self, event: Event) -> bytes:
-        identity, source = encoded(event.id), encoded(event.source)
-        lines = [
-            "NATS/1.0",
-            f"Nats-Msg-Id: {source}/{encoded(event.feed)}/{identity}",
-            f"Nats-Expected-Stream: {self._stream}",
-            f"ce-specversion: 1.0\r\nce-id: {identity}\r\nce-source: {source}",
-            f"ce-type: {encoded(event.type)}",
-            f"ce-sequence: {event.sequence}",
-        ]
+    def _common(self, event: Event) -> tuple[bytes, str]:
+        """How the command begins, and the headers that events of one kind have in common."""
+        kind = (event.topic, event.source, event.feed, event.type, event.content, not event.body)
+        known = self._known.get(kind)
+        if known is not None:
+            return known
+        source = encoded(event.source)
+        head = (
+            f"NATS/1.0\r\nNats-Expected-Stream: {self._stream}\r\nce-specversion: 1.0\r\nce-source: {source}\r\n"
+            f"ce-type: {encoded(event.type)}\r\n"
+        )
         if event.body:
-            lines.append(f"ce-datacontenttype: {event.content}\r\nContent-Type: {event.content}")
+            head += f"ce-datacontenttype: {event.content}\r\nContent-Type: {event.content}\r\n"
+        head += f"Nats-Msg-Id: {source}/{encoded(event.feed)}/"
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        self._known[kind] = f"HPUB {event.topic} {self._inbox}.".encode(), head
+        return self._known[kind]
+
+    @staticmethod
+    def _head(common: str, event: Event) -> bytes:
+        identity = encoded(event.id)
+        head = f"{common}{identity}\r\nce-id: {identity}\r\nce-sequence: {event.sequence}\r\n"
         if event.key is not None:
             key = encoded(event.key)
-            lines.append(f"ce-subject: {key}\r\nce-partitionkey: {key}" if key else "ce-partitionkey: ")
+            head += f"ce-subject: {key}\r\nce-partitionkey: {key}\r\n" if key else "ce-partitionkey: \r\n"
         if event.time:
-            lines.append(f"ce-time: {event.time}")
+            head += f"ce-time: {event.time}\r\n"
         if event.traceparent:
-            lines.append(f"ce-traceparent: {event.traceparent}")
+            head += f"ce-traceparent: {event.traceparent}\r\n"
         if event.tracestate:
-            lines.append(f"ce-tracestate: {encoded(event.tracestate)}")
-        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+            head += f"ce-tracestate: {encoded(event.tracestate)}\r\n"
+        return f"{head}\r\n".encode()
 
     def _answered(self, number: int, head: bytes, body: bytes) -> None:
         if head.startswith(_NO_STREAM):

@@ -100,14 +100,14 @@ def test_a_wrong_trace_state_is_dropped_alone() -> None:
 @given(st.text(), st.text(), st.text(), st.text())
 def test_no_value_of_a_row_ends_a_header(key: str, kind: str, identity: str, state: str) -> None:
     link = JetStream.__new__(JetStream)
-    link._stream = "s"
+    link._stream, link._inbox, link._known = "s", "_INBOX.x", {}
     try:
         event = maker("x.{table}").event(
             row(key=key, type=kind, event=identity, traceparent=PARENT, tracestate=state)
         )
     except events.RefusedError:
         return
-    head = link._head(event)
+    head = link._head(link._common(event)[1], event)
     lines = head.decode("ascii").split("\r\n")
     assert lines[0] == "NATS/1.0"
     assert lines[-2:] == ["", ""]

@@ -1,8 +1,7 @@
 """Kafka's URL, headers and warnings; nothing is connected."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from agent.config.sections.outbox import Broker
 from agent.outbox import brokers

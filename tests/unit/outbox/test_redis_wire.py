@@ -1,12 +1,12 @@
 """What comes from Redis's socket, cut anywhere."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.outbox.brokers import redis
 from agent.outbox.brokers.entries import Encoder

@@ -2,11 +2,11 @@
 
 import base64
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.config.sections.outbox import Broker
 from agent.outbox import brokers

@@ -95,6 +95,7 @@ WORLDS = (gentle, harsh, sudden)
 def test_each_mistake_that_a_relay_could_make_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant = MUTANTS[name]
     monkeypatch.setattr(turns, "Delivery", mutant.delivery)
+    monkeypatch.setattr(turns, "Ahead", mutant.ahead)
     assert any(play(world(seed), mutant.parts).problems for seed in range(25) for world in WORLDS)
 
 

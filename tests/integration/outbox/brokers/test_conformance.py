@@ -3,10 +3,10 @@
 import asyncio
 import time
 import uuid
-from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from agent.outbox import brokers
 from agent.outbox.brokers import Broker

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from agent.outbox.ahead import Ahead
 from agent.outbox.cursor import Cursor, Place, Poll, Walk
 from agent.outbox.delivery import Delivery
 from agent.outbox.leases import Taken
@@ -146,12 +147,22 @@ class Optimist(Delivery):
         return lowest
 
 
+class Stubborn(Ahead):
+    """Takes the page that was read ahead for that of whatever walk of the same buckets comes next."""
+
+    async def walk(self, walk: Walk) -> Page:
+        if self._kept is not None and self._kept[0].buckets == walk.buckets:
+            self._kept = (walk, self._reader.largest, self._kept[2])
+        return await super().walk(walk)
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One wrong relay."""
 
     parts: Parts
     delivery: type[Delivery] = Delivery
+    ahead: type[Ahead] = Ahead
 
 
 MUTANTS: Mapping[str, Mutant] = {
@@ -167,6 +178,7 @@ MUTANTS: Mapping[str, Mutant] = {
     "two of a key in flight": Mutant(Parts(), Crowded),
     "what is refused is done": Mutant(Parts(), Forgiving),
     "what is sent is done": Mutant(Parts(), Optimist),
+    "a page that was read ahead is used for another walk": Mutant(Parts(), ahead=Stubborn),
 }
 
 

@@ -55,6 +55,7 @@ class Result:
     broken: list[str] = field(default_factory=list)
     """Where the invariant did not hold."""
     steps: int = 0
+    """Until everything had arrived."""
     crashes: int = 0
     lives: int = 0
     given: int = 0
@@ -83,6 +84,7 @@ class _World:
         self.steps = Steps(random.Random(scenario.seed + 2), scenario.fatal)
         self.book: dict[str, Outcome] = {}
         self.locks: dict[str, asyncio.Lock] = {}
+        self.settled = 0
         self.lives: list[asyncio.Task[None]] = []
         self.names: dict[str, asyncio.Task[None]] = {}
         self.broken: list[str] = []
@@ -112,7 +114,7 @@ class _World:
             if isinstance(result, Exception):
                 raise result
         return Result(
-            self._verdict(), self.broken, self.steps.count, self.crashes, self.born, self.table.given,
+            self._verdict(), self.broken, self.settled, self.crashes, self.born, self.table.given,
             self.table.lost,
         )  # fmt: skip
 
@@ -122,7 +124,8 @@ class _World:
             if all(row.token in self.broker.tokens for row in self.database.rows):
                 break
             await asyncio.sleep(0.5)
-        await asyncio.sleep(1)
+        self.settled = self.steps.count
+        await asyncio.sleep(1)  # who is killed at the last of these steps has a successor by then
 
     def _verdict(self) -> Verdict:
         journal = {row.token: Change(row.key, row.version) for row in self.database.rows}
