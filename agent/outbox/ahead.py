@@ -1,15 +1,20 @@
-"""The page behind the one that is on its way, read meanwhile.
+"""The page behind the one that is on its way, read and made into events meanwhile.
 
 A walk's tick is fixed, so its next page is the same whenever it is read, and reading moves no place. The page is used
 only for exactly the walk that was decided then: if anything changed, it is read anew.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from agent.outbox.cursor import Walk
+from agent.outbox.database import Row
+from agent.outbox.events import Event
 from agent.outbox.reader import Page, Reader
+
+Made = list[tuple[Event, str]]
+"""Events in order of row, each with why it is none; an empty text where it is one."""
 
 MOST = 4 * 1024 * 1024
 """Bytes of bodies in a page behind which nothing is read ahead: two large pages would be in memory at once."""
@@ -18,17 +23,23 @@ MOST = 4 * 1024 * 1024
 class Ahead:
     """One page ahead at the most."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, make: Callable[[Iterable[Row]], Made]) -> None:
+        """``make`` makes rows into events; it decides nothing that may be another when they are sent."""
         self._reader = reader
-        self._kept: tuple[Walk, int, Page] | None = None
+        self._make = make
+        self._kept: tuple[Walk, int, Page, Made] | None = None
 
-    async def walk(self, walk: Walk) -> Page:
-        """The walk's page; raises what the reader raises."""
+    async def walk(self, walk: Walk) -> tuple[Page, Made]:
+        """The walk's page and its events; raises what the reader raises."""
         kept, self._kept = self._kept, None
         # What the broker takes may have changed with the link, and with it which bodies are there.
         if kept is not None and kept[:2] == (walk, self._reader.largest):
-            return kept[2]
-        return await self._reader.walk(walk)
+            return kept[2:]
+        return await self._read(walk)
+
+    async def _read(self, walk: Walk) -> tuple[Page, Made]:
+        page = await self._reader.walk(walk)
+        return page, self._make(page.rows)
 
     @asynccontextmanager
     async def reading(self, walk: Walk | None) -> AsyncIterator[None]:
@@ -39,10 +50,10 @@ class Ahead:
             yield
             return
         largest = self._reader.largest
-        task = asyncio.create_task(self._reader.walk(walk), name="outbox reads ahead")
+        task = asyncio.create_task(self._read(walk), name="outbox reads ahead")
         try:
             yield
-            self._kept = walk, largest, await task
+            self._kept = (walk, largest, *await task)
         finally:
             task.cancel()
             await asyncio.wait([task])

@@ -1,17 +1,17 @@
 """One feed's reading and publishing, a turn at a time: decide (``cursor``), read (``reader``), carry
 (``courier``), move on."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
-from agent.outbox.ahead import Ahead, following
+from agent.outbox.ahead import Ahead, Made, following
 from agent.outbox.brokers import Link
 from agent.outbox.courier import AwayError, Courier
 from agent.outbox.cursor import Cursor, Place, Poll, Walk
 from agent.outbox.database import Row
 from agent.outbox.delivery import Delivery, Rules
-from agent.outbox.events import Event, Maker, RefusedError, blank
+from agent.outbox.events import Maker, RefusedError, blank
 from agent.outbox.latency import Latency
 from agent.outbox.metrics import Metrics
 from agent.outbox.parked.replay import Replay
@@ -51,7 +51,7 @@ class Turns:
         self.has_more = False
         """Whether the last turn left a tick in the middle: there is more to be read at once."""
         self._reader = reader
-        self._ahead = Ahead(reader)
+        self._ahead = Ahead(reader, self._made)
         self._maker = maker
         self._metrics = metrics
         self._clock = clock
@@ -134,12 +134,12 @@ class Turns:
         return delivery is not None and delivery.acknowledged > 0
 
     async def _walk(self, walk: Walk, courier: Courier, link: Link, *, alone: bool) -> None:
-        page = await self._ahead.walk(walk)
+        page, made = await self._ahead.walk(walk)
         last = walk.until if page.whole else page.rows[-1]["id"]
         self.has_more = self.has_more or not page.whole
-        rows = [row for row in page.rows if self.cursor.wants(row["bucket"], row["id"])]
+        wanted = [one for one in made if self.cursor.wants(one[0].bucket, one[0].row)]
         await self._publish(
-            page, rows, courier, link, lambda unfinished: self.cursor.walked(walk, last, unfinished),
+            page, wanted, courier, link, lambda unfinished: self.cursor.walked(walk, last, unfinished),
             ahead=following(walk, page, last) if alone else None,
         )  # fmt: skip
 
@@ -154,16 +154,20 @@ class Turns:
             self.has_more = True
             return True
         await self._publish(
-            page, page.rows, courier, link, lambda unfinished: self.cursor.polled(poll, seen, unfinished)
+            page,
+            self._made(page.rows),
+            courier,
+            link,
+            lambda unfinished: self.cursor.polled(poll, seen, unfinished),
         )
         return bool(page.rows)
 
     async def _publish(
-        self, page: Page, rows: Collection[Row], courier: Courier, link: Link, after: After, *,
+        self, page: Page, made: Made, courier: Courier, link: Link, after: After, *,
         ahead: Walk | None = None,
     ) -> None:  # fmt: skip
-        delivery = self._delivery(rows)
-        if rows:
+        delivery = self._delivery(made)
+        if made:
             await self._reader.gate(page.wal)
         async with self._ahead.reading(ahead):
             self._underway = lambda: after(delivery.unfinished())
@@ -195,16 +199,18 @@ class Turns:
             await shelf.calm()
             raise
 
-    def _delivery(self, rows: Collection[Row]) -> Delivery:
-        events: list[Event] = []
-        unfit: dict[int, str] = {}
+    def _made(self, rows: Iterable[Row]) -> Made:
+        made: Made = []
         for row in rows:
             try:
-                event = self._maker.event(row)
+                made.append((self._maker.event(row), ""))
             except RefusedError as error:
-                unfit[len(events)] = str(error)
-                event = blank(row, row["id"])
-            events.append(event)
+                made.append((blank(row, row["id"]), str(error)))
+        return made
+
+    def _delivery(self, made: Made) -> Delivery:
+        events = [event for event, _ in made]
+        unfit = {number: wrong for number, (_, wrong) in enumerate(made) if wrong}
         return Delivery(
             events, self.shelf.rules(events, unfit) if self.shelf is not None else Rules(unfit=unfit)
         )

@@ -39,7 +39,8 @@ class Bench:
             **os.environ, **ports, **ours, "RELAY": relay, "WORK": str(self.work / f"{relay}-{sink}-{mode}"),
             "PYTHON": os.environ.get("PYTHON", sys.executable), "PILLION_PYTHON": sys.executable,
             "PGBIN": str(backing.postgres_bin()), "NATS_SERVER": backing.binary("nats-server"),
-            "ROWS": str(self.rows), "SECONDS_": str(self.seconds), "MAX_WAIT": os.environ.get("MAX_WAIT", "60"),
+            "ROWS": str(self.rows), "SECONDS_": str(self.seconds), "WARM": str(min(20, self.seconds)),
+            "MAX_WAIT": os.environ.get("MAX_WAIT", "60"),
         }  # fmt: skip
         words = ["bash", str(self.folder / "run.sh"), sink, mode]
         done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
@@ -91,7 +92,9 @@ def _note(figures: Figures, run: dict[str, Any], relay: str, sink: str, mode: st
             target,
             "least" if key == "rows_per_s" else "most",
         )
-    wrong = {key: run[key] for key in STRICT if run[key]}
+    # The receiver counts the request by which we look whether it is there as an event, so the run ends one early.
+    probes = int((relay, sink) == ("pillion", "http"))
+    wrong = {key: run[key] for key in STRICT if run[key] > probes * (key == "missing")}
     figures.say(
         f"    duplicates {run['duplicates']}{f', WRONG: {wrong}' if wrong else ''}, the machine's others "
         f"{run['other_cpu_pct']} % of a core, load before {run['load_before']}"

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from agent.outbox.ahead import Ahead
+from agent.outbox.ahead import Ahead, Made
 from agent.outbox.cursor import Cursor, Place, Poll, Walk
 from agent.outbox.delivery import Delivery
 from agent.outbox.leases import Taken
@@ -150,9 +150,9 @@ class Optimist(Delivery):
 class Stubborn(Ahead):
     """Takes the page that was read ahead for that of whatever walk of the same buckets comes next."""
 
-    async def walk(self, walk: Walk) -> Page:
+    async def walk(self, walk: Walk) -> tuple[Page, Made]:
         if self._kept is not None and self._kept[0].buckets == walk.buckets:
-            self._kept = (walk, self._reader.largest, self._kept[2])
+            self._kept = (walk, self._reader.largest, *self._kept[2:])
         return await super().walk(walk)
 
 
