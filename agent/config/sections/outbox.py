@@ -43,6 +43,13 @@ class Table(Section, frozen=True):
             " outbox.event.{aggregatetype}."
         ),
     ] = ""
+    order: Annotated[
+        Literal["statement", "commit"],
+        about(
+            "When an event gets its place: as its row is written, or as its transaction commits, which is for a"
+            " service that writes the event before it locks what the event is about, and writes each row twice."
+        ),
+    ] = "statement"
 
 
 class Changes(Section, frozen=True):

@@ -32,7 +32,7 @@ def made(schema: str) -> str:
     """The functions as SQL, for nobody but their owner."""
     quoted = identifier(schema)
     revokes = [f"REVOKE ALL ON FUNCTION {quoted}.{each} FROM PUBLIC;" for each in FUNCTIONS]
-    return "\n".join([rendered("capture.sql", schema), *revokes])
+    return "\n".join([rendered("capture.sql", schema), rendered("commit.sql", schema), *revokes])
 
 
 def owner_steps(schema: str, facts: Facts, problems: list[Problem], *, fresh: bool) -> list[Step]:

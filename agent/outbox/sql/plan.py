@@ -9,6 +9,7 @@ from agent.outbox.names import Name, identifier
 from agent.outbox.shape import ADDED
 from agent.outbox.sql import TABLES, VERSION, rendered
 from agent.outbox.sql.changes import FORMER, TRIGGERS, changes_steps
+from agent.outbox.sql.commit import undone
 from agent.outbox.sql.facts import Facts
 from agent.outbox.sql.owner import dropped, made, owner_steps
 from agent.outbox.sql.roles import OWNER
@@ -77,7 +78,8 @@ def removal(settings: Outbox, facts: Facts) -> list[Step]:
     for feed in feeds(settings):
         if not feed.own and feed.table in facts.tables:
             sql = f"ALTER TABLE {feed.table.sql} DROP COLUMN IF EXISTS xid, DROP COLUMN IF EXISTS {ADDED};"
-            steps.append(Step(f"remove the columns added to {feed.name}", sql, locks=feed.table))
+            sql = "\n".join([*undone(feed, facts), sql])
+            steps.append(Step(f"remove what was added to {feed.name}", sql, locks=feed.table))
     sql = f"DROP SCHEMA IF EXISTS {identifier(settings.schema)} CASCADE;"
     steps.append(Step("remove Pillion's schema", sql))
     if facts.owner is not None and facts.installer.superuser:
@@ -95,7 +97,8 @@ def _schema(settings: Outbox, facts: Facts, problems: list[Problem]) -> list[Ste
     steps = []
     if facts.version < VERSION:
         steps.append(_making(settings.schema, facts.version))
-    return steps + owner_steps(settings.schema, facts, problems, fresh=facts.version == 0)
+    # A function that is new in this version belongs to who makes it, until it is given away.
+    return steps + owner_steps(settings.schema, facts, problems, fresh=facts.version < VERSION)
 
 
 def _making(schema: str, there: int) -> Step:

@@ -1,0 +1,94 @@
+"""Outbox tables whose rows are numbered as their transactions commit: the trigger that does it, and its rights. Pure.
+
+A constraint trigger can be deferred to the commit, also on a partitioned table, whose partitions get it with those that
+come later; it can't be replaced, only dropped and made (PostgreSQL's documentation of CREATE TRIGGER).
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from agent.config.sections.outbox import Outbox
+from agent.outbox.feeds import Feed
+from agent.outbox.names import Name, identifier, literal
+from agent.outbox.shape import ADDED, AT_COMMIT
+from agent.outbox.sql import VERSION
+from agent.outbox.sql.facts import Facts, TableFacts
+from agent.outbox.sql.roles import OWNER
+from agent.outbox.sql.steps import Step
+from agent.runtime.errors import Problem
+
+
+def commit_steps(
+    feed: Feed, settings: Outbox, facts: Facts, table: TableFacts, problems: list[Problem]
+) -> list[Step]:
+    """What is missing so that the rows are numbered at the commit, or too much where that is not asked for; what is
+    wrong goes to ``problems``."""
+    there = table.triggers.get(AT_COMMIT)
+    if not feed.by_commit:
+        if there is None:
+            return []
+        return [Step(f"number {feed.name} as its rows are written", _dropped(feed), locks=feed.table)]
+    wrong = _hindered(table)
+    if wrong:
+        problems.append(Problem("outbox.tables", f"wants {feed.name} in order of commit, but {wrong}"))
+        return []
+    who = OWNER if facts.installer.superuser else facts.functions.owner or facts.installer.name
+    parts = [feed.table, *(each.name for each in table.partitions)]
+    statement, mark = trigger(feed, settings.schema)
+    if there == mark:
+        denied = table.obstacles.denied
+        return [Step(f"let rows of {feed.name} be numbered", _rights(feed, denied, who))] if denied else []
+    sql = "\n".join([_rights(feed, parts, who), _dropped(feed), statement])
+    return [Step(f"number {feed.name} as its transactions commit", sql, locks=feed.table)]
+
+
+def trigger(feed: Feed, schema: str) -> tuple[str, str]:
+    """The statement that makes the trigger, and its mark: see ``changes.Trigger``."""
+    statement = (
+        f"CREATE CONSTRAINT TRIGGER {identifier(AT_COMMIT)} AFTER INSERT ON {feed.table.sql} DEFERRABLE INITIALLY "
+        f"DEFERRED FOR EACH ROW EXECUTE FUNCTION {identifier(schema)}.number_at_commit"
+    )
+    mark = f"pillion {VERSION} {hashlib.sha256(statement.encode()).hexdigest()[:16]}"
+    return f"{statement}({literal(mark)});", mark
+
+
+def undone(feed: Feed, facts: Facts) -> list[str]:
+    """SQL before the columns are dropped; the rights on those go with them."""
+    lines = [_dropped(feed)]
+    if facts.owner is not None and facts.installer.superuser:
+        lines.append(f"REVOKE USAGE ON SCHEMA {identifier(feed.table.schema)} FROM {OWNER};")
+    return lines
+
+
+def _dropped(feed: Feed) -> str:
+    return f"DROP TRIGGER IF EXISTS {identifier(AT_COMMIT)} ON {feed.table.sql};"
+
+
+def _hindered(table: TableFacts) -> str:
+    found = table.obstacles
+    if found.triggers:
+        return (
+            f"its trigger {found.triggers[0]} runs at every UPDATE, and so would at each commit: make it one of the "
+            "columns that it is about (UPDATE OF …)"
+        )
+    if found.secured:
+        return f"{found.secured[0]} has row security, which may hide the row that is to be numbered"
+    if found.anonymous:
+        return (
+            f"{found.anonymous[0]} is published by logical replication and has neither a primary key nor a replica "
+            "identity, so that PostgreSQL refuses an UPDATE: give it one"
+        )
+    return ""
+
+
+def _rights(feed: Feed, parts: Sequence[Name], who: str) -> str:
+    """Let the function's owner set numbers, and nothing else."""
+    to = identifier(who)
+    body = (
+        f"BEGIN IF NOT has_schema_privilege({literal(who)}, {literal(feed.table.schema)}, 'USAGE') THEN "
+        f"GRANT USAGE ON SCHEMA {identifier(feed.table.schema)} TO {to}; END IF; "
+        f"EXECUTE format('GRANT USAGE ON SEQUENCE %s TO %I', "
+        f"pg_get_serial_sequence({literal(feed.table.sql)}, {literal(ADDED)}), {literal(who)}); END"
+    )
+    grants = [f"GRANT SELECT (xid, {ADDED}), UPDATE ({ADDED}) ON {each.sql} TO {to};" for each in parts]
+    return "\n".join([f"DO {literal(body)};", *grants])

@@ -1,0 +1,48 @@
+"""What stands in the way of numbering a table's rows anew as their transactions commit. Read-only."""
+
+from dataclasses import dataclass
+
+from agent.outbox.database import Connection
+from agent.outbox.names import Name
+
+_LOOK = """
+WITH tree AS (SELECT $1::oid AS oid UNION SELECT relid::oid FROM pg_partition_tree($1::oid::regclass))
+SELECT n.nspname::text AS schema, c.relname::text AS name, c.relrowsecurity AS secured,
+  EXISTS (SELECT FROM pg_proc p JOIN pg_namespace s ON s.oid = p.pronamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN ('xid', 'pillion_id') AND NOT a.attisdropped
+    WHERE s.nspname = $2 AND p.proname = 'number_at_commit' AND NOT (
+      has_column_privilege(p.proowner, c.oid, a.attnum, 'SELECT')
+      AND (a.attname = 'xid' OR has_column_privilege(p.proowner, c.oid, a.attnum, 'UPDATE')))) AS denied,
+  ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+    AND t.tgtype & 16 <> 0 AND array_length(t.tgattr::int2[], 1) IS NULL AND t.tgname NOT LIKE '!pillion%'
+    ORDER BY 1) AS triggers,
+  (c.relreplident = 'n' OR c.relreplident = 'd'
+    AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary))
+  AND EXISTS (SELECT FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname
+    WHERE p.pubupdate AND t.schemaname = n.nspname AND t.tablename = c.relname) AS anonymous
+FROM tree JOIN pg_class c ON c.oid = tree.oid JOIN pg_namespace n ON n.oid = c.relnamespace ORDER BY 1, 2"""
+
+
+@dataclass(frozen=True)
+class Obstacles:
+    """Of a table with its partitions."""
+
+    denied: tuple[Name, ...] = ()
+    """Where the owner of the function may not set the numbers, once there is a function."""
+    secured: tuple[Name, ...] = ()
+    """Where row security may hide the row that is to be numbered."""
+    triggers: tuple[str, ...] = ()
+    """The service's triggers that an update of a number would run."""
+    anonymous: tuple[Name, ...] = ()
+    """Published by logical replication with nothing that names a row: PostgreSQL refuses an update there."""
+
+
+async def obstacles(connection: Connection, schema: str, oid: int, doing: str) -> Obstacles:
+    """Look at the table of that oid; raises Transient or Permanent. ``schema`` is Pillion's."""
+    rows = await connection.fetch(doing, _LOOK, oid, schema)
+    found = {
+        kind: tuple(Name(row["schema"], row["name"]) for row in rows if row[kind])
+        for kind in ("denied", "secured", "anonymous")
+    }
+    triggers = tuple(dict.fromkeys(each for row in rows for each in row["triggers"]))
+    return Obstacles(found["denied"], found["secured"], triggers, found["anonymous"])
