@@ -146,6 +146,13 @@ class Outbox(Section, frozen=True):
         ),
     ] = 1
     broker: Broker = Broker()
+    require_durable: Annotated[
+        bool,
+        about(
+            "Publish nothing while the broker may lose what it acknowledged, as far as its configuration tells; false:"
+            " that is only a warning. Not with HTTP, where nothing is told."
+        ),
+    ] = False
     lease: Annotated[
         float, about("A relay whose beat stands still for this long loses its feeds.", unit="s", ge=1)
     ] = 10.0
