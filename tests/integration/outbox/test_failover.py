@@ -1,4 +1,4 @@
-"""A PostgreSQL primary with a streaming standby: what a relay does when the standby takes over, and what may be lost."""
+"""A PostgreSQL primary with a streaming standby: what a relay does when that takes over, and what may be lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
