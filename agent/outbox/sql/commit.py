@@ -73,6 +73,8 @@ def _hindered(table: TableFacts) -> str:
         )
     if found.secured:
         return f"{found.secured[0]} has row security, which may hide the row that is to be numbered"
+    if found.heirs:
+        return f"rows of tables that inherit from {found.heirs[0]} would keep the order of their statements"
     if found.anonymous:
         return (
             f"{found.anonymous[0]} is published by logical replication and has neither a primary key nor a replica "
@@ -90,5 +92,8 @@ def _rights(feed: Feed, parts: Sequence[Name], who: str) -> str:
         f"EXECUTE format('GRANT USAGE ON SEQUENCE %s TO %I', "
         f"pg_get_serial_sequence({literal(feed.table.sql)}, {literal(ADDED)}), {literal(who)}); END"
     )
-    grants = [f"GRANT SELECT (xid, {ADDED}), UPDATE ({ADDED}) ON {each.sql} TO {to};" for each in parts]
+    grants = [
+        f"GRANT SELECT (ctid, tableoid, xid, {ADDED}), UPDATE ({ADDED}) ON {each.sql} TO {to};"
+        for each in parts
+    ]
     return "\n".join([f"DO {literal(body)};", *grants])

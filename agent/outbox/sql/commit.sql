@@ -8,6 +8,7 @@ DECLARE
     root regclass := coalesce(pg_partition_root(TG_RELID), TG_RELID);
     written regclass := TG_RELID;
     numbers text := pg_get_serial_sequence(root::text, 'pillion_id');
+    found_ bigint;
 BEGIN
     IF numbers IS NULL THEN
         RAISE EXCEPTION 'pillion: no sequence belongs to the column pillion_id of %', root
@@ -17,7 +18,14 @@ BEGIN
     IF NOT has_column_privilege(written, 'pillion_id', 'UPDATE') THEN
         written := root;
     END IF;
-    EXECUTE format('UPDATE %s SET pillion_id = nextval($1) WHERE xid = $2 AND pillion_id = $3', written)
-        USING numbers::regclass, NEW.xid, NEW.pillion_id;
+    -- By its place: to look for it in an index would be a conflict with whoever writes there, for a SERIALIZABLE service.
+    EXECUTE format('UPDATE %s SET pillion_id = nextval($1) WHERE ctid = $2 AND tableoid = $3 AND xid = $4', written)
+        USING numbers::regclass, NEW.ctid, TG_RELID, NEW.xid;
+    GET DIAGNOSTICS found_ = ROW_COUNT;
+    IF found_ = 0 THEN
+        -- Its own transaction wrote it again since, or deleted it.
+        EXECUTE format('UPDATE %s SET pillion_id = nextval($1) WHERE xid = $2 AND pillion_id = $3', written)
+            USING numbers::regclass, NEW.xid, NEW.pillion_id;
+    END IF;
     RETURN NULL;
 END $pillion$;

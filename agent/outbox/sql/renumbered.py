@@ -9,10 +9,11 @@ _LOOK = """
 WITH tree AS (SELECT $1::oid AS oid UNION SELECT relid::oid FROM pg_partition_tree($1::oid::regclass))
 SELECT n.nspname::text AS schema, c.relname::text AS name, c.relrowsecurity AS secured,
   EXISTS (SELECT FROM pg_proc p JOIN pg_namespace s ON s.oid = p.pronamespace
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN ('xid', 'pillion_id') AND NOT a.attisdropped
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN ('ctid', 'tableoid', 'xid', 'pillion_id') AND NOT a.attisdropped
     WHERE s.nspname = $2 AND p.proname = 'number_at_commit' AND NOT (
       has_column_privilege(p.proowner, c.oid, a.attnum, 'SELECT')
-      AND (a.attname = 'xid' OR has_column_privilege(p.proowner, c.oid, a.attnum, 'UPDATE')))) AS denied,
+      AND (a.attname <> 'pillion_id' OR has_column_privilege(p.proowner, c.oid, a.attnum, 'UPDATE')))) AS denied,
+  c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid) AS heirs,
   ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
     AND t.tgtype & 16 <> 0 AND array_length(t.tgattr::int2[], 1) IS NULL AND t.tgname NOT LIKE '!pillion%'
     ORDER BY 1) AS triggers,
@@ -35,6 +36,8 @@ class Obstacles:
     """The service's triggers that an update of a number would run."""
     anonymous: tuple[Name, ...] = ()
     """Published by logical replication with nothing that names a row: PostgreSQL refuses an update there."""
+    heirs: tuple[Name, ...] = ()
+    """Other tables inherit from these, as was done before there were partitions; triggers are not inherited."""
 
 
 async def obstacles(connection: Connection, schema: str, oid: int, doing: str) -> Obstacles:
@@ -42,7 +45,7 @@ async def obstacles(connection: Connection, schema: str, oid: int, doing: str) -
     rows = await connection.fetch(doing, _LOOK, oid, schema)
     found = {
         kind: tuple(Name(row["schema"], row["name"]) for row in rows if row[kind])
-        for kind in ("denied", "secured", "anonymous")
+        for kind in ("denied", "secured", "anonymous", "heirs")
     }
     triggers = tuple(dict.fromkeys(each for row in rows for each in row["triggers"]))
-    return Obstacles(found["denied"], found["secured"], triggers, found["anonymous"])
+    return Obstacles(found["denied"], found["secured"], triggers, found["anonymous"], found["heirs"])

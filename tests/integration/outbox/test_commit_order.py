@@ -159,6 +159,18 @@ async def test_constraints_that_are_set_immediate_still_number_every_row(bench: 
     assert await published(bench, settings, 2) == ["a", "b"]
 
 
+async def test_serializable_transactions_that_only_write_events_do_not_conflict(bench: Bench) -> None:
+    settings = await prepared(bench)
+    both = [await bench.connect(), await bench.connect()]
+    for round_ in range(10):
+        for each in both:
+            await each.execute("BEGIN ISOLATION LEVEL SERIALIZABLE")
+            await each.execute(NOTE, f"{round_}")
+        for each in both:
+            await each.execute("COMMIT")
+    assert len(await published(bench, settings, 20)) == 20
+
+
 class Writers:
     """Transactions that write events first and lock after, by turns and at once; ``versions`` tells which version of
     its key each committed event is about."""

@@ -163,6 +163,7 @@ async def test_a_relay_publishes_nothing_in_an_order_that_is_not_there(bench: Be
             "its trigger t runs at every UPDATE",
         ),
         ("ALTER TABLE ob ENABLE ROW LEVEL SECURITY", "has row security"),
+        ("CREATE TABLE heir () INHERITS (ob)", "that inherit from public.ob"),
         ("ALTER TABLE ob DROP CONSTRAINT ob_pkey; CREATE PUBLICATION p FOR TABLE ob", "published by logical"),
     ],
 )
