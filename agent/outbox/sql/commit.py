@@ -32,7 +32,7 @@ def commit_steps(
     if wrong:
         problems.append(Problem("outbox.tables", f"wants {feed.name} in order of commit, but {wrong}"))
         return []
-    who = OWNER if facts.installer.superuser else facts.functions.owner or facts.installer.name
+    who = _owner(facts)
     parts = [feed.table, *(each.name for each in table.partitions)]
     statement, mark = trigger(feed, settings.schema)
     if there == mark:
@@ -54,10 +54,24 @@ def trigger(feed: Feed, schema: str) -> tuple[str, str]:
 
 def undone(feed: Feed, facts: Facts) -> list[str]:
     """SQL before the columns are dropped; the rights on those go with them."""
-    lines = [_dropped(feed)]
-    if facts.owner is not None and facts.installer.superuser:
+    who = _owner(facts)
+    if who == OWNER and facts.owner is None:
+        return [_dropped(feed)]
+    table = literal(feed.table.sql)
+    body = (
+        f"DECLARE part regclass; BEGIN FOR part IN SELECT {table}::regclass UNION SELECT relid FROM "
+        f"pg_partition_tree({table}::regclass) LOOP "
+        f"EXECUTE format('REVOKE SELECT (ctid, tableoid) ON %s FROM %I', part, {literal(who)}); END LOOP; END"
+    )
+    lines = [_dropped(feed), f"DO {literal(body)};"]
+    if who == OWNER:
         lines.append(f"REVOKE USAGE ON SCHEMA {identifier(feed.table.schema)} FROM {OWNER};")
     return lines
+
+
+def _owner(facts: Facts) -> str:
+    """Whom the function belongs to, or will."""
+    return OWNER if facts.installer.superuser else facts.functions.owner or facts.installer.name
 
 
 def _dropped(feed: Feed) -> str:

@@ -9,7 +9,8 @@ _LOOK = """
 WITH tree AS (SELECT $1::oid AS oid UNION SELECT relid::oid FROM pg_partition_tree($1::oid::regclass))
 SELECT n.nspname::text AS schema, c.relname::text AS name, c.relrowsecurity AS secured,
   EXISTS (SELECT FROM pg_proc p JOIN pg_namespace s ON s.oid = p.pronamespace
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN ('ctid', 'tableoid', 'xid', 'pillion_id') AND NOT a.attisdropped
+    JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
+      AND a.attname IN ('ctid', 'tableoid', 'xid', 'pillion_id')
     WHERE s.nspname = $2 AND p.proname = 'number_at_commit' AND NOT (
       has_column_privilege(p.proowner, c.oid, a.attnum, 'SELECT')
       AND (a.attname <> 'pillion_id' OR has_column_privilege(p.proowner, c.oid, a.attnum, 'UPDATE')))) AS denied,
