@@ -4,6 +4,8 @@ A constraint trigger can be deferred to the commit, also on a partitioned table,
 come later; it can't be replaced, only dropped and made (PostgreSQL's documentation of CREATE TRIGGER).
 """
 
+# ruff: noqa: S608 - names are quoted by names.identifier, values by names.literal
+
 import hashlib
 from collections.abc import Sequence
 
@@ -17,6 +19,9 @@ from agent.outbox.sql.roles import OWNER
 from agent.outbox.sql.steps import Step
 from agent.runtime.errors import Problem
 
+_READ = f"ctid, tableoid, xid, {ADDED}"
+"""Columns that are looked at to find the row that is to be numbered."""
+
 
 def commit_steps(
     feed: Feed, settings: Outbox, facts: Facts, table: TableFacts, problems: list[Problem]
@@ -25,9 +30,9 @@ def commit_steps(
     wrong goes to ``problems``."""
     there = table.triggers.get(AT_COMMIT)
     if not feed.by_commit:
-        if there is None:
-            return []
-        return [Step(f"number {feed.name} as its rows are written", _dropped(feed), locks=feed.table)]
+        lines = undone(feed, facts, table)
+        title = f"number {feed.name} as its rows are written"
+        return [Step(title, "\n".join(lines), locks=feed.table)] if lines else []
     wrong = _hindered(table)
     if wrong:
         problems.append(Problem("outbox.tables", f"wants {feed.name} in order of commit, but {wrong}"))
@@ -52,16 +57,19 @@ def trigger(feed: Feed, schema: str) -> tuple[str, str]:
     return f"{statement}({literal(mark)});", mark
 
 
-def undone(feed: Feed, facts: Facts) -> list[str]:
-    """SQL before the columns are dropped; the rights on those go with them."""
+def undone(feed: Feed, facts: Facts, table: TableFacts) -> list[str]:
+    """SQL that takes trigger and rights out again, where they are; before the columns are dropped."""
+    if AT_COMMIT not in table.triggers:
+        return []
     who = _owner(facts)
     if who == OWNER and facts.owner is None:
         return [_dropped(feed)]
-    table = literal(feed.table.sql)
+    name = literal(feed.table.sql)
     body = (
-        f"DECLARE part regclass; BEGIN FOR part IN SELECT {table}::regclass UNION SELECT relid FROM "
-        f"pg_partition_tree({table}::regclass) LOOP "
-        f"EXECUTE format('REVOKE SELECT (ctid, tableoid) ON %s FROM %I', part, {literal(who)}); END LOOP; END"
+        f"DECLARE part regclass; BEGIN FOR part IN SELECT {name}::regclass UNION SELECT relid FROM "
+        f"pg_partition_tree({name}::regclass) LOOP "
+        f"EXECUTE format('REVOKE SELECT ({_READ}), UPDATE ({ADDED}) ON %s FROM %I', part, {literal(who)}); "
+        "END LOOP; END"
     )
     lines = [_dropped(feed), f"DO {literal(body)};"]
     if who == OWNER:
@@ -106,8 +114,5 @@ def _rights(feed: Feed, parts: Sequence[Name], who: str) -> str:
         f"EXECUTE format('GRANT USAGE ON SEQUENCE %s TO %I', "
         f"pg_get_serial_sequence({literal(feed.table.sql)}, {literal(ADDED)}), {literal(who)}); END"
     )
-    grants = [
-        f"GRANT SELECT (ctid, tableoid, xid, {ADDED}), UPDATE ({ADDED}) ON {each.sql} TO {to};"
-        for each in parts
-    ]
+    grants = [f"GRANT SELECT ({_READ}), UPDATE ({ADDED}) ON {each.sql} TO {to};" for each in parts]
     return "\n".join([f"DO {literal(body)};", *grants])

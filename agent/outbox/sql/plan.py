@@ -71,7 +71,7 @@ def removal(settings: Outbox, facts: Facts) -> list[Step]:
     for feed in feeds(settings):
         if not feed.own and feed.table in facts.tables:
             sql = f"ALTER TABLE {feed.table.sql} DROP COLUMN IF EXISTS xid, DROP COLUMN IF EXISTS {ADDED};"
-            sql = "\n".join([*undone(feed, facts), sql])
+            sql = "\n".join([*undone(feed, facts, facts.tables[feed.table]), sql])
             steps.append(Step(f"remove what was added to {feed.name}", sql, locks=feed.table))
     sql = f"DROP SCHEMA IF EXISTS {identifier(settings.schema)} CASCADE;"
     steps.append(Step("remove Pillion's schema", sql))
