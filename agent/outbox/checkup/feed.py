@@ -84,7 +84,7 @@ async def sequence(connection: Connection, feed: Feed, doing: str) -> Remark:
 
 
 async def index(connection: Connection, settings: Outbox, feed: Feed, doing: str) -> Remark:
-    """``outbox.index``: whether the indexes are there, and whether a poll from the saved position uses them."""
+    """``outbox.index``: whether the indexes are there, and whether a poll that is up to date uses them."""
     number, subject = await _number(connection, feed), f"how {feed.name} is read"
     rows = await connection.fetch(doing, _INDEXES, feed.table.sql)
     valid = [tuple(row["columns"]) for row in rows if row["valid"]]
@@ -108,15 +108,9 @@ def _leads(wanted: tuple[str, ...], valid: list[tuple[str, ...]]) -> bool:
 
 
 async def _read_whole(connection: Connection, settings: Outbox, feed: Feed, doing: str) -> list[str]:
-    """The tables that a poll would read as a whole."""
+    """The tables that a poll which is up to date would read as a whole; for a backlog that may be right."""
     table = await shape.look(connection, feed)
-    newest = await connection.value(
-        doing,
-        f"SELECT base::text FROM {identifier(settings.schema)}.bucket WHERE feed = $1 "
-        "ORDER BY pg_snapshot_xmax(base) DESC LIMIT 1",
-        feed.name,
-    )
-    base = Snapshot.parse(newest)
+    base = Snapshot.parse(await connection.value(doing, "SELECT pg_current_snapshot()::text"))
     told = await connection.value(
         doing,
         f"EXPLAIN (FORMAT JSON) {table.poll}",

@@ -11,8 +11,9 @@ FROM unnest($1::text[]) AS w (name) LEFT JOIN pg_namespace n ON n.nspname = w.na
 
 _TABLES = """
 SELECT w.schema, w.name, w.need, c.oid IS NOT NULL AS there, coalesce(has_table_privilege(c.oid, w.need), false) AS may
-FROM unnest($1::text[], $2::text[], $3::text[]) AS w (schema, name, need) LEFT JOIN (
-  pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) ON n.nspname = w.schema AND c.relname = w.name"""
+FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS w (schema, name, need, place) LEFT JOIN (
+  pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) ON n.nspname = w.schema AND c.relname = w.name
+ORDER BY w.place"""
 
 _ROLE = "SELECT rolname::text AS name, rolsuper AS superuser FROM pg_roles WHERE rolname = current_user"
 

@@ -16,7 +16,7 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, c.relrowsecurity AS s
       AND (a.attname <> 'pillion_id' OR has_column_privilege(p.proowner, c.oid, a.attnum, 'UPDATE')))) AS denied,
   c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid) AS heirs,
   ARRAY(SELECT t.tgname::text FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
-    AND t.tgtype & 16 <> 0 AND array_length(t.tgattr::int2[], 1) IS NULL AND t.tgname NOT LIKE '!pillion%'
+    AND t.tgtype & 16 <> 0 AND cardinality(t.tgattr::int2[]) = 0 AND t.tgname NOT LIKE '!pillion%'
     ORDER BY 1) AS triggers,
   (c.relreplident = 'n' OR c.relreplident = 'd'
     AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary))
