@@ -8,13 +8,16 @@ from importlib import resources
 
 from agent.outbox.names import identifier
 
-VERSION = 4
-"""Of what ``schema.sql``, ``capture.sql``, ``commit.sql`` and the files of ``TABLES`` make; kept in the database."""
+VERSION = 3
+"""Of what ``schema.sql``, ``capture.sql`` and the files of ``TABLES`` make; it is kept in the database."""
 
 TABLES = ("held.sql",)
 """Files of tables beside those of ``schema.sql``; each leaves alone what is there already."""
 
-TRIGGER_FUNCTIONS = ("capture", "capture_or_record", "truncated", "trace", "number_at_commit")
+TRIGGER_FUNCTIONS = ("capture", "capture_or_record", "truncated", "trace")
+
+NUMBERS = "number_"
+"""How the functions begin that number the rows of one table at the commit; ``commit`` makes them."""
 
 DEFINER = "SECURITY DEFINER SET search_path = pg_catalog, pg_temp"
 """What a trigger function runs with: its owner's rights, and nobody's objects before PostgreSQL's own."""

@@ -159,7 +159,7 @@ async def gather(
     state, version = await _schema(connection, schema)
     tables = {}
     for name in names:
-        found = await _table(connection, schema, name, name in outboxes)
+        found = await _table(connection, name, name in outboxes)
         if found is not None:
             tables[name] = found
     return Facts(
@@ -210,7 +210,7 @@ async def _feeds(connection: Connection, schema: str) -> dict[str, FeedFacts]:
     return {row["feed"]: FeedFacts(row["existing"], row["open"]) for row in rows}
 
 
-async def _table(connection: Connection, schema: str, name: Name, is_outbox: bool) -> TableFacts | None:
+async def _table(connection: Connection, name: Name, is_outbox: bool) -> TableFacts | None:
     rows = await connection.fetch(_DOING, _TABLE, name.schema, name.table)
     if not rows:
         return None
@@ -230,7 +230,7 @@ async def _table(connection: Connection, schema: str, name: Name, is_outbox: boo
         has_rows=counted and bool(await connection.value(_DOING, f"SELECT EXISTS (SELECT FROM {name.sql})")),
         sequences=await _sequences(connection, oid, columns),
         partitions=await _partitions(connection, oid) if counted and row["kind"] == "p" else (),
-        obstacles=await obstacles(connection, schema, oid, _DOING) if counted else Obstacles(),
+        obstacles=await obstacles(connection, oid, _DOING) if counted else Obstacles(),
     )
 
 

@@ -71,7 +71,7 @@ def removal(settings: Outbox, facts: Facts) -> list[Step]:
     for feed in feeds(settings):
         if not feed.own and feed.table in facts.tables:
             sql = f"ALTER TABLE {feed.table.sql} DROP COLUMN IF EXISTS xid, DROP COLUMN IF EXISTS {ADDED};"
-            sql = "\n".join([*undone(feed, facts, facts.tables[feed.table]), sql])
+            sql = "\n".join([*undone(feed, settings.schema, facts, facts.tables[feed.table]), sql])
             steps.append(Step(f"remove what was added to {feed.name}", sql, locks=feed.table))
     sql = f"DROP SCHEMA IF EXISTS {identifier(settings.schema)} CASCADE;"
     steps.append(Step("remove Pillion's schema", sql))
@@ -90,8 +90,7 @@ def _schema(settings: Outbox, facts: Facts, problems: list[Problem]) -> list[Ste
     steps = []
     if facts.version < VERSION:
         steps.append(_making(settings.schema, facts.version))
-    # A function that is new in this version belongs to who makes it, until it is given away.
-    return steps + owner_steps(settings.schema, facts, problems, fresh=facts.version < VERSION)
+    return steps + owner_steps(settings.schema, facts, problems, fresh=facts.version == 0)
 
 
 def _making(schema: str, there: int) -> Step:

@@ -24,7 +24,7 @@ SELECT r.rolname::text AS name, r.rolsuper AS superuser,
 FROM pg_roles r WHERE r.rolname = $1"""
 
 _FUNCTIONS = """
-SELECT p.proname::text AS name, r.rolname::text AS owner, r.rolsuper AS loose,
+SELECT p.proname::text AS name, r.rolsuper AS loose,
   p.prorettype = 'trigger'::regtype
     AND NOT (p.prosecdef AND p.proconfig IS NOT DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp']) AS altered,
   r.rolname = $2 AND NOT (
@@ -61,8 +61,6 @@ class Functions:
     """They do not run as they were made to."""
     poor: tuple[str, ...] = ()
     """Their owner lacks a right that they need, as after a restore without privileges."""
-    owner: str = ""
-    """Whom the one that numbers rows at the commit belongs to; empty where it is not there yet."""
 
 
 async def role(connection: Connection, doing: str, name: str) -> Role | None:
@@ -79,6 +77,4 @@ async def functions(connection: Connection, doing: str, schema: str) -> Function
     """Pillion's functions in its schema; raises Transient or Permanent."""
     rows = await connection.fetch(doing, _FUNCTIONS, schema, OWNER)
     kinds = ("loose", "altered", "poor")
-    owner = next((row["owner"] for row in rows if row["name"] == "number_at_commit"), "")
-    loose, altered, poor = (tuple(row["name"] for row in rows if row[kind]) for kind in kinds)
-    return Functions(loose, altered, poor, owner)
+    return Functions(*(tuple(row["name"] for row in rows if row[kind]) for kind in kinds))

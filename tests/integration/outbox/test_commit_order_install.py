@@ -44,7 +44,7 @@ async def test_the_functions_owner_may_set_numbers_and_read_no_event(bench: Benc
     assert not await bench.service.fetchval(
         "SELECT has_table_privilege('pillion_owner', 'ob', 'DELETE, TRUNCATE')"
     )
-    owner = "SELECT proowner::regrole::text FROM pg_proc WHERE proname = 'number_at_commit'"
+    owner = "SELECT proowner::regrole::text FROM pg_proc WHERE proname LIKE 'number_%'"
     assert await bench.service.fetchval(owner) == "pillion_owner"
 
 
@@ -60,8 +60,6 @@ async def test_a_service_that_may_only_insert_commits_as_before(bench: Bench) ->
         assert await published(bench, settings, 1) == ["a"]
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await writer.execute("UPDATE ob SET pillion_id = 1")
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await writer.execute("SELECT pillion.number_at_commit()")
     finally:
         await writer.close()
         await bench.service.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
@@ -206,15 +204,15 @@ async def test_the_printed_sql_prepares_it_and_takes_it_out_without_a_trace(benc
     assert await bench.service.fetchval(left.replace("$1", "'ob'")) == 0
 
 
-async def test_a_schema_of_the_version_before_gets_the_function_with_the_same_poor_owner(
-    bench: Bench,
-) -> None:
-    settings = await prepared(bench, "statement")
-    await bench.service.execute(
-        "DROP FUNCTION pillion.number_at_commit(); UPDATE pillion.version SET version = 3"
+@pytest.mark.parametrize("spoilt", ["OWNER TO postgres", "SECURITY INVOKER", "RESET search_path"])
+async def test_a_function_that_was_given_other_rights_is_put_right(bench: Bench, spoilt: str) -> None:
+    settings = await prepared(bench)
+    name = await bench.service.fetchval(
+        "SELECT oid::regprocedure::text FROM pg_proc WHERE proname LIKE 'number_%'"
     )
-    assert await bench.init(settings_of(bench)) > 0
-    assert await bench.init(settings_of(bench)) == 0
+    await bench.service.execute(f"ALTER FUNCTION {name} {spoilt}")
+    assert await bench.init(settings) == 1
+    assert await bench.init(settings) == 0
     owners = (
         "SELECT DISTINCT proowner::regrole::text FROM pg_proc WHERE pronamespace = 'pillion'::regnamespace"
     )
@@ -223,14 +221,39 @@ async def test_a_schema_of_the_version_before_gets_the_function_with_the_same_po
     assert await published(bench, settings, 2) == ["early", "late"]
 
 
-async def test_a_sequence_that_was_taken_away_stops_the_commit_and_loses_nothing(bench: Bench) -> None:
+async def test_rights_that_a_restore_lost_are_given_again(bench: Bench) -> None:
     settings = await prepared(bench)
-    await bench.service.execute("ALTER SEQUENCE pillion_ob_seq OWNED BY NONE")
-    with pytest.raises(asyncpg.RaiseError, match="no sequence belongs to the column pillion_id"):
+    await bench.service.execute("REVOKE ALL (pillion_id) ON ob FROM pillion_owner")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await bench.service.execute(NOTE, "a")
-    await bench.service.execute("ALTER SEQUENCE pillion_ob_seq OWNED BY ob.pillion_id")
+    assert await bench.init(settings) == 1
     await bench.service.execute(NOTE, "b")
     assert await published(bench, settings, 1) == ["b"]
+
+
+async def test_a_number_that_nothing_gives_any_more_stops_the_commit_and_loses_nothing(bench: Bench) -> None:
+    settings = await prepared(bench)
+    await bench.service.execute("ALTER TABLE ob ALTER COLUMN pillion_id DROP DEFAULT")
+    with pytest.raises(asyncpg.RaiseError, match=r"nothing numbers the rows of public\.ob any more"):
+        await bench.service.execute("INSERT INTO ob (key, pillion_id, payload) VALUES ('k', 7, '1')")
+    await bench.service.execute(
+        "ALTER TABLE ob ALTER COLUMN pillion_id SET DEFAULT nextval('pillion_ob_seq')"
+    )
+    await bench.service.execute(NOTE, "b")
+    assert await published(bench, settings, 1) == ["b"]
+
+
+async def test_a_table_that_is_called_otherwise_by_now_still_commits_and_keeps_its_order(
+    bench: Bench,
+) -> None:
+    await prepared(bench)
+    await bench.service.execute(
+        "ALTER TABLE ob RENAME TO old; ALTER TABLE old RENAME TO ob; ALTER TABLE ob RENAME TO old"
+    )
+    await bench.service.execute(OB)
+    await bench.service.execute(NOTE.replace("INTO ob", "INTO old"), "a")
+    before = await bench.service.fetchval("SELECT pillion_id FROM old")
+    assert before == 2**40 + 1, "it was numbered anew, where it is now"
 
 
 async def test_what_stands_in_the_way_is_found_on_partitions_too(bench: Bench) -> None:
