@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs chaos bench bench-planning bench-carry bench-proxy bench-capture bench-outbox bench-inject bench-kubernetes wheel image lock clean clean-cache
+.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs chaos bench bench-planning bench-carry bench-proxy bench-capture bench-outbox bench-commit-order bench-sizing bench-inject bench-kubernetes wheel image lock clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,12 @@ bench-capture: venv ## measure what the triggers of outbox.changes take of a ser
 
 bench-outbox: obtain ## measure how fast the outbox's relay is, beside the ceilings and other relays; table and build/bench-outbox.json
 	$(BIN)/python -m tests.bench.outbox
+
+bench-commit-order: venv ## measure what order: commit of an outbox table takes of a service's transactions; SECONDS, ROUNDS, CLIENTS and KEYS change how
+	$(BIN)/python -m tests.bench.commit_order
+
+bench-sizing: venv ## measure what one relay takes when idle, at steady rates and behind a backlog; SECONDS and ROWS change how
+	$(BIN)/python -m tests.bench.sizing
 
 bench-inject: venv ## measure one replica of the injector, and the offline injection of 1,000 Deployments
 	$(BIN)/python -m tests.bench.injector

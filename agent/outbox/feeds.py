@@ -85,6 +85,8 @@ class Feed:
     """The topic's template by the table that the event is about; ``""`` stands for any other."""
     content: str = ""
     """Media type of a payload of text; empty: plain text."""
+    by_commit: bool = False
+    """Its rows are numbered as their transactions commit, by a trigger; else as they are written."""
 
 
 def feeds(settings: Outbox) -> tuple[Feed, ...]:
@@ -135,7 +137,9 @@ def _of_table(number: int, table: Table, settings: Outbox, problems: list[Proble
         columns = {**PRESETS[table.preset], **table.columns}
         topic = table.topic or TOPICS[table.preset]
         content = CONTENTS.get(table.preset, "")
-        yield Feed(str(name), name, False, columns, REQUIRED | set(table.columns), {"": topic}, content)
+        required = REQUIRED | set(table.columns)
+        by_commit = table.order == "commit"
+        yield Feed(str(name), name, False, columns, required, {"": topic}, content, by_commit)
 
 
 def _name(key: str, text: str, problems: list[Problem]) -> Name | None:

@@ -33,6 +33,15 @@ _MADE = "pillion_body"
 ADDED = "pillion_id"
 """The sequence column that ``init`` adds where the table has none of its own."""
 
+AT_COMMIT = "!pillion_commit"
+"""The trigger that numbers the rows of a table anew as their transaction commits."""
+
+RENUMBERED = """
+SELECT EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = $3
+    AND t.tgenabled IN ('O', 'A') AND t.tgdeferrable AND t.tginitdeferred)"""
+"""$1 schema, $2 table, $3 trigger: whether it is there and at work."""
+
 _BUCKET = (
     "(CASE WHEN {key} IS NULL THEN {id} & 63 "
     "ELSE get_byte(sha256(convert_to({key}, 'UTF8')), 0) & 63 END)::int2"
@@ -200,8 +209,9 @@ def _text(mapped: str) -> str:
 
 def order(feed: Feed, columns: Mapping[str, Column]) -> str:
     """The column that numbers the rows: the table's own where a sequence fills it, else the one that
-    ``init`` adds, and where that is there it stays so."""
-    if ADDED in columns:
+    ``init`` adds, and where that is there it stays so. What is numbered at the commit is always that one: the service's
+    own number is not ours to change."""
+    if ADDED in columns or feed.by_commit:
         return ADDED
     mapped = columns.get(feed.columns["id"])
     return mapped.name if mapped is not None and mapped.type in INTEGERS and mapped.numbered else ADDED
@@ -228,7 +238,27 @@ async def columns_of(connection: Connection, feed: Feed) -> dict[str, Column]:
 
 async def look(connection: Connection, feed: Feed) -> Shape:
     """The feed's shape as it is in the database now; raises Transient or Permanent."""
-    return own(feed) if feed.own else of_table(feed, await columns_of(connection, feed))
+    if feed.own:
+        return own(feed)
+    found = of_table(feed, await columns_of(connection, feed))
+    if feed.by_commit and not await _is_renumbered(connection, feed):
+        raise Permanent(
+            f"reading the outbox table {feed.name}: its rows are not numbered at the commit, as order: commit of "
+            "outbox.tables asks; run `pillion outbox init`"
+        )
+    return found
+
+
+async def _is_renumbered(connection: Connection, feed: Feed) -> bool:
+    return bool(
+        await connection.value(
+            f"looking at the triggers of {feed.name}",
+            RENUMBERED,
+            feed.table.schema,
+            feed.table.table,
+            AT_COMMIT,
+        )
+    )
 
 
 def _shape(table: str, number: str, bucket: str, fields: Mapping[str, str], content: str) -> Shape:

@@ -35,11 +35,13 @@ TESTED = (1, 40)
 def machine(settings: Settings, place: Place) -> tuple[Check, ...]:
     """The checks of this machine."""
     traced = settings.tracing.endpoint or settings.tracing.query
+    relays = settings.outbox.database and (settings.outbox.tables or settings.outbox.changes)
     return (
         Check("consul", f"Consul at {settings.registry.address}", partial(_consul, settings)),
         Check("envoy", "Envoy", partial(_envoy, settings)),
         Check("ports", "the ports of an agent", partial(_ports, settings, place)),
         *([Check("jaeger", "Jaeger", partial(_jaeger, settings))] if traced else ()),
+        *([Check("outbox", "the outbox", partial(_outbox, settings))] if relays else ()),
         Check("carry", "the carry hook", partial(_hook, settings)),
     )
 
@@ -149,6 +151,16 @@ async def _jaeger(settings: Settings) -> Sequence[Finding]:
         todo = "Without it `pillion trace` and `bottlenecks` can't work; say where it is: tracing.query."
         return [warning("jaeger.reachable", where, str(error), todo)]
     return [ok("jaeger.reachable", where, f"it answers, and has spans of {count} services")]
+
+
+async def _outbox(settings: Settings) -> Sequence[Finding]:
+    try:
+        module = importlib.import_module("agent.wiring.outbox_doctor")
+    except ImportError as error:
+        found = f"it needs a library that is not installed ({error.name})"
+        return [problem("outbox.database", "the outbox", found, "pip install 'pillion[postgres]'")]
+    findings: Sequence[Finding] = await module.findings(settings.outbox)
+    return findings
 
 
 async def _asked(binary: Path) -> str:

@@ -16,7 +16,7 @@ def relay(base: Base, instance: str, tracer: Tracer) -> Relay:
         service=name,
         identity=instance,
         url=Secret.of(settings, "outbox.database").read,
-        broker=brokers.make(settings.broker, name),
+        broker=brokers.make(settings.broker, name, durable=settings.require_durable),
         health=base.board.of("relay"),
         metrics=metrics.Metrics(base.collectors),
         tracer=tracer,

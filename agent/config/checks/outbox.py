@@ -27,6 +27,12 @@ def connections(settings: Settings) -> Iterator[Finding]:
             "is missing",
             "such as nats://HOST:4222, by PILLION_OUTBOX_BROKER_URL or outbox.broker.url_file",
         )
+    if outbox.require_durable and re.match(r"https?://", outbox.broker.url):
+        yield Finding(
+            "outbox.require_durable",
+            "can't be kept with HTTP, where what the receiver does before it answers is not to be seen",
+            "false, or another broker",
+        )
     if outbox.broker.url and not re.match(r"[a-z][a-z0-9+.-]*://.", outbox.broker.url):
         yield Finding("outbox.broker.url", "is not a URL", "such as nats://HOST:4222")
 

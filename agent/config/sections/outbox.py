@@ -43,6 +43,13 @@ class Table(Section, frozen=True):
             " outbox.event.{aggregatetype}."
         ),
     ] = ""
+    order: Annotated[
+        Literal["statement", "commit"],
+        about(
+            "When an event gets its place: as its row is written, or as its transaction commits, which is for a"
+            " service that writes the event before it locks what the event is about, and writes each row twice."
+        ),
+    ] = "statement"
 
 
 class Changes(Section, frozen=True):
@@ -148,6 +155,13 @@ class Outbox(Section, frozen=True):
             le=64,
         ),
     ] = 2
+    require_durable: Annotated[
+        bool,
+        about(
+            "Publish nothing while the broker may lose what it acknowledged, as far as its configuration tells; false:"
+            " that is only a warning. Not with HTTP, where nothing is told."
+        ),
+    ] = False
     lease: Annotated[
         float, about("A relay whose beat stands still for this long loses its share.", unit="s", ge=1)
     ] = 10.0

@@ -3,8 +3,8 @@
 ``nats`` speaks by ``nats_wire``; ``redis`` by ``redis_wire`` and ``entries``; ``http`` by ``pool``, ``exchange``,
 ``requests`` and ``signing``: these three need no driver, and have ``connection`` in common. ``kafka`` (with
 ``kafka_topics``) and ``rabbitmq`` use their libraries. ``headers`` writes what CloudEvents needs, ``tls`` says whom to
-trust. A broker's module knows its broker alone; when something is sent, and what becomes of a refused event, is decided
-elsewhere.
+trust, ``durable`` refuses what may lose events. A broker's module knows its broker alone; when something is sent, and
+what becomes of a refused event, is decided elsewhere.
 """
 
 import importlib
@@ -81,8 +81,9 @@ BROKERS: Mapping[str, tuple[str, str]] = {
 """By scheme of the URL: the module and the extra that brings its driver."""
 
 
-def make(settings: Settings, service: str) -> Broker:
-    """The broker that the settings name; raises Misconfigured."""
+def make(settings: Settings, service: str, *, durable: bool = False) -> Broker:
+    """The broker that the settings name; raises Misconfigured. ``durable``: a link can't be had while an event that was
+    acknowledged may be lost, as far as that can be seen."""
     # Not by a URL's library: its errors show what stands before the host, and with it the password.
     scheme = settings.url.partition("://")[0].strip().lower() if "://" in settings.url else ""
     if scheme not in BROKERS:
@@ -92,7 +93,7 @@ def make(settings: Settings, service: str) -> Broker:
         raise Misconfigured([Problem("outbox.broker.url", wrong, f"an URL with one of {known}")])
     module, extra = BROKERS[scheme]
     try:
-        made: Broker = importlib.import_module(module).make(settings, service)
+        made: Broker = importlib.import_module(module).make(settings, service, durable=durable)
     except ImportError as error:
         wrong = f"needs a driver that is not installed ({error.name})"
         raise Misconfigured(

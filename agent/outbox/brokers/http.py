@@ -24,14 +24,18 @@ LARGEST = 16 * 1048576
 STREAK = 20
 """So many events in a row that were not taken, and none that was: it is the receiver then, not the events."""
 
+UNKNOWN = "can't be kept with HTTP: what the receiver does before it answers is not to be seen"
+
 _REFUSED = frozenset({400, 410, 413, 422})
 _AWAY = frozenset({429, 502, 503, 504})
 """As an answer to a request that asks for nothing: the receiver is not there."""
 
 
-def make(settings: Settings, service: str) -> "Http":  # noqa: ARG001 - all brokers are made alike
+def make(settings: Settings, service: str, *, durable: bool = False) -> "Http":  # noqa: ARG001 - all are made alike
     """The broker of these settings; raises Misconfigured."""
     problems = []
+    if durable:
+        problems.append(Problem("outbox.require_durable", UNKNOWN))
     try:
         Endpoint.parse(settings.url)
     except ValueError as error:

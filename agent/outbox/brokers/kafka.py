@@ -53,14 +53,14 @@ _BLAMED = (
 """Kafka refuses a whole batch for one record in it: each is sent again alone, to see which."""
 
 
-def make(settings: Settings, service: str) -> "Kafka":  # noqa: ARG001 - topics are named by their tables
+def make(settings: Settings, service: str, *, durable: bool = False) -> "Kafka":  # noqa: ARG001 - tables name topics
     """The broker of these settings; raises Misconfigured."""
     try:
         access(settings.url)
     except ValueError as error:
         raise Misconfigured([Problem("outbox.broker.url", str(error), _FORM)]) from None
     url = Secret.of(settings, "outbox.broker.url").read
-    return Kafka(url, settings.ca_cert, create=settings.create, timeout=settings.timeout)
+    return Kafka(url, settings.ca_cert, create=settings.create, timeout=settings.timeout, durable=durable)
 
 
 def access(url: str) -> dict[str, str]:
@@ -87,8 +87,12 @@ class Kafka:
 
     name = "kafka"
 
-    def __init__(self, url: Callable[[], str], ca_cert: str, *, create: bool, timeout: float) -> None:
-        """``url`` is asked whenever a link is made, so that changed credentials count."""
+    def __init__(
+        self, url: Callable[[], str], ca_cert: str, *, create: bool, timeout: float, durable: bool = False
+    ) -> None:
+        """``url`` is asked whenever a link is made, so that changed credentials count. ``durable``: topics that may
+        lose what they acknowledged are refused."""
+        self._durable = durable
         self._url = url
         self._ca_cert = ca_cert
         self._create = create
@@ -99,7 +103,9 @@ class Kafka:
         """See ``brokers.Broker.link``."""
         named = sorted(each for each in topics if _TOPIC.fullmatch(each))
         config = await asyncio.to_thread(self._config)
-        known = await asyncio.to_thread(partial(Topics, config, self._timeout, create=self._create))
+        known = await asyncio.to_thread(
+            partial(Topics, config, self._timeout, create=self._create, durable=self._durable)
+        )
         try:
             looked = await asyncio.to_thread(known.look, named)
             missing = [name for name in named if name not in looked.limits]

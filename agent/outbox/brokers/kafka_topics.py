@@ -13,11 +13,13 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
+from agent.outbox.brokers.durable import demand
 from agent.runtime.errors import Permanent, Transient
 
 LIMIT = 1048588
 """Bytes that a topic takes at once where it was not to be learned: Kafka's own default."""
 _SHOWN = 3
+_Rule = tuple[Callable[[str], bool], str]
 _REFUSED = {
     KafkaError._AUTHENTICATION: "see outbox.broker.url",  # noqa: SLF001 - the library's own errors are named so
     KafkaError._SSL: "see outbox.broker.ca_cert",  # noqa: SLF001
@@ -36,8 +38,12 @@ class Looked:
 class Topics:
     """The topics of one cluster, over a connection of its own that ends with this."""
 
-    def __init__(self, config: Mapping[str, Any], timeout: float, *, create: bool) -> None:
-        """``config`` as librdkafka wants it; raises Permanent where it can't be worked with."""
+    def __init__(
+        self, config: Mapping[str, Any], timeout: float, *, create: bool, durable: bool = False
+    ) -> None:
+        """``config`` as librdkafka wants it; raises Permanent where it can't be worked with. ``durable``: topics that
+        may lose what they acknowledged are refused."""
+        self._durable = durable
         self._timeout = timeout
         self._create = create
         self._said = ""
@@ -62,6 +68,8 @@ class Topics:
             self._make(missing)
             there |= self._there(missing)
         configs = self._configs(there)
+        if self._durable:
+            demand("looking at Kafka's topics", losses(there, configs))
         limits = {name: _number(configs[name], "max.message.bytes", LIMIT) for name in there}
         return Looked(limits, warnings(there, configs))
 
@@ -102,9 +110,10 @@ class Topics:
         return found
 
     def _make(self, names: Sequence[str]) -> None:
-        # Partitions and replicas are the cluster's own defaults.
+        # Partitions, and replicas if nothing more is asked for, are the cluster's own defaults.
+        replicas, config = (3, {"min.insync.replicas": "2"}) if self._durable else (-1, {})
         asked = self._admin.create_topics(
-            [NewTopic(name, -1, -1) for name in names], request_timeout=self._timeout
+            [NewTopic(name, -1, replicas, config=config) for name in names], request_timeout=self._timeout
         )
         for name, future in asked.items():
             try:
@@ -179,7 +188,19 @@ def words(error: KafkaError) -> str:
 
 def warnings(replicas: Mapping[str, int], configs: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
     """What makes an acknowledgement of these topics less durable than it sounds."""
-    rules: tuple[tuple[Callable[[str], bool], str], ...] = (
+    aged: _Rule = (
+        lambda name: (
+            "delete" in configs[name].get("cleanup.policy", "")
+            and any(_number(configs[name], each, -1) >= 0 for each in ("retention.ms", "retention.bytes"))
+        ),
+        "the topic drops events by age or size, read or not; set retention.ms to -1, or read in time",
+    )
+    return (*losses(replicas, configs), *_told((aged,), replicas))
+
+
+def losses(replicas: Mapping[str, int], configs: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    """Why these topics may lose what they acknowledged, however soon it is read, or why nothing is known of it."""
+    rules: tuple[_Rule, ...] = (
         (
             lambda name: 0 < replicas[name] < 3,
             "fewer than three replicas: the loss of a disk may lose events; set the replication factor to 3",
@@ -197,17 +218,14 @@ def warnings(replicas: Mapping[str, int], configs: Mapping[str, Mapping[str, str
             "the topic keeps the newest event of a key only; set cleanup.policy to delete",
         ),
         (
-            lambda name: (
-                "delete" in configs[name].get("cleanup.policy", "")
-                and any(_number(configs[name], each, -1) >= 0 for each in ("retention.ms", "retention.bytes"))
-            ),
-            "the topic drops events by age or size, read or not; set retention.ms to -1, or read in time",
-        ),
-        (
             lambda name: not configs[name],
             "its configuration may not be read, so that nothing is known; allow DescribeConfigs",
         ),
     )
+    return _told(rules, replicas)
+
+
+def _told(rules: Iterable[_Rule], replicas: Mapping[str, int]) -> tuple[str, ...]:
     found = []
     for applies, text in rules:
         names = sorted(name for name in replicas if applies(name))

@@ -18,6 +18,7 @@ import msgspec
 from agent.config.secret import Secret
 from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.brokers import Link, Outcomes, tls
+from agent.outbox.brokers.durable import demand
 from agent.outbox.brokers.headers import encoded
 from agent.outbox.brokers.nats_wire import Server, Wire
 from agent.outbox.events import Event, RefusedError
@@ -58,7 +59,7 @@ failed, as when it is full (nats-server, ``server/errors.json``)."""
 _ACK = msgspec.json.Decoder(_Ack)
 
 
-def make(settings: Settings, service: str) -> "Nats":
+def make(settings: Settings, service: str, *, durable: bool = False) -> "Nats":
     """The broker of these settings; raises Misconfigured."""
     problems = []
     try:
@@ -74,7 +75,9 @@ def make(settings: Settings, service: str) -> "Nats":
         raise Misconfigured(problems)
     url = Secret.of(settings, "outbox.broker.url").read
     secured = partial(tls.context, settings.ca_cert)
-    return Nats(url, stream, create=settings.create, timeout=settings.timeout, secured=secured)
+    return Nats(
+        url, stream, create=settings.create, timeout=settings.timeout, secured=secured, durable=durable
+    )
 
 
 def _servers(url: str) -> list[Server]:
@@ -95,9 +98,11 @@ class Nats:
         create: bool,
         timeout: float,
         secured: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+        durable: bool = False,
     ) -> None:
         """``url`` is asked whenever a link is made, so that changed credentials count, and ``secured`` for
-        what TLS is spoken with."""
+        what TLS is spoken with. ``durable``: a stream that may lose what it acknowledged is refused."""
+        self._durable = durable
         self._secured = secured
         self._url = url
         self._stream = stream
@@ -151,13 +156,15 @@ class Nats:
                     )
                 wanted = self._wanted(config, topics)
                 if wanted is None:
+                    if self._durable:
+                        demand(f"looking at the JetStream stream {self._stream}", losses(config or {}))
                     return warnings(config or {})
                 await self._ask(wire, "CREATE" if config is None else "UPDATE", wanted)
         raise Transient(f"giving the stream {self._stream} its subjects: somebody else takes them away again")
 
     def _wanted(self, config: dict[str, Any] | None, topics: frozenset[str]) -> dict[str, Any] | None:
         if config is None:
-            return _new(self._stream, topics)
+            return _new(self._stream, topics, replicas=3 if self._durable else 1)
         # Several feeds of one service share a stream; a wider pattern that is there already covers the
         # narrower.
         there = config.get("subjects") or []
@@ -184,13 +191,14 @@ class Nats:
         )
 
 
-def _new(stream: str, topics: frozenset[str]) -> dict[str, Any]:
+def _new(stream: str, topics: frozenset[str], replicas: int) -> dict[str, Any]:
     return {
         "name": stream,
         "subjects": sorted(topics),
         "storage": "file",
         "retention": "limits",
         "discard": "new",
+        "num_replicas": replicas,
     }
 
 
@@ -306,6 +314,15 @@ def covers(wide: str, narrow: str) -> bool:
 
 def warnings(config: dict[str, Any]) -> tuple[str, ...]:
     """What makes the stream's acknowledgement less durable than it sounds."""
+    if config.get("max_age", 0) <= 0:
+        return losses(config)
+    aged = "the stream drops events by their age, read or not; set max_age to 0 or be sure to read in time"
+    return (*losses(config), aged)
+
+
+def losses(config: dict[str, Any]) -> tuple[str, ...]:
+    """Why the stream may lose what it acknowledged, however soon it is read. When the server writes to its disk
+    (``sync_interval``) it tells nobody but its operator."""
     found = []
     if config.get("storage") == "memory":
         found.append("the stream is in memory: a restart of the server loses it; make it a file stream")
@@ -320,10 +337,8 @@ def warnings(config: dict[str, Any]) -> tuple[str, ...]:
         found.append(
             "the stream keeps so many events a topic and drops the oldest; set max_msgs_per_subject to -1"
         )
-    if config.get("max_age", 0) > 0:
-        found.append(
-            "the stream drops events by their age, read or not; set max_age to 0 or be sure to read in time"
-        )
+    if config.get("persist_mode") == "async":
+        found.append("the stream acknowledges before it writes; set persist_mode to default")
     if config.get("no_ack"):
         found.append("the stream does not acknowledge, so that nothing can be published; turn no_ack off")
     return tuple(found)

@@ -24,6 +24,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from agent.config.secret import Secret
 from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.brokers import Link, Outcomes, tls
+from agent.outbox.brokers.durable import demand
 from agent.outbox.events import Event, RefusedError
 from agent.runtime.errors import Misconfigured, Permanent, PillionError, Problem, Transient
 
@@ -71,7 +72,7 @@ class Server:
         return f"{self.host}:{self.port}"
 
 
-def make(settings: Settings, service: str) -> "RabbitMQ":
+def make(settings: Settings, service: str, *, durable: bool = False) -> "RabbitMQ":
     """The broker of these settings; raises Misconfigured."""
     problems = []
     try:
@@ -89,7 +90,9 @@ def make(settings: Settings, service: str) -> "RabbitMQ":
         raise Misconfigured(problems)
     url = Secret.of(settings, "outbox.broker.url").read
     secured = partial(tls.context, settings.ca_cert)
-    return RabbitMQ(url, exchange, create=settings.create, timeout=settings.timeout, secured=secured)
+    return RabbitMQ(
+        url, exchange, create=settings.create, timeout=settings.timeout, secured=secured, durable=durable
+    )
 
 
 def _servers(url: str) -> list[Server]:
@@ -109,8 +112,11 @@ class RabbitMQ:
         create: bool,
         timeout: float,
         secured: Callable[[], ssl.SSLContext],
+        durable: bool = False,
     ) -> None:
-        """``url`` is asked whenever a link is made, so that changed credentials count."""
+        """``url`` is asked whenever a link is made, so that changed credentials count. ``durable``: a queue that may
+        lose what it confirmed, or can't be seen, is refused."""
+        self._durable = durable
         self._url = url
         self._exchange = exchange
         self._create = create
@@ -127,6 +133,8 @@ class RabbitMQ:
             doing = f"looking at RabbitMQ's exchange {self._exchange}"
             async with _translated(doing, self._timeout):
                 warnings = await self._prepare(connection, topics)
+                if self._durable:
+                    demand(doing, warnings)
                 channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
                 exchange = await self._declared(channel)
             link = Exchange(channel, exchange, outcomes, self._limit, timeout=self._timeout)

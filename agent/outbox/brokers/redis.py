@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from agent.config.secret import Secret
 from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.brokers import Link, Outcomes, tls
+from agent.outbox.brokers.durable import demand
 from agent.outbox.brokers.entries import Encoder
 from agent.outbox.brokers.redis_wire import Refusal, Reply, Wire, packed
 from agent.outbox.events import Event, RefusedError
@@ -83,7 +84,7 @@ class Server:
         return f"{self.host}:{self.port}"
 
 
-def make(settings: Settings, service: str) -> "Redis":  # noqa: ARG001 - all brokers are made alike
+def make(settings: Settings, service: str, *, durable: bool = False) -> "Redis":  # noqa: ARG001 - all are made alike
     """The broker of these settings; raises Misconfigured."""
     try:
         Server.parse(settings.url)
@@ -95,6 +96,7 @@ def make(settings: Settings, service: str) -> "Redis":  # noqa: ARG001 - all bro
         replicas=settings.replicas,
         timeout=settings.timeout,
         secured=partial(tls.context, settings.ca_cert),
+        durable=durable,
     )
 
 
@@ -111,9 +113,12 @@ class Redis:
         timeout: float,
         replicas: int = 0,
         secured: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+        durable: bool = False,
     ) -> None:
         """``url`` is asked whenever a link is made, so that changed credentials count, and ``secured`` for
-        what TLS is spoken with. An event counts as stored when so many ``replicas`` have it too."""
+        what TLS is spoken with. An event counts as stored when so many ``replicas`` have it too. ``durable``: a server
+        that may lose what it answered, or may not be looked at, is refused."""
+        self._durable = durable
         self._url = url
         self._replicas = replicas
         self._create = create
@@ -151,6 +156,8 @@ class Redis:
         taken(doing, await wire.ask("PING"))
         facts = await look(wire)
         self._check(doing, facts)
+        if self._durable:
+            demand(doing, losses(facts, self._replicas))
         link.largest = largest(facts)
         link.warnings = warnings(facts, self._replicas)
         await self._find(wire, topics)
@@ -305,6 +312,16 @@ def largest(facts: Mapping[str, str]) -> int:
 
 def warnings(facts: Mapping[str, str], replicas: int = 0) -> tuple[str, ...]:
     """What makes XADD's answer less durable than it sounds, where so many replicas are waited for."""
+    if facts.get("online") == "0":
+        return (
+            *losses(facts, replicas),
+            "no replica follows Redis: a lost disk loses events; add a replica",
+        )
+    return losses(facts, replicas)
+
+
+def losses(facts: Mapping[str, str], replicas: int = 0) -> tuple[str, ...]:
+    """Why what XADD answered may be lost though the server's disk is not, or why nothing is known of it."""
     found = []
     if "aof_enabled" not in facts:
         found.append("how Redis keeps events can't be looked at; let the user ask INFO and CONFIG GET")
@@ -318,9 +335,7 @@ def warnings(facts: Mapping[str, str], replicas: int = 0) -> tuple[str, ...]:
     policy = facts.get("maxmemory_policy", "noeviction")
     if policy != "noeviction" and facts.get("maxmemory", "0") != "0":
         found.append(f"a full Redis may drop whole streams ({policy}); set maxmemory-policy noeviction")
-    if facts.get("online") == "0":
-        found.append("no replica follows Redis: a lost disk loses events; add a replica")
-    elif "online" in facts and not replicas:
+    if facts.get("online", "0") != "0" and not replicas:
         found.append(
             "no replica is waited for: when one takes over, what it had not got yet is lost; "
             "set outbox.broker.replicas"

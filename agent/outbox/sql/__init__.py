@@ -16,6 +16,9 @@ TABLES = ("held.sql",)
 
 TRIGGER_FUNCTIONS = ("capture", "capture_or_record", "truncated", "trace")
 
+NUMBERS = "number_"
+"""How the functions begin that number the rows of one table at the commit; ``commit`` makes them."""
+
 DEFINER = "SECURITY DEFINER SET search_path = pg_catalog, pg_temp"
 """What a trigger function runs with: its owner's rights, and nobody's objects before PostgreSQL's own."""
 

@@ -9,6 +9,7 @@ from agent.outbox.database import OLDEST, Connection
 from agent.outbox.feeds import Feed
 from agent.outbox.names import Name
 from agent.outbox.shape import Column, columns_of
+from agent.outbox.sql.renumbered import Obstacles, obstacles
 from agent.outbox.sql.roles import OWNER, Functions, Role, functions, role
 from agent.runtime.errors import Permanent
 
@@ -113,6 +114,8 @@ class TableFacts:
     """By column."""
     partitions: tuple[Partition, ...] = ()
     """Of an outbox table only: those of the table, then those of these."""
+    obstacles: Obstacles = field(default_factory=Obstacles)
+    """Of an outbox table only: to numbering its rows at the commit."""
 
 
 @dataclass(frozen=True)
@@ -227,6 +230,7 @@ async def _table(connection: Connection, name: Name, is_outbox: bool) -> TableFa
         has_rows=counted and bool(await connection.value(_DOING, f"SELECT EXISTS (SELECT FROM {name.sql})")),
         sequences=await _sequences(connection, oid, columns),
         partitions=await _partitions(connection, oid) if counted and row["kind"] == "p" else (),
+        obstacles=await obstacles(connection, oid, _DOING) if counted else Obstacles(),
     )
 
 

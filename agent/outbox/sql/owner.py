@@ -7,7 +7,7 @@ read no event and move no position by it.
 """
 
 from agent.outbox.names import identifier, literal
-from agent.outbox.sql import TRIGGER_FUNCTIONS, rendered
+from agent.outbox.sql import NUMBERS, TRIGGER_FUNCTIONS, rendered
 from agent.outbox.sql.facts import Facts
 from agent.outbox.sql.roles import OWNER, Role
 from agent.outbox.sql.steps import Step
@@ -39,9 +39,14 @@ def owner_steps(schema: str, facts: Facts, problems: list[Problem], *, fresh: bo
     """What keeps the functions from running with too many rights; ``fresh``: they are only being made. What is
     wrong goes to ``problems``."""
     steps = []
-    if facts.functions.altered and not fresh:
+    # Those that number a table's rows are made, and made anew, with its trigger.
+    altered, loose = (
+        [each for each in names if not each.startswith(NUMBERS)]
+        for names in (facts.functions.altered, facts.functions.loose)
+    )
+    if altered and not fresh:
         steps.append(Step("put the trigger functions back as they were made", made(schema)))
-    if not facts.installer.superuser or not (fresh or facts.functions.loose or facts.functions.poor):
+    if not facts.installer.superuser or not (fresh or loose or facts.functions.poor):
         return steps
     wrong = _unfit(facts.owner)
     if wrong:

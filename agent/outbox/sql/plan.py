@@ -9,7 +9,9 @@ from agent.outbox.names import Name, identifier
 from agent.outbox.shape import ADDED
 from agent.outbox.sql import TABLES, VERSION, rendered
 from agent.outbox.sql.changes import FORMER, TRIGGERS, changes_steps
+from agent.outbox.sql.commit import undone
 from agent.outbox.sql.facts import Facts
+from agent.outbox.sql.needs import needs, schemas
 from agent.outbox.sql.owner import dropped, made, owner_steps
 from agent.outbox.sql.roles import OWNER
 from agent.outbox.sql.steps import NOTHING_SEEN, Existing, Step, opening, record
@@ -47,20 +49,12 @@ def plan(settings: Outbox, facts: Facts, existing: Existing | None) -> list[Step
 
 def grants(settings: Outbox, role: str) -> str:
     """The rights of a role that only relays."""
-    schema, to = identifier(settings.schema), identifier(role)
-    lines = [
-        f"GRANT USAGE ON SCHEMA {schema} TO {to};",
-        f"GRANT SELECT, UPDATE ON {schema}.feed, {schema}.bucket TO {to};",
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.relay TO {to};",
-        f"GRANT SELECT, DELETE ON {schema}.outbox TO {to};",
-        f"GRANT SELECT ON {schema}.version, {schema}.outbox_failed TO {to};",
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.held_key, {schema}.held_row TO {to};",
-        f"GRANT SELECT, INSERT ON {schema}.held_audit TO {to};",
+    to = identifier(role)
+    lines = [f"GRANT USAGE ON SCHEMA {identifier(each)} TO {to};" for each in schemas(settings)]
+    lines += [
+        f"GRANT {need.rights} ON {', '.join(each.sql for each in need.tables)} TO {to};"
+        for need in needs(settings)
     ]
-    for feed in feeds(settings):
-        if not feed.own:
-            lines.append(f"GRANT USAGE ON SCHEMA {identifier(feed.table.schema)} TO {to};")
-            lines.append(f"GRANT SELECT ON {feed.table.sql} TO {to};")
     return "\n".join(lines)
 
 
@@ -77,7 +71,8 @@ def removal(settings: Outbox, facts: Facts) -> list[Step]:
     for feed in feeds(settings):
         if not feed.own and feed.table in facts.tables:
             sql = f"ALTER TABLE {feed.table.sql} DROP COLUMN IF EXISTS xid, DROP COLUMN IF EXISTS {ADDED};"
-            steps.append(Step(f"remove the columns added to {feed.name}", sql, locks=feed.table))
+            sql = "\n".join([*undone(feed, settings.schema, facts, facts.tables[feed.table]), sql])
+            steps.append(Step(f"remove what was added to {feed.name}", sql, locks=feed.table))
     sql = f"DROP SCHEMA IF EXISTS {identifier(settings.schema)} CASCADE;"
     steps.append(Step("remove Pillion's schema", sql))
     if facts.owner is not None and facts.installer.superuser:

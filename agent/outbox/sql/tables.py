@@ -6,6 +6,7 @@ from agent.config.sections.outbox import Outbox
 from agent.outbox.feeds import Feed, missing
 from agent.outbox.names import identifier, literal
 from agent.outbox.shape import ADDED, order
+from agent.outbox.sql.commit import commit_steps
 from agent.outbox.sql.facts import Facts, TableFacts
 from agent.outbox.sql.partitioned import index_steps
 from agent.outbox.sql.steps import NOTHING_SEEN, Existing, Step, made, opening, record
@@ -33,6 +34,13 @@ def table_steps(
         problems.append(Problem("outbox.tables", wrong, "--existing publish or --existing ignore"))
         return []
     number = order(feed, table.columns)
+    if known is not None and known.open and number not in table.columns and feed.by_commit:
+        wrong = (
+            f"wants {feed.name} in order of commit, but it is read by its own {feed.columns['id']} since long"
+        )
+        fix = "let the relay catch up, run what `pillion outbox sql --remove` prints, and init with --existing ignore"
+        problems.append(Problem("outbox.tables", wrong, fix))
+        return []
     if known is not None and known.open and number not in table.columns:
         wrong = f"names {feed.name}, whose {feed.columns['id']} is not filled by its sequence any more"
         problems.append(Problem("outbox.tables", wrong, "the column as it was when reading started"))
@@ -52,6 +60,7 @@ def table_steps(
             for part in parts
         ]
     steps += _indexes(feed, table, number)
+    steps += commit_steps(feed, settings, facts, table, problems)
     if not opened:
         steps.append(Step(f"start reading {feed.name}", opening(feed, settings)))
     return steps

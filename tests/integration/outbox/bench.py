@@ -121,7 +121,7 @@ class Bench:
             service="shop",
             identity=identity or uuid.uuid4().hex,
             url=lambda: settings.database,
-            broker=brokers.make(settings.broker, "shop"),
+            broker=brokers.make(settings.broker, "shop", durable=settings.require_durable),
             health=self.board.of("relay"),
             metrics=Metrics(registry),
             **more,

@@ -151,6 +151,11 @@ WRONG = [
     ),
     ("outbox: {changes: [{table: t, operations: []}]}", "outbox.changes[0].operations", "is empty"),
     (
+        "outbox: {require_durable: true, broker: {url: 'https://h/hook'}}",
+        "outbox.require_durable",
+        "can't be kept with HTTP",
+    ),
+    (
         "outbox: {tables: [{table: t, topic: '{tabel}'}]}",
         "outbox.tables[0].topic",
         "{aggregatetype}, {service}, {table}",

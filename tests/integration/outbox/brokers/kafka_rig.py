@@ -170,7 +170,7 @@ class KafkaRig:
         return [(each.partition(), each.key().decode()) for each in self._messages(place)]
 
     def _read(self, place: str) -> list[Stored]:
-        return [_stored(each) for each in self._messages(place)]
+        return [stored(each) for each in self._messages(place)]
 
     def _messages(self, place: str) -> list[Any]:
         consumer = Consumer({
@@ -214,7 +214,8 @@ async def _done(ask: Callable[[AdminClient], dict[Any, Any]], server: Kafka) -> 
         await asyncio.to_thread(each.result, 20)
 
 
-def _stored(message: Any) -> Stored:
+def stored(message: Any) -> Stored:
+    """A message as the suite compares it."""
     assert message.error() is None, message.error()
     attributes = {
         name.removeprefix("ce_"): value.decode()

@@ -110,6 +110,12 @@ class RabbitRig:
             (names,) = self._data.glob("*/quorum/*/names.dets")
             await until(lambda: f"_{place}".encode() in names.read_bytes(), within=30)
 
+    async def exchange(self, place: str) -> None:
+        """An exchange and nothing that takes its messages."""
+        async with await aio_pika.connect(self._url) as connection:
+            channel = await connection.channel()
+            await channel.declare_exchange(place, aio_pika.ExchangeType.TOPIC, durable=True)
+
     async def read(self, place: str) -> list[Stored]:
         async def readable() -> tuple[list[Stored]]:
             try:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 import redis.asyncio
@@ -19,6 +20,7 @@ from tests.integration.outbox.brokers.carrier import Carrier, Counting, check, e
 from tests.integration.outbox.brokers.redis_rig import stored
 from tests.integration.outbox.brokers.rig import Stored
 from tests.integration.outbox.brokers.scripted import Told, serving
+from tests.integration.outbox.brokers.test_durable import refusal, refused
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -260,3 +262,42 @@ async def test_what_is_no_redis_at_all_is_an_error() -> None:
         error = await opened(made(f"redis://127.0.0.1:{port}"))
     assert isinstance(error, Transient)
     assert "not Redis" in str(error)
+
+
+ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (ALWAYS, ""),
+        (("--appendonly", "no"), "no append-only file"),
+        (("--appendonly", "yes", "--appendfsync", "everysec"), "before its append-only file is on the disk"),
+        ((*ALWAYS, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"), "may drop whole streams"),
+    ],
+)
+async def test_where_it_is_asked_for_only_a_server_that_writes_before_it_answers_is_taken(
+    start: Start, words: tuple[str, ...], reason: str
+) -> None:
+    settings = Broker(url=f"redis://127.0.0.1:{start(*words)}", create=True, timeout=5.0)
+    told = await refused(settings, "p.orders") if reason else await refusal(settings, "p.orders")
+    assert reason in told
+    assert bool(reason) is bool(told)
+
+
+async def test_where_it_is_asked_for_replicas_must_be_waited_for(start: Start) -> None:
+    port = start(*ALWAYS, "--repl-diskless-sync-delay", "0")
+    start(*ALWAYS, "--replicaof", f"127.0.0.1 {port}")
+    settings = Broker(url=f"redis://127.0.0.1:{port}", create=True, timeout=5.0)
+
+    async def followed() -> bool:
+        return "no replica is waited for" in await refusal(settings, "p.orders")
+
+    await until(followed, within=30)
+    assert not await refusal(msgspec.structs.replace(settings, replicas=1), "p.orders")
+
+
+async def test_where_it_is_asked_for_a_server_must_let_itself_be_looked_at(start: Start) -> None:
+    port = start(*ALWAYS, "--user", *"relay on >pw ~* +@all -info -config".split())
+    settings = Broker(url=f"redis://relay:pw@127.0.0.1:{port}", create=True, timeout=5.0)
+    assert "can't be looked at" in await refused(settings, "p.orders")
