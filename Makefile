@@ -106,7 +106,7 @@ LOCK = build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 -
 lock: ## write the images' lock files anew from what they ask for; UPGRADE=--upgrade takes the newest of everything
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
-	$(LOCK) --extra kubernetes --extra nats --extra postgres --no-emit-package grpcio --output-file requirements/image.txt setup.cfg
+	$(LOCK) --extra kafka --extra kubernetes --extra nats --extra postgres --extra rabbitmq --no-emit-package grpcio --output-file requirements/image.txt setup.cfg
 	$(LOCK) --output-file requirements/build.txt requirements/build.in
 	for name in inventory orders storefront; do \
 		$(LOCK) --output-file compose/services/$$name/requirements.txt compose/services/$$name/requirements.in || exit 1; \

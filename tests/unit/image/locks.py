@@ -74,9 +74,11 @@ def of_image() -> list[Requirement]:
         line
         for text in (
             config["options"]["install_requires"],
+            extras["kafka"],
             extras["kubernetes"],
             extras["nats"],
             extras["postgres"],
+            extras["rabbitmq"],
         )
         for line in text.splitlines()
     )
