@@ -31,6 +31,7 @@ LOOK = 30.0
 JOINING = 20.0
 """Seconds that a group may take to give its first member what it has."""
 _AT_ONCE = 100
+_MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)  # noqa: SLF001 - the library's own errors
 _PARTITIONS = 32
 """Bits of a parcel's number that hold its partition."""
 
@@ -145,7 +146,7 @@ class Reader:
         """Those of Kafka that the place is."""
         place = self._errand.place
         topic = consumer.list_topics(place.topic, timeout=PATIENCE).topics[place.topic]
-        if topic.error is not None and topic.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        if topic.error is not None and topic.error.code() in _MISSING:
             raise Permanent(f"{self._doing}: there is no topic {place.topic}; create it first")
         if topic.error is not None:
             raise Transient(f"{self._doing}: {words(topic.error)}")
