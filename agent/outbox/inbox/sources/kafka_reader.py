@@ -225,27 +225,32 @@ class Reader:
                 raise Transient(f"{self._doing}: the group {errand.group} gives no partition")
 
     def _poll(self, consumer: Consumer) -> None:
-        self._throttle(consumer)
+        room = self._throttle(consumer)
         first = consumer.poll(POLL)
         if first is None:
             return
-        parcels = [self._parcel(each) for each in [first, *consumer.consume(_AT_ONCE, 0)]]
+        more = consumer.consume(min(room - 1, _AT_ONCE), 0) if room > 1 else []
+        parcels = [self._parcel(each) for each in [first, *more]]
         came = [each for each in parcels if each is not None]
         if came:
             self._tell(lambda: self._basket.put(came))
 
-    def _throttle(self, consumer: Consumer) -> None:
+    def _throttle(self, consumer: Consumer) -> int:
+        """Pause what has enough open messages, and resume what has not any more; how many may surely come."""
+        held = self._errand.held
         with self._lock:
-            full = {number for number, each in self._offsets.items() if each.open >= self._errand.held}
-            roomy = {
-                number for number in self._paused if self._offsets[number].open <= self._errand.held // 2
-            }
+            counts = {number: each.open for number, each in self._offsets.items()}
+        full = {number for number, count in counts.items() if count >= held}
+        roomy = {number for number in self._paused if counts[number] <= held // 2}
         topic = self._errand.place.topic
         if more := full - self._paused:
             consumer.pause([TopicPartition(topic, each) for each in more])
         if roomy:
             consumer.resume([TopicPartition(topic, each) for each in roomy])
         self._paused = (self._paused | full) - roomy
+        return min(
+            (held - count for number, count in counts.items() if number not in self._paused), default=0
+        )
 
     def _parcel(self, message: Message) -> Parcel | None:
         error = message.error()
@@ -308,6 +313,7 @@ class Reader:
 
     def _last(self, consumer: Consumer) -> None:
         """Commit what is done; what can't be comes again, and is known."""
+        self._sent.clear()  # of what was sent last no answer may have come
         try:
             if self._error is None:
                 self._commit(consumer, asynchronous=False)
