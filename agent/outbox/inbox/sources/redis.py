@@ -27,7 +27,8 @@ from agent.runtime.errors import Misconfigured, PillionError, Problem, Transient
 AT_ONCE = 50
 """Entries that are read at once."""
 _CONSUMER = "inbox"
-_BEHIND_ALL = f"{(1 << 64) - 1}-{(1 << 64) - 1}"
+_BEHIND_ALL = f"{(1 << 64) - 1}-{(1 << 64) - 2}"
+"""Behind all entries that were handed out. The largest id of all would be taken for ``>``, and hand out a new one."""
 
 
 def make(settings: InboxBroker, read: Callable[[], str], consumer: str, lease: float) -> "Redis":

@@ -78,7 +78,8 @@ async def test_a_full_queue_postpones_its_own_events_and_those_of_others_go_on_o
             await told.carry(again, link)
             failed = [again.events[number] for number in again.failed]
     stored = await rabbit.read(place)
-    assert sorted(each.attributes["id"] for each in stored) == sorted(each.id for each in orders)
+    # Some twice: the last that were read may be there again, because the reader left before its acknowledgements.
+    assert {each.attributes["id"] for each in stored} == {each.id for each in orders}
     assert len(await rabbit.read(f"{place}.rest")) == len(payments)
 
 
