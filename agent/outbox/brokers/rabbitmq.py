@@ -1,21 +1,17 @@
 """RabbitMQ: a topic exchange, whose name is ``outbox.broker.stream``. An event is acknowledged when every queue
 that takes it has stored it; the confirm says so.
 
-The library's robust connection is not used: it comes back by itself and would send what the relay sends again
-anyway. Sources: RabbitMQ documentation, "Consumer Acknowledgements and Publisher Confirms", "Queues" and
-"Memory and Disk Alarms"; CloudEvents 1.0, AMQP protocol binding (the prefix of application properties).
+Sources: RabbitMQ documentation, "Consumer Acknowledgements and Publisher Confirms", "Queues" and "Memory and Disk
+Alarms"; CloudEvents 1.0, AMQP protocol binding (the prefix of application properties).
 """
 
 import asyncio
 import hashlib
 import re
-import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import aio_pika
 from aio_pika import exceptions as said
@@ -25,60 +21,27 @@ from agent.config.secret import Secret
 from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.brokers import Link, Outcomes, tls
 from agent.outbox.brokers.durable import demand
+from agent.outbox.brokers.rabbitmq_connection import CLOSING, ERRORS, FORM, Connector, servers, words
 from agent.outbox.events import Event, RefusedError
-from agent.runtime.errors import Misconfigured, Permanent, PillionError, Problem, Transient
+from agent.runtime.errors import Misconfigured, Permanent, Problem
 
-_FORM = "amqp://[USER:PASSWORD@]HOST:PORT[/VHOST], or amqps:// with TLS"
-_SCHEMES = {"amqp": 5672, "amqps": 5671}
 _EXCHANGE = re.compile(r"(?!amq\.)[^\s\x00-\x1f\x7f]{1,127}")
 _TOO_LARGE = re.compile(r"message size (\d+) is larger than (?:configured )?max size (\d+)")
 _FORBIDDEN = re.compile(r"access to topic '([^']*)' in exchange")
 _HEADERS = 100000
 """Bytes of headers that surely fit into one frame, as they must."""
 _SHORT = 255
-
-
-@dataclass(frozen=True)
-class Server:
-    """One server of a URL; the secrets never appear in a text."""
-
-    host: str
-    port: int
-    tls: bool
-    vhost: str
-    user: str = field(repr=False)
-    password: str = field(repr=False)
-
-    @classmethod
-    def parse(cls, url: str) -> "Server":
-        """Read ``amqp://[user:password@]host[:port][/vhost]``; raises ValueError without the URL."""
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            raise ValueError("is no URL that can be read") from None
-        if parts.scheme not in _SCHEMES or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("is not amqp://HOST:PORT or amqps://HOST:PORT")
-        return cls(
-            parts.hostname,
-            port or _SCHEMES[parts.scheme],
-            parts.scheme == "amqps",
-            unquote(parts.path[1:]) or "/",
-            unquote(parts.username or "guest"),
-            unquote(parts.password or "guest"),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+_LATER = 1.0
+"""Seconds until an event that a queue did not take is tried again."""
 
 
 def make(settings: Settings, service: str, *, durable: bool = False) -> "RabbitMQ":
     """The broker of these settings; raises Misconfigured."""
     problems = []
     try:
-        _servers(settings.url)
+        servers(settings.url)
     except ValueError as error:
-        problems.append(Problem("outbox.broker.url", str(error), _FORM))
+        problems.append(Problem("outbox.broker.url", str(error), FORM))
     exchange = settings.stream or service
     if not _EXCHANGE.fullmatch(exchange):
         problems.append(
@@ -88,15 +51,11 @@ def make(settings: Settings, service: str, *, durable: bool = False) -> "RabbitM
         )
     if problems:
         raise Misconfigured(problems)
-    url = Secret.of(settings, "outbox.broker.url").read
-    secured = partial(tls.context, settings.ca_cert)
-    return RabbitMQ(
-        url, exchange, create=settings.create, timeout=settings.timeout, secured=secured, durable=durable
-    )
-
-
-def _servers(url: str) -> list[Server]:
-    return [Server.parse(each.strip()) for each in url.split(",")]
+    connector = Connector(
+        "outbox.broker", Secret.of(settings, "outbox.broker.url").read, partial(tls.context, settings.ca_cert),
+        settings.timeout,
+    )  # fmt: skip
+    return RabbitMQ(connector, exchange, create=settings.create, durable=durable)
 
 
 class RabbitMQ:
@@ -104,61 +63,30 @@ class RabbitMQ:
 
     name = "rabbitmq"
 
-    def __init__(
-        self,
-        url: Callable[[], str],
-        exchange: str,
-        *,
-        create: bool,
-        timeout: float,
-        secured: Callable[[], ssl.SSLContext],
-        durable: bool = False,
-    ) -> None:
-        """``url`` is asked whenever a link is made, so that changed credentials count. ``durable``: a queue that may
-        lose what it confirmed, or can't be seen, is refused."""
+    def __init__(self, connector: Connector, exchange: str, *, create: bool, durable: bool = False) -> None:
+        """``durable``: a queue that may lose what it confirmed, or can't be seen, is refused."""
         self._durable = durable
-        self._url = url
+        self._connector = connector
         self._exchange = exchange
         self._create = create
-        self._timeout = timeout
-        self._secured = secured
         self._limit = Limit()
 
     @asynccontextmanager
     async def link(self, outcomes: Outcomes, topics: frozenset[str]) -> AsyncIterator[Link]:
         """See ``brokers.Broker.link``."""
         async with AsyncExitStack() as stack:
-            connection = await self._connect()
-            stack.push_async_callback(_closed, connection)
+            connection = await stack.enter_async_context(self._connector.connection())
             doing = f"looking at RabbitMQ's exchange {self._exchange}"
-            async with _translated(doing, self._timeout):
+            async with self._connector.translated(doing):
                 warnings = await self._prepare(connection, topics)
                 if self._durable:
                     demand(doing, warnings)
                 channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
                 exchange = await self._declared(channel)
-            link = Exchange(channel, exchange, outcomes, self._limit, timeout=self._timeout)
+            link = Exchange(channel, exchange, outcomes, self._limit, timeout=self._connector.timeout)
             link.warnings = warnings
             stack.push_async_callback(link.close)
             yield link
-
-    async def _connect(self) -> AbstractConnection:
-        try:
-            servers = _servers(self._url())
-        except ValueError as error:
-            raise Transient(f"connecting to RabbitMQ: outbox.broker.url {error}") from None
-        errors: list[PillionError] = []
-        for server in servers:
-            context = self._secured() if server.tls else None
-            try:
-                async with _translated(f"connecting to RabbitMQ at {server}", self._timeout):
-                    return await aio_pika.connect(
-                        host=server.host, port=server.port, login=server.user, password=server.password,
-                        virtualhost=server.vhost, ssl=server.tls, ssl_context=context, heartbeat=20,
-                    )  # fmt: skip
-            except PillionError as error:
-                errors.append(error)
-        raise errors[0] if len(errors) == 1 else Transient("; ".join(map(str, errors)))
 
     async def _declared(self, channel: AbstractChannel) -> AbstractExchange:
         return await channel.declare_exchange(self._exchange, aio_pika.ExchangeType.TOPIC, passive=True)
@@ -212,9 +140,6 @@ class Limit:
 class Exchange:
     """A link to one exchange."""
 
-    CLOSING = 1.0
-    """Seconds that a task's end is waited for."""
-
     def __init__(
         self,
         channel: AbstractChannel,
@@ -260,7 +185,7 @@ class Exchange:
         try:
             async with asyncio.timeout(self._timeout):
                 await self._channel.declare_exchange(self._exchange.name, passive=True)
-        except (*_ERRORS, TimeoutError):
+        except (*ERRORS, TimeoutError):
             return False
         return True
 
@@ -270,7 +195,7 @@ class Exchange:
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=self.CLOSING)
+            await asyncio.wait(self._tasks, timeout=CLOSING)
 
     async def _publish(self, number: int, message: aio_pika.Message, topic: str) -> None:
         try:
@@ -278,8 +203,9 @@ class Exchange:
         except said.PublishError:
             self._refuse(number, "no queue of the exchange takes its topic")
         except said.DeliveryError:
-            self._lose(f"RabbitMQ did not take an event of the topic {topic}: a queue is full or fails")
-        except _ERRORS as error:
+            # Of this event alone: another queue may be well.
+            self._postpone(number, f"a queue that takes the topic {topic} is full or fails")
+        except ERRORS as error:
             self._failed(error)
         else:
             if self._flying.pop(number, None) is not None and not self._over:
@@ -289,6 +215,10 @@ class Exchange:
         if self._flying.pop(number, None) is not None and not self._over:
             self._outcomes.refused(number, reason)
 
+    def _postpone(self, number: int, reason: str) -> None:
+        if self._flying.pop(number, None) is not None and not self._over:
+            self._outcomes.later(number, f"RabbitMQ did not take the event: {reason}", _LATER)
+
     def _ended(self, _sender: object, error: BaseException | None = None) -> None:
         self._failed(error)
 
@@ -297,7 +227,7 @@ class Exchange:
         are like it are refused; nothing is known of the others."""
         if self._over:
             return
-        text = _words(error)
+        text = words(error)
         size, topic = _TOO_LARGE.search(text), _FORBIDDEN.search(text)
         if size:
             self._limit.bytes = min(self._limit.bytes, int(size[2]))
@@ -346,42 +276,3 @@ def token(event: Event) -> str:
     """The message's id: the event's with where it is from, or a digest of that where it is too long."""
     text = f"{event.source}/{event.feed}/{event.id}"
     return text if len(text.encode()) <= _SHORT else hashlib.sha256(text.encode()).hexdigest()
-
-
-_ERRORS = (said.AMQPError, OSError, RuntimeError)
-"""What the library raises: RuntimeError for a channel that is closed."""
-
-
-@asynccontextmanager
-async def _translated(doing: str, timeout: float) -> AsyncIterator[None]:
-    """The library's errors become ours; raises Transient or Permanent."""
-    try:
-        async with asyncio.timeout(timeout):
-            yield
-    except (said.AuthenticationError, said.ProbableAuthenticationError) as error:
-        raise Permanent(
-            f"{doing}: the server refuses the user or the password; see outbox.broker.url"
-        ) from error
-    except TimeoutError as error:
-        raise Transient(f"{doing}: no answer within {timeout:g} s; is it running?") from error
-    except _ERRORS as error:
-        if isinstance(error.__cause__, ssl.SSLError):
-            reason = error.__cause__.reason or "it failed"
-            raise Permanent(f"{doing}: TLS failed: {reason}; see outbox.broker.ca_cert") from error
-        raise Transient(f"{doing}: {_words(error)}") from error
-
-
-async def _closed(connection: AbstractConnection) -> None:
-    try:
-        async with asyncio.timeout(Exchange.CLOSING):
-            await connection.close()
-    except (*_ERRORS, TimeoutError):
-        return
-
-
-def _words(error: BaseException | None) -> str:
-    """What an error says, on one line and not endless: part of it comes from the network."""
-    if error is None:
-        return "it was closed"
-    text = str(error) or type(error).__name__
-    return "".join(char for char in " ".join(text.split()) if char.isprintable())[:300]

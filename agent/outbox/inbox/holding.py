@@ -44,7 +44,7 @@ class Holding:
 
     async def _once(self, backoff: Backoff) -> None:
         place = self.hold.place
-        async with self._source.open(place.name, alone=self._parts.book.alone) as stream:
+        async with self._source.open(place, alone=self._parts.book.alone) as stream:
             self._tell("")
             backoff.reset()
             log.info("inbox.reading", topic=place.name, epoch=self.hold.epoch)

@@ -266,7 +266,7 @@ class Ledger:
             return None
         row = rows[0]
         headers = {name.lower(): value for name, value in json.loads(row["headers"]).items()}
-        return message(Parcel(number, row["topic"], headers, bytes(row["body"]), "dead"))
+        return message(Parcel(number, row["topic"], headers, bytes(row["body"]), "dead", str(number)))
 
     async def revived(self, hold: Hold, number: int, digest: bytes) -> None:
         """See ``Book``."""

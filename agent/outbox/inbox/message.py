@@ -10,10 +10,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agent.outbox.brokers.headers import encoded
 from agent.outbox.events import TRACEPARENT
 
 _ATTRIBUTE = re.compile(r"ce-[a-z0-9]{1,40}")
-_VALUE = re.compile(r"[\x20-\x7e]{0,4096}")
+VALUE = re.compile(r"[\x20-\x7e]{0,4096}")
+"""What an attribute may be in a header."""
 _TYPE = re.compile(r"[!-~][\x20-\x7e]{0,255}")
 _LONGEST_STATE = 512
 
@@ -23,14 +25,16 @@ class Parcel:
     """What a broker hands out."""
 
     number: int
-    """Rises along the partition; names the parcel to its source."""
+    """Names the parcel to its source while the connection lives, and no other that is open."""
     topic: str
     """As the broker names it."""
     headers: Mapping[str, str]
     """Names in lower case; nothing of it is checked."""
     body: bytes
     origin: str
-    """Names the place that it is kept in, for messages that have no id of their own."""
+    """Names the place that it is kept in, for messages that have no source of their own."""
+    token: str
+    """Its id where it brings none: printable ASCII, the same whenever it is handed out, and no other's there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,13 @@ def message(parcel: Parcel) -> Message:
     attributes = {
         name: value
         for name, value in parcel.headers.items()
-        if _ATTRIBUTE.fullmatch(name) and _VALUE.fullmatch(value)
+        if _ATTRIBUTE.fullmatch(name) and VALUE.fullmatch(value)
     }
     traceparent = attributes.pop("ce-traceparent", "")
     tracestate = attributes.pop("ce-tracestate", "")
     valid = bool(TRACEPARENT.fullmatch(traceparent))
     attributes.setdefault("ce-specversion", "1.0")
-    identity = attributes.setdefault("ce-id", "") or _identity(parcel)
+    identity = attributes.get("ce-id") or parcel.token
     source = attributes.get("ce-source") or f"/{parcel.origin}"
     kind = attributes.get("ce-type") or _plain(parcel.topic)
     attributes.update({"ce-id": identity, "ce-source": source, "ce-type": kind})
@@ -96,12 +100,17 @@ def digest(source: str, identity: str) -> bytes:
     return hashlib.sha256(f"{source}\n{identity}".encode()).digest()
 
 
-def _identity(parcel: Parcel) -> str:
-    given = parcel.headers.get("nats-msg-id", "")
-    if given and _VALUE.fullmatch(given):
-        return given
-    # A place that was made anew counts from 1 again: the number alone would name two messages.
-    return f"{parcel.number}-{hashlib.sha256(parcel.body).hexdigest()[:16]}"
+def placed(place: str, body: bytes) -> str:
+    """The token of a message that only its place in the broker names."""
+    # A place that was made anew counts from the beginning again: the place alone would name two messages.
+    return f"{place}-{hashlib.sha256(body).hexdigest()[:16]}"
+
+
+def headers(attributes: Mapping[str, str], content: str = "") -> dict[str, str]:
+    """The headers of a parcel whose broker keeps CloudEvents attributes as plain text, by their names without a prefix;
+    ``content`` is the media type of its body."""
+    found = {f"ce-{name}": encoded(value) for name, value in attributes.items()}
+    return {**found, "content-type": content} if content else found
 
 
 def _plain(topic: str) -> str:

@@ -61,9 +61,24 @@ def _pip_conf(report: Report) -> Iterator[File]:
     yield File("pip.conf", host.pip_conf(host.pip_settings()).encode())
 
 
+def _kafka(report: Report) -> Iterator[File]:
+    jars = obtain.pinned("kafka", report).parent / "jars"
+    yield from (File(f"libs/{path.name}", path) for path in sorted(jars.iterdir()))
+
+
+def _java(report: Report) -> Iterator[File]:
+    home = obtain.pinned("java", report).parents[1]
+    for path in sorted(home.rglob("*")):
+        if path.is_file():
+            programs = path.parent.name == "bin" or path.name == "jspawnhelper"
+            yield File(f"java/{path.relative_to(home)}", path, programs)
+
+
 GIVEN: dict[str, Callable[[Report], Iterator[File]]] = {
     "root.tar": _root,
     "certificates": _certificates,
     "pip.conf": _pip_conf,
+    "kafka": _kafka,
+    "java": _java,
 }
-"""What only this machine can give, by the name that the table uses."""
+"""What this machine gives besides single programs, by the name that the table uses."""

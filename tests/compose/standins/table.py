@@ -39,6 +39,7 @@ IMAGES = (
     Image("postgres:17-trixie", "postgres"),
     Image("hashicorp/consul:1.20", "consul", programs=("consul",)),
     Image("nats:2-alpine", "nats", programs=("nats-server",)),
+    Image("apache/kafka:4.2.2", "kafka", given=("kafka", "java")),
     Image("jaegertracing/jaeger:2.13.0", "jaeger", programs=("jaeger",)),
     Image("prom/prometheus:v3.16.0", "prometheus", programs=("prometheus", "promtool")),
     Image("prom/alertmanager:v0.31.1", "alertmanager", programs=("alertmanager",)),

@@ -135,6 +135,35 @@ def test_every_volume_that_is_handed_over_is_one_of_the_system() -> None:
     assert mounted - {"./access"} <= set(COMPOSE["volumes"])
 
 
+def test_a_variant_hands_its_secrets_to_their_consumer_alone_and_its_volume_of_data_to_its_server() -> None:
+    variant = yaml.safe_load((ROOT / "compose/docker-compose-kafka.yml").read_text())
+    mounted = {
+        service: {mount.split(":")[0]: mount for mount in content.get("volumes", [])}
+        for service, content in variant["services"].items()
+    }
+    holders = {"kafka": "kafka", "orders-v2-kafka": "orders-v2-agent"}
+    assert holders.keys() == consumers.VARIANTS.keys()
+    for name, service in holders.items():
+        volume = f"secrets-{name}"
+        assert {each for each, volumes in mounted.items() if volume in volumes} == {"secrets", service}
+        assert mounted[service][volume].endswith(":ro")
+        assert mounted["secrets"][volume] == f"{volume}:/secrets/{name}"
+    user = ":".join(map(str, consumers.KAFKA))
+    assert variant["services"]["kafka"]["user"] == user
+    assert set(consumers.VARIANT_DATA) <= set(variant["volumes"])
+
+
+def test_a_variant_that_is_not_there_gets_no_secrets(root: Path, values: Values) -> None:
+    consumers.write(root, values)
+    assert not (root / "kafka").exists()
+    (root / "kafka").mkdir()
+    consumers.write(root, values)
+    text = (root / "kafka/jaas.conf").read_text()
+    assert values.read("kafka-orders") in text
+    assert text.startswith("KafkaServer { ")
+    assert text.endswith("; };\n")
+
+
 def test_volumes_of_data_are_for_their_user_alone_again_after_each_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

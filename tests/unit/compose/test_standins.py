@@ -13,19 +13,19 @@ from agent.runtime.errors import Permanent
 from tests.compose.standins import context, engine, host, table
 
 ROOT = Path(__file__).parents[3]
-COMPOSE = ROOT / "compose" / "docker-compose-enhanced.yml"
+COMPOSE = tuple(sorted((ROOT / "compose").glob("docker-compose-*.yml")))
 ONE, TWO = (f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n" for body in ("b25l", "dHdv"))
 
 
 def used() -> set[str]:
-    """The images of others that the Compose file and the Dockerfiles start from."""
-    services = yaml.safe_load(COMPOSE.read_text())["services"].values()
-    images = {service["image"] for service in services if "image" in service}
+    """The images of others that the Compose files and the Dockerfiles start from."""
+    files = [yaml.safe_load(file.read_text())["services"].values() for file in COMPOSE]
+    images = {service["image"] for services in files for service in services if "image" in service}
     base = re.findall(r"^ARG PYTHON=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     return {image for image in images if "${" not in image} | {f"python:{tag}" for tag in base}
 
 
-def test_the_table_has_exactly_the_images_that_the_compose_file_and_the_dockerfiles_start_from() -> None:
+def test_the_table_has_exactly_the_images_that_the_compose_files_and_the_dockerfiles_start_from() -> None:
     assert {image.tag for image in table.IMAGES} == used()
 
 

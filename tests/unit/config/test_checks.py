@@ -215,3 +215,15 @@ def test_an_inbox_needs_a_broker_and_a_database_unless_it_does_without_one():
     assert "inbox.database" not in wrong(f"inbox: {{{topics}, dedupe: none}}")
     assert "inbox.schema" in wrong(f"inbox: {{{topics}, schema: pillion}}")
     assert "inbox.topics[0].path" in wrong("inbox: {topics: [{topic: a, path: x}]}")
+
+
+@pytest.mark.parametrize(
+    ("url", "dedupe", "is_wrong"),
+    [("kafka://h", "none", True), ("kafka+ssl://h", "none", True), ("kafka://h", "database", False),
+     ("nats://h", "none", False)],
+)  # fmt: skip
+def test_partitions_of_kafka_are_shared_by_leases_only(url: str, dedupe: str, is_wrong: bool) -> None:
+    found = wrong(
+        f"inbox: {{topics: [{{topic: a, path: /x, partitions: 2}}], dedupe: {dedupe}, broker: {{url: '{url}'}}}}"
+    )
+    assert ("inbox.topics[0].partitions" in found) == is_wrong

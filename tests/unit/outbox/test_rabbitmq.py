@@ -5,15 +5,17 @@ from msgspec.structs import replace
 
 from agent.config.sections.outbox import Broker
 from agent.outbox import brokers
-from agent.outbox.brokers import rabbitmq
+from agent.outbox.brokers import rabbitmq, rabbitmq_connection
 from agent.runtime.errors import Misconfigured
 from tests.integration.outbox.brokers.carrier import events
 
 
 def test_a_url_says_where_as_whom_and_to_which_virtual_host() -> None:
-    server = rabbitmq.Server.parse("amqps://me:p%40ss@host/a%2Fb")
-    assert server == rabbitmq.Server("host", 5671, True, "a/b", "me", "p@ss")
-    assert rabbitmq.Server.parse("amqp://host") == rabbitmq.Server("host", 5672, False, "/", "guest", "guest")
+    server = rabbitmq_connection.Server.parse("amqps://me:p%40ss@host/a%2Fb")
+    assert server == rabbitmq_connection.Server("host", 5671, True, "a/b", "me", "p@ss")
+    assert rabbitmq_connection.Server.parse("amqp://host") == rabbitmq_connection.Server(
+        "host", 5672, False, "/", "guest", "guest"
+    )
     assert "p@ss" not in f"{server} {server!r}"
 
 

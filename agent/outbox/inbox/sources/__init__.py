@@ -1,5 +1,10 @@
 """Where messages come from: one module a broker, chosen by the scheme of ``inbox.broker.url`` and imported only
-then."""
+then.
+
+``nats``; ``kafka`` with ``kafka_reader`` and ``offsets``; ``rabbitmq``; ``redis`` with ``redis_group`` and ``resp``.
+``basket`` is where a connection puts what came. A source knows its broker alone: what is done with a message, and who
+may have a partition, is decided elsewhere.
+"""
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
@@ -8,15 +13,17 @@ from typing import Protocol
 
 from agent.config.sections.inbox import InboxBroker
 from agent.outbox.inbox.message import Parcel
+from agent.outbox.inbox.shares import Place
 from agent.runtime.errors import Misconfigured, Problem
 
 
 class Stream(Protocol):
     """A live connection to one partition of a topic.
 
-    What it hands out is in the partition's order, from the first message that was not settled; only one handed-out
-    copy of a message is open at a time. What is neither settled nor kept alive is handed out again, here or to who
-    comes next; a message is never requeued behind others.
+    What it hands out is in the partition's order, key by key, from the first message that was not settled; only one
+    handed-out copy of a message is open at a time, and of those at most ``inbox.broker.held``. What is not settled when
+    the connection ends is handed out again, here or to who comes next, before all that followed it; a message is never
+    requeued behind others. What was settled may be handed out again, too: it is known then.
     """
 
     async def fetch(self) -> Sequence[Parcel]:
@@ -29,7 +36,7 @@ class Stream(Protocol):
         """It was set aside: the broker is not to hand it out again."""
 
     async def keep(self, parcels: Sequence[Parcel]) -> None:
-        """These are still being worked on or wait: they are not to be handed out again yet."""
+        """A sign of life: these are still being worked on or wait, and are not to be handed out again yet."""
 
 
 class Source(Protocol):
@@ -39,19 +46,29 @@ class Source(Protocol):
     """As in settings and spans."""
 
     keep_every: float
-    """Seconds between two words that an open message is being worked on."""
+    """Seconds between two calls of ``Stream.keep``."""
 
-    def open(self, topic: str, *, alone: bool) -> AbstractAsyncContextManager[Stream]:
-        """The partition ``topic`` for the body; who had it before gets nothing of it any more.
+    def open(self, place: Place, *, alone: bool) -> AbstractAsyncContextManager[Stream]:
+        """The partition for the body; who had it before gets nothing of it any more, or is waited for. What the broker
+        calls that partition is the source's to know.
 
         ``alone``: nobody else guards who may have it, so the one who has it now is waited for. Raises Transient or
         Permanent while it can't be had; either may be tried again later.
         """
 
 
+SELDOM = 3600.0
+"""``keep_every`` where a broker waits for as long as the connection lives."""
+
 SOURCES: Mapping[str, tuple[str, str]] = {
     "nats": ("agent.outbox.inbox.sources.nats", "nats"),
     "tls": ("agent.outbox.inbox.sources.nats", "nats"),
+    "kafka": ("agent.outbox.inbox.sources.kafka", "kafka"),
+    "kafka+ssl": ("agent.outbox.inbox.sources.kafka", "kafka"),
+    "amqp": ("agent.outbox.inbox.sources.rabbitmq", "rabbitmq"),
+    "amqps": ("agent.outbox.inbox.sources.rabbitmq", "rabbitmq"),
+    "redis": ("agent.outbox.inbox.sources.redis", "redis"),
+    "rediss": ("agent.outbox.inbox.sources.redis", "redis"),
 }
 """By scheme of the URL: the module and the extra that brings its driver."""
 

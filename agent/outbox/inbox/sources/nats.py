@@ -23,7 +23,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from agent.config.sections.inbox import InboxBroker
-from agent.outbox.inbox.message import Parcel
+from agent.outbox.brokers import tls
+from agent.outbox.inbox.message import VALUE, Parcel, placed
+from agent.outbox.inbox.shares import Place
 from agent.outbox.inbox.sources import Stream
 from agent.runtime.errors import Permanent, PillionError, Transient
 
@@ -87,8 +89,9 @@ class JetStream:
         self.keep_every = settings.ack_wait / 3
 
     @asynccontextmanager
-    async def open(self, topic: str, *, alone: bool) -> AsyncIterator[Stream]:
-        """See ``sources.Source.open``."""
+    async def open(self, place: Place, *, alone: bool) -> AsyncIterator[Stream]:
+        """See ``sources.Source.open``: a spread topic is topics of its own."""
+        topic = place.name
         lost = asyncio.Event()
         client = await self._connect(lost)
         try:
@@ -113,11 +116,17 @@ class JetStream:
         servers = [each.strip() for each in self._read().split(",")]
         reasons = []
         for server in servers:
+            # Read anew, so that a replaced file of CAs counts; a plain connection has no use for it.
+            secured = (
+                tls.context(self._settings.ca_cert, "inbox.broker.ca_cert")
+                if server.startswith("tls:")
+                else None
+            )
             try:
                 async with asyncio.timeout(TIMEOUT):
                     return await nats.connect(
                         server, name="pillion inbox", allow_reconnect=False, connect_timeout=int(TIMEOUT),
-                        error_cb=quiet, closed_cb=gone, disconnected_cb=gone, ping_interval=5,
+                        tls=secured, error_cb=quiet, closed_cb=gone, disconnected_cb=gone, ping_interval=5,
                     )  # fmt: skip
             except (nats.errors.Error, OSError, TimeoutError) as error:
                 reasons.append(_reason(error))
@@ -346,11 +355,25 @@ class _Stream:
         if (
             not known
         ):  # else it took longer than the server waits: the copy in hand goes on under the new reply
-            self._came.append(Parcel(number, msg.subject, headers, msg.data, f"nats/{self._stream}"))
+            self._came.append(
+                Parcel(
+                    number,
+                    msg.subject,
+                    headers,
+                    msg.data,
+                    f"nats/{self._stream}",
+                    _token(number, headers, msg),
+                )
+            )
 
     def _end(self, reason: str) -> None:
         self._gone = self._gone or reason
         self._woken.set()
+
+
+def _token(number: int, headers: dict[str, str], msg: Msg) -> str:
+    given = headers.get("nats-msg-id", "")
+    return given if given and VALUE.fullmatch(given) else placed(str(number), msg.data)
 
 
 @contextmanager

@@ -147,10 +147,12 @@ class KafkaRig:
     async def prepare(self, place: str) -> None:
         await self.make_topic(f"{place}.orders")
 
-    async def make_topic(self, name: str, **config: str) -> None:
-        """A topic of three partitions."""
+    async def make_topic(self, name: str, *, partitions: int = 3, **config: str) -> None:
+        """A topic of so many partitions."""
         named = {key.replace("_", "."): value for key, value in config.items()}
-        await _done(lambda admin: admin.create_topics([NewTopic(name, 3, 1, config=named)]), self.server)
+        await _done(
+            lambda admin: admin.create_topics([NewTopic(name, partitions, 1, config=named)]), self.server
+        )
         admin = self.server.admin()
         # Made is not known at once.
         await until(lambda: name in admin.list_topics(timeout=10).topics)

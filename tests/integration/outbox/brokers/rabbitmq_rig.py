@@ -97,18 +97,20 @@ class RabbitRig:
     async def prepare(self, place: str) -> None:
         await self.make(place, **{"x-queue-type": "quorum"})
 
-    async def make(self, place: str, **arguments: Any) -> None:
-        """An exchange, and a queue with these arguments."""
+    async def make(self, place: str, *, name: str = "", topics: str = "#", **arguments: Any) -> None:
+        """An exchange, and a queue with these arguments that takes these of its topics; by default it has the
+        place's name."""
+        name = name or place
         async with await aio_pika.connect(self._url) as connection:
             channel = await connection.channel()
             exchange = await channel.declare_exchange(place, aio_pika.ExchangeType.TOPIC, durable=True)
-            queue = await channel.declare_queue(place, durable=True, arguments=arguments)
-            await queue.bind(exchange, f"{place}.#")
+            queue = await channel.declare_queue(name, durable=True, arguments=arguments)
+            await queue.bind(exchange, f"{place}.{topics}")
 
         if arguments.get("x-queue-type") == "quorum":
             # A quorum queue whose name is not on disk yet hangs for ever after a kill.
             (names,) = self._data.glob("*/quorum/*/names.dets")
-            await until(lambda: f"_{place}".encode() in names.read_bytes(), within=30)
+            await until(lambda: f"_{name}".encode() in names.read_bytes(), within=30)
 
     async def exchange(self, place: str) -> None:
         """An exchange and nothing that takes its messages."""

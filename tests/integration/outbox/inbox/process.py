@@ -15,12 +15,17 @@ from prometheus_client import CollectorRegistry
 
 from agent.config.settings import Settings
 from agent.outbox.inbox import ledger, poster
-from agent.outbox.inbox.sources import nats
+from agent.outbox.inbox.sources import kafka, nats, rabbitmq, redis
 from agent.outbox.relay import boot_clock
 from agent.runtime.health import Board
 from agent.wiring.inbox import made
 
-POINTS: Mapping[str, tuple[type, str, bool]] = {
+STREAMS: Mapping[str, type] = {
+    "nats": nats._Stream, "kafka": kafka._Stream, "amqp": rabbitmq._Stream, "redis": redis._Stream
+}  # fmt: skip
+"""By scheme of the broker's URL."""
+
+POINTS: Mapping[str, tuple[type | None, str, bool]] = {
     "claiming": (ledger.Ledger, "claim", False),
     "claimed": (ledger.Ledger, "claim", True),
     "fetched": (ledger.Ledger, "seen", True),
@@ -28,14 +33,14 @@ POINTS: Mapping[str, tuple[type, str, bool]] = {
     "posted": (poster.Poster, "post", True),
     "recording": (ledger.Ledger, "done", False),
     "recorded": (ledger.Ledger, "done", True),
-    "acknowledging": (nats._Stream, "done", False),
-    "acknowledged": (nats._Stream, "done", True),
+    "acknowledging": (None, "done", False),
+    "acknowledged": (None, "done", True),
     "failed": (ledger.Ledger, "failed", True),
     "burying": (ledger.Ledger, "bury", False),
     "buried": (ledger.Ledger, "bury", True),
-    "set aside": (nats._Stream, "dead", True),
+    "set aside": (None, "dead", True),
 }
-"""Name: whose method, which, and whether the end comes after it."""
+"""Name: whose method, None for the stream's, which, and whether the end comes after it."""
 
 GAP = frozenset({"posted", "recording", "burying"})
 """Between the service's answer and the record of it: what is documented as the remaining gap."""
@@ -44,9 +49,10 @@ CALLS = 3
 """At which call of the method the end comes, where there are so many: in the middle of the work."""
 
 
-def doom(point: str) -> None:
+def doom(point: str, scheme: str) -> None:
     """End the process there."""
-    owner, name, after = POINTS[point]
+    given, name, after = POINTS[point]
+    owner = given or STREAMS[scheme]
     method: Callable[..., Any] = getattr(owner, name)
     left = CALLS if name in ("post", "done") else 1
 
@@ -65,9 +71,9 @@ def doom(point: str) -> None:
 
 
 async def main(file: str, identity: str, point: str = "") -> None:
-    if point:
-        doom(point)
     settings = msgspec.json.decode(Path(file).read_bytes(), type=Settings)
+    if point:
+        doom(point, settings.inbox.broker.url.partition(":")[0])
     inbox = made(settings, identity, Board(boot_clock).of("inbox"), CollectorRegistry(), None)
     task = asyncio.create_task(inbox.run(lambda: None))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

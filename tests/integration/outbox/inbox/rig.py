@@ -50,15 +50,23 @@ class Rig:
         self.client = await nats.connect(self.nats_url)
         config = StreamConfig(name=self.stream, subjects=[f"{self.stream}.>"], duplicate_window=0.1)
         await self.client.jetstream().add_stream(config)
+        await self.open_book()
+
+    async def open_book(self) -> None:
+        """Prepare the consumer's database."""
         self.sql = await asyncpg.connect(self.database)
         await self.sql.execute(install.made("pillion_inbox"))
 
     async def close(self) -> None:
+        await self.client.close()
+        self.end()
+
+    def end(self) -> None:
+        """End what was started here."""
         for child in self.children:
             if child.poll() is None:
                 child.kill()
             child.wait()
-        await self.client.close()
         self.sql.terminate()
 
     def start_service(self, threads: int = 16) -> subprocess.Popen[bytes]:
@@ -74,14 +82,18 @@ class Rig:
         self.children.append(child)
         return child
 
+    def broker(self) -> dict[str, Any]:
+        """The section ``inbox.broker``."""
+        return {"url": self.nats_url}
+
     def settings(self, *, partitions: int = 1, broker: dict[str, Any] | None = None, **more: Any) -> Settings:
         topic = InboxTopic(topic=f"{self.stream}.orders", path="/events/orders", partitions=partitions)
         more = {"lease": 2.0, "timeout": 10.0, "retry_first": 0.05, "retry_last": 0.5, **more}
         return Settings(
             service=Service(name="stock", port=self.port),
             inbox=Inbox(
-                topics=(topic,), broker=InboxBroker(url=self.nats_url, **(broker or {})), database=self.database,
-                **more,
+                topics=(topic,), broker=InboxBroker(**{**self.broker(), **(broker or {})}),
+                database=self.database, **more,
             ),
         )  # fmt: skip
 

@@ -1,9 +1,9 @@
 """Messages are hostile until they are checked."""
 
-from hypothesis import given
+from hypothesis import given as with_values
 from hypothesis import strategies as st
 
-from agent.outbox.inbox.message import Parcel, digest, message
+from agent.outbox.inbox.message import Parcel, digest, headers, message, placed
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 PLAIN = {"ce-id": "e", "ce-source": "/s", "ce-type": "t", "ce-specversion": "1.0"}
@@ -11,7 +11,7 @@ PLAIN = {"ce-id": "e", "ce-source": "/s", "ce-type": "t", "ce-specversion": "1.0
 
 def parcel(body: bytes = b"{}", topic: str = "a.b", **headers: str) -> Parcel:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Parcel(7, topic, {**PLAIN, **named}, body, "nats/s")
+    return Parcel(7, topic, {**PLAIN, **named}, body, "nats/s", "7")
 
 
 def test_attributes_pass_as_they_are_and_the_type_of_the_data_is_a_header_of_http() -> None:
@@ -44,22 +44,32 @@ def test_source_and_id_together_are_what_is_remembered() -> None:
     assert message(parcel()).digest == digest("/s", "e")
 
 
-def test_without_an_id_the_same_message_has_the_same_and_another_one_another() -> None:
-    bare = Parcel(3, "a", {}, b"x", "nats/s")
-    assert message(bare).digest == message(bare).digest
-    assert message(bare).digest != message(Parcel(3, "a", {}, b"y", "nats/s")).digest
-    assert message(Parcel(9, "a", {"nats-msg-id": "m"}, b"x", "nats/s")).id == "m"
+def test_without_an_id_the_token_of_the_broker_is_one() -> None:
+    assert message(Parcel(3, "a", {}, b"x", "nats/s", "t")).id == "t"
+    assert placed("3", b"x") == placed("3", b"x")
+    assert placed("3", b"x") != placed("3", b"y")
+    assert placed("3", b"x") != placed("4", b"x")
 
 
-@given(
+def test_plain_attributes_become_headers_as_http_has_them() -> None:
+    assert headers({"id": "1", "subject": 'grün & 5%"'}, "a/b") == {
+        "ce-id": "1",
+        "ce-subject": "gr%C3%BCn%20&%205%25%22",
+        "content-type": "a/b",
+    }
+    assert headers({}) == {}
+
+
+@with_values(
     st.dictionaries(
         st.one_of(st.sampled_from(["ce-id", "ce-type", "content-type", "ce-subject"]), st.text()), st.text()
     ),
     st.text(max_size=20),
     st.binary(max_size=20),
 )
-def test_whatever_comes_can_be_sent_as_headers(headers: dict[str, str], topic: str, body: bytes) -> None:
-    made = message(Parcel(1, topic, {name.lower(): value for name, value in headers.items()}, body, "nats/s"))
+def test_whatever_comes_can_be_sent_as_headers(given: dict[str, str], topic: str, body: bytes) -> None:
+    lower = {name.lower(): value for name, value in given.items()}
+    made = message(Parcel(1, topic, lower, body, "nats/s", "1"))
     for name, value in made.headers.items():
         assert name.isascii()
         assert value.isascii()
