@@ -37,9 +37,10 @@ test: obtain ## run all tests that this machine can run; JOBS=n at a time, the t
 
 SEED ?= 0
 SECONDS ?= 300
+ROWS ?= 0
 
-chaos: obtain ## break the outbox's servers and relays by a plan and judge what arrived; SEED=n repeats a plan, SECONDS=n is its length
-	$(BIN)/python -m tests.chaos --seed $(SEED) --seconds $(SECONDS)
+chaos: obtain ## break the outbox's servers and relays by a plan and judge what arrived; SEED=n repeats a plan, SECONDS=n is its length, ROWS=n adds one transaction so large
+	$(BIN)/python -m tests.chaos --seed $(SEED) --seconds $(SECONDS) --rows $(ROWS)
 
 test-unit: venv ## run the tests that need no server
 	$(PYTEST) tests/unit
