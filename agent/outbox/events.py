@@ -20,6 +20,8 @@ _TOKEN = re.compile(r"[^\s.*>\x00-\x1f\x7f]+")
 _DIGEST = 16
 LONGEST_TOPIC = 512
 LONGEST_ATTRIBUTE = 4096
+UNREADABLE = -1
+"""The size of a row's body that can't be read; ``unreadable`` says why."""
 
 
 class RefusedError(ValueError):
@@ -71,6 +73,8 @@ class Maker:
         """The row's event; raises RefusedError."""
         body = row["body"]
         if body is None and row["size"] is not None:
+            if row["size"] == UNREADABLE:
+                raise RefusedError(row["unreadable"])
             raise RefusedError(f"its body of {row['size']} bytes is larger than the broker takes")
         traceparent, tracestate = trace(row["traceparent"], row["tracestate"])
         table = self.feed.table.table

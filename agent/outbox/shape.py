@@ -4,9 +4,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.outbox.database import Connection
+from agent.outbox.events import LONGEST_ATTRIBUTE
 from agent.outbox.feeds import Feed, column, missing
 from agent.outbox.names import identifier, literal
 from agent.runtime.errors import Permanent
@@ -32,6 +33,7 @@ _MADE = "pillion_body"
 ADDED = "pillion_id"
 """The sequence column that ``init`` adds where the table has none of its own."""
 
+_SHORT = f"left({{}}, {LONGEST_ATTRIBUTE + 1})"
 _BUCKET = (
     "(CASE WHEN {key} IS NULL THEN {id} & 63 "
     "ELSE get_byte(sha256(convert_to({key}, 'UTF8')), 0) & 63 END)::int2"
@@ -70,6 +72,14 @@ class Shape:
     created."""
     content: str
     """Media type of the bodies."""
+    key: str
+    """What the events are ordered by."""
+
+    @property
+    def bare(self) -> "Shape":
+        """The same with no more of a row than id, bucket and key: where the rest of some row can't be read."""
+        selected = f"{self.id}::int8 AS id, {self.bucket} AS bucket, {self.key} AS key, NULL::bytea AS body"
+        return replace(self, source=self.table, selected=f"{selected}, $5::int4 AS longest")
 
     @property
     def poll(self) -> str:
@@ -225,6 +235,8 @@ async def look(connection: Connection, feed: Feed) -> Shape:
 
 
 def _shape(table: str, number: str, bucket: str, fields: Mapping[str, str], content: str) -> Shape:
+    # What is longer is refused, and must not fill the memory before it is.
+    fields = {name: each if name == "body" else _SHORT.format(each) for name, each in fields.items()}
     source = f"{table} CROSS JOIN LATERAL (SELECT {fields['body']} OFFSET 0) AS pillion({_MADE})"
     listed = [f"{number}::int8 AS id", f"{bucket} AS bucket"]
     for name, expression in fields.items():
@@ -234,4 +246,4 @@ def _shape(table: str, number: str, bucket: str, fields: Mapping[str, str], cont
             listed.append(f"octet_length({_MADE}) AS size")
         else:
             listed.append(f"{expression} AS {name}")
-    return Shape(table, source, number, bucket, ", ".join(listed), content)
+    return Shape(table, source, number, bucket, ", ".join(listed), content, fields["key"])

@@ -5,7 +5,7 @@ session, whatever the relays believe.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 
@@ -63,7 +63,7 @@ def check(moves: Iterable[Move], beats: Mapping[str, set[str]]) -> Moved:
             names[each.session].add(each.after.owner)
         if _is_save(each):
             saves += 1
-            owners.add(each.after.owner)
+            owners.add(each.before.owner)
         claims += each.relay and each.after.epoch > each.before.epoch
     problems = [
         f"one session acted as {sorted(ids)}" for ids in names.values() if len(ids) > 1
@@ -93,17 +93,20 @@ def _wrong(former: Move | None, move: Move, names: Mapping[str, set[str]]) -> li
     if after.owner is None and before.owner not in names[move.session]:
         found.append(f"{before.owner} was released by {sorted(names[move.session])}")
     if before.position != after.position:
-        found += _saved_wrong(move)
+        found += _saved_wrong(move, names[move.session])
     return found
 
 
-def _saved_wrong(move: Move) -> list[str]:
+def _saved_wrong(move: Move, names: Set[str]) -> list[str]:
     before, after = move.before, move.after
     found = []
-    if (before.owner, before.epoch) != (after.owner, after.epoch):
-        found.append(f"was moved by a claim, from {before} to {after}")
-    if after.owner is None:
+    if before.owner is None:
         found.append(f"was moved though nobody owned it, to {after.position}")
+    elif before.owner not in names:
+        found.append(f"of {before.owner} was moved by {sorted(names)}")
+    # It may be given up with the last save.
+    if after.owner is not None and (before.owner, before.epoch) != (after.owner, after.epoch):
+        found.append(f"was moved by a claim, from {before} to {after}")
     if _newest(after.base) < _newest(before.base):
         found.append(f"went back from {before.position} to {after.position}")
     if after.base == before.base and before.target is not None:

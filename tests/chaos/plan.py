@@ -66,18 +66,24 @@ def plan(seed: int, seconds: float, flood: int = 0) -> Plan:
     chance = random.Random(seed)
     page = chance.choice(PAGES)
     relays = chance.choice((2, 3))
-    faults = []
-    deck: list[str] = []
-    at = chance.uniform(1.0, 3.0)
-    while at < seconds:
-        if not deck:
-            deck = sorted(LASTING)
-            chance.shuffle(deck)
-        kind = deck.pop()
-        faults.append(Planned(at, kind, chance.uniform(*LASTING[kind]), chance.randrange(64)))
-        at += chance.uniform(1.0, 4.0)
+    faults = dealt(chance, seconds, LASTING)
     if flood:
         faults.append(Planned(seconds / 3, FLOOD, 0.0, 0))
         faults.sort(key=lambda each: each.at)
         page = PAGES[-1]
     return Plan(seed, seconds, page, relays, tuple(faults), flood)
+
+
+def dealt(chance: random.Random, seconds: float, lasting: Mapping[str, tuple[float, float]]) -> list[Planned]:
+    """Faults of these kinds, dealt like cards until the time is over."""
+    faults = []
+    deck: list[str] = []
+    at = chance.uniform(1.0, 3.0)
+    while at < seconds:
+        if not deck:
+            deck = sorted(lasting)
+            chance.shuffle(deck)
+        kind = deck.pop()
+        faults.append(Planned(at, kind, chance.uniform(*lasting[kind]), chance.randrange(64)))
+        at += chance.uniform(1.0, 4.0)
+    return faults

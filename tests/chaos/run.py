@@ -29,6 +29,9 @@ PAGES = 300
 QUIET = 2.0
 """Seconds without any message after which none is expected any more."""
 
+SETTLED = 30.0
+"""Seconds within which the relays must have shared the buckets, once nothing is broken any more."""
+
 REST = 60.0
 """Seconds without any message after which what is missing is lost, once nothing is broken any more."""
 
@@ -38,10 +41,10 @@ class Report:
     """What came of a run."""
 
     plan: Plan
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
     takeovers: int = 0
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
     moved: list[Moved] = field(default_factory=list)
     parked: dict[str, int] = field(default_factory=dict)
     owners: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -80,12 +83,12 @@ async def run(plan: Plan, folder: Path, say: Callable[[str], None], pages: int =
     """Follow the plan; ``folder`` keeps the logs, the largest tick has so many ``pages``."""
     rig = Rig(folder, plan.page, plan.relays)
     book = Book()
+    person = Person(rig)
     async with rig.running(), asyncio.TaskGroup() as group:
         workload = Workload(lambda: rig.postgres.url, plan.seed, book, plan.page * pages)
         faults = Faults(rig, workload, plan.flood)
         rig.relays.start()
         workload.start()
-        person = Person(rig)
         replays = group.create_task(person.run(), name="what is parked is replayed")
         say(f"seed {plan.seed}: {len(plan.faults)} faults within {plan.seconds:g} s, in {folder}")
         await faults.follow(plan.faults)
@@ -97,22 +100,30 @@ async def run(plan: Plan, folder: Path, say: Callable[[str], None], pages: int =
         say(f"{len(journal)} changes are committed; waiting for all of them")
         messages = await _arrived(rig, len(journal), say)
         replays.cancel()
-        report = Report(plan, faults=dict(faults.done), left=list(faults.left), takeovers=rig.takeovers)
-        report.moved = [*rig.moved, await _read(rig, ledgers.moved)]
-        report.owners = await _read(rig, _owners)
-        report.parked = dict(person.found)
-        last = await _read(rig, ledgers.held)
-        for topic in FEEDS:
-            seen = [_seen(each) for each in messages if each.subject.endswith(f".{topic}")]
-            verdict = check(
-                book.outcomes, journal, seen, rig.faults, WINDOW, rig.lives[topic], last.histories[topic]
-            )
-            report.verdicts[topic] = verdict
-            report.problems += [f"{topic}: {problem}" for problem in verdict.problems]
-        report.problems += [problem for each in report.moved for problem in each.problems]
+        report = Report(plan, dict(faults.done), list(faults.left), rig.takeovers, parked=dict(person.found))
+        await _judge(report, rig, book, messages)
         report.problems += [*rig.relays.problems, *person.problems]
-        report.problems = [*await _read(rig, _set_aside), *report.problems]
         return report
+
+
+async def _judge(report: Report, rig: Rig, book: Book, messages: Sequence[Arrived]) -> None:
+    report.problems += await _read(rig, _set_aside)
+    last = await _read(rig, ledgers.held)
+    for topic in FEEDS:
+        seen = [_seen(each) for each in messages if each.subject.endswith(f".{topic}")]
+        report.verdicts[topic] = verdict = check(
+            book.outcomes, last.journal, seen, rig.faults, WINDOW, rig.lives[topic], last.histories[topic]
+        )
+        report.problems += [f"{topic}: {problem}" for problem in verdict.problems]
+    report.moved = [*rig.moved, await _read(rig, ledgers.moved)]
+    report.problems += [problem for each in report.moved for problem in each.problems]
+    members = min(report.plan.relays, getattr(rig.settings, "relays", 1))
+    report.owners = await _rested(rig, members)
+    report.problems += [
+        f"{topic}: its buckets are not shared fairly by {members} relays at rest: {buckets}"
+        for topic, buckets in report.owners.items()
+        if not _is_fair(buckets, members)
+    ]
 
 
 async def _read(rig: Rig, reading: Callable[[Any], Awaitable[T]]) -> T:
@@ -121,6 +132,21 @@ async def _read(rig: Rig, reading: Callable[[Any], Awaitable[T]]) -> T:
         return await reading(session)
     finally:
         session.terminate()
+
+
+async def _rested(rig: Rig, members: int) -> dict[str, dict[str, int]]:
+    """Who has how many buckets once they are shared by so many members, or after a while."""
+    ends = time.monotonic() + SETTLED
+    while True:
+        owners = await _read(rig, _owners)
+        if all(_is_fair(buckets, members) for buckets in owners.values()) or time.monotonic() > ends:
+            return owners
+        await asyncio.sleep(0.5)
+
+
+def _is_fair(buckets: Mapping[str, int], members: int) -> bool:
+    counts = buckets.values()
+    return len(counts) == members and sum(counts) == 64 and max(counts) - min(counts) <= 1
 
 
 async def _owners(session: Any) -> dict[str, dict[str, int]]:

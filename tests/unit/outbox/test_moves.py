@@ -31,6 +31,12 @@ def test_a_bucket_that_is_claimed_saved_released_taken_and_robbed_is_right() -> 
     assert judged(("rig", TWOS, stolen), relay=False).problems == []
 
 
+def test_a_bucket_may_be_given_up_with_its_last_save() -> None:
+    given = replace(DONE, owner=None, epoch=2)
+    assert judged(CLAIM, WALK, ("s1", READ, given), ("s2", given, replace(TWOS, epoch=3))).problems == []
+    assert judged(CLAIM, WALK, ("s2", READ, given)).problems
+
+
 def test_a_save_by_who_is_not_the_owner_is_found() -> None:
     assert judged(CLAIM, ("s2", ONES, READ)).problems
     assert judged(("s2", DONE, TWOS), ("s1", TWOS, replace(TWOS, base="11:11:"))).problems
