@@ -167,6 +167,7 @@ async def test_it_is_adopted_with_all_its_partitions_and_their_own_triggers_neit
         CREATE TRIGGER whole BEFORE UPDATE ON ob FOR EACH ROW EXECUTE FUNCTION no();
         CREATE TRIGGER lone BEFORE UPDATE ON ob_2 FOR EACH ROW EXECUTE FUNCTION no();
         ALTER TABLE ob_2 ENABLE ALWAYS TRIGGER lone;
+        ALTER TABLE ob_3 DISABLE TRIGGER whole;
         """
     )
     settings = settings_of(bench, page=10)
@@ -177,14 +178,17 @@ async def test_it_is_adopted_with_all_its_partitions_and_their_own_triggers_neit
     await write(bench, range(30, 60))
     before = await bench.service.fetch(STATES)
     # As in a cluster whose transactions are far behind the rows'.
-    triggers = "ALTER TABLE ob {0} TRIGGER ALL; ALTER TABLE ob_2 {0} TRIGGER ALL"
+    triggers = "ALTER TABLE ob {0} TRIGGER whole; ALTER TABLE ob_2 {0} TRIGGER lone"
     await bench.service.execute(triggers.format("DISABLE"))
     await bench.service.execute("UPDATE ob SET xid = (xid::text::int8 + 900000000)::text::xid8")
     await bench.service.execute(
         "UPDATE pillion.bucket SET base = (SELECT format('%1$s:%1$s:', max(xid::text::int8) + 1)::pg_snapshot FROM ob "
         "WHERE (payload::text)::int < 30); UPDATE pillion.feed SET system_id = '1'"
     )
-    await bench.service.execute(triggers.format("ENABLE") + "; ALTER TABLE ob_2 ENABLE ALWAYS TRIGGER lone")
+    await bench.service.execute(
+        triggers.format("ENABLE")
+        + "; ALTER TABLE ob_2 ENABLE ALWAYS TRIGGER lone; ALTER TABLE ob_3 DISABLE TRIGGER whole"
+    )
     assert await bench.service.fetch(STATES) == before
     database = Database(lambda: bench.url, settings=SESSION)
     (done,) = await Adopter(database, settings, bench.said.append, 10.0, boot_clock).adopt("restored")
