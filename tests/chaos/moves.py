@@ -5,7 +5,7 @@ session, whatever the relays believe.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -52,34 +52,43 @@ class Moved:
 
 
 def check(moves: Iterable[Move], beats: Mapping[str, set[str]]) -> Moved:
-    """Judge the updates in the order in which they were made; ``beats`` tells as whom each session has beaten."""
+    """Judge the updates in the order in which they were made; ``beats`` tells as whom each session has beaten.
+
+    Not every session of a relay beats or claims: whom else it acts for by what it saves and gives up must be one and
+    the same.
+    """
     lines: dict[tuple[str, int], list[Move]] = defaultdict(list)
     names: dict[str, set[str]] = defaultdict(set, {session: set(ids) for session, ids in beats.items()})
     saves = claims = 0
     owners = set()
     for each in moves:
         lines[each.feed, each.bucket].append(each)
-        if each.relay and each.after.owner:
-            names[each.session].add(each.after.owner)
+        if acting := _acting(each):
+            names[each.session].add(acting)
         if _is_save(each):
             saves += 1
             owners.add(each.before.owner)
         claims += each.relay and each.after.epoch > each.before.epoch
-    problems = [
-        f"one session acted as {sorted(ids)}" for ids in names.values() if len(ids) > 1
-    ]  # fmt: skip
+    problems = [f"one session acted as {sorted(ids)}" for ids in names.values() if len(ids) > 1]
     for (feed, bucket), line in lines.items():
         where = f"bucket {bucket} of {feed}"
         for former, each in zip([None, *line], line, strict=False):
-            problems += [f"{where}: {problem}" for problem in _wrong(former, each, names)]
+            problems += [f"{where}: {problem}" for problem in _wrong(former, each)]
     return Moved(saves, claims, len(owners), problems)
+
+
+def _acting(move: Move) -> str | None:
+    """For whom the update was made."""
+    if not move.relay:
+        return None
+    return move.after.owner or move.before.owner
 
 
 def _is_save(move: Move) -> bool:
     return move.relay and move.before.position != move.after.position
 
 
-def _wrong(former: Move | None, move: Move, names: Mapping[str, set[str]]) -> list[str]:
+def _wrong(former: Move | None, move: Move) -> list[str]:
     before, after = move.before, move.after
     found = []
     if former is not None and former.after != before:
@@ -90,20 +99,16 @@ def _wrong(former: Move | None, move: Move, names: Mapping[str, set[str]]) -> li
         found.append(f"went from {before.owner} to {after.owner} within epoch {after.epoch}")
     if not move.relay:
         return found
-    if after.owner is None and before.owner not in names[move.session]:
-        found.append(f"{before.owner} was released by {sorted(names[move.session])}")
     if before.position != after.position:
-        found += _saved_wrong(move, names[move.session])
+        found += _saved_wrong(move)
     return found
 
 
-def _saved_wrong(move: Move, names: Set[str]) -> list[str]:
+def _saved_wrong(move: Move) -> list[str]:
     before, after = move.before, move.after
     found = []
     if before.owner is None:
         found.append(f"was moved though nobody owned it, to {after.position}")
-    elif before.owner not in names:
-        found.append(f"of {before.owner} was moved by {sorted(names)}")
     # It may be given up with the last save.
     if after.owner is not None and (before.owner, before.epoch) != (after.owner, after.epoch):
         found.append(f"was moved by a claim, from {before} to {after}")

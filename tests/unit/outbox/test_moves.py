@@ -37,6 +37,15 @@ def test_a_bucket_may_be_given_up_with_its_last_save() -> None:
     assert judged(CLAIM, WALK, ("s2", READ, given)).problems
 
 
+def test_a_session_that_only_gives_up_acts_for_one_relay_too() -> None:
+    given = replace(DONE, owner=None, epoch=2)
+    assert judged(CLAIM, WALK, ("another", READ, given)).problems == []
+    found = judged(
+        CLAIM, WALK, ("another", READ, given), ("another", replace(TWOS, epoch=2), replace(given, epoch=3))
+    )
+    assert any("acted as ['one/1', 'two/1']" in problem for problem in found.problems)
+
+
 def test_a_save_by_who_is_not_the_owner_is_found() -> None:
     assert judged(CLAIM, ("s2", ONES, READ)).problems
     assert judged(("s2", DONE, TWOS), ("s1", TWOS, replace(TWOS, base="11:11:"))).problems
