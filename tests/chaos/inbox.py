@@ -7,6 +7,7 @@ key in their order, and again only where something was broken.
 
 import asyncio
 import itertools
+import logging
 import os
 import random
 import shutil
@@ -27,6 +28,7 @@ from agent.demo import backing
 from agent.demo.process import Process
 from tests.chaos.checker import Change, Fault, Outcome, Seen, Verdict, check
 from tests.chaos.plan import Planned, dealt
+from tests.chaos.rig import NATS
 from tests.chaos.workload import BROKEN
 from tests.integration.outbox.inbox.rig import ROOT, Rig
 
@@ -62,6 +64,9 @@ class World:
     def __init__(self, folder: Path) -> None:
         folder.chmod(0o755)
         self.nats = backing.Nats(folder / "nats")
+        file = folder / "nats.conf"
+        file.write_text(NATS)
+        self.nats.argv += ["-c", str(file)]
         self.postgres = backing.Postgres(folder / "postgres")
         self.rig = Rig(folder, self.nats.url, self.postgres.url)
         self.faults: list[Fault] = []
@@ -239,6 +244,7 @@ async def run(seed: int, seconds: float, folder: Path, say: Callable[[str], None
 @click.option("--seconds", default=120.0, help="How long faults happen.")
 def main(seed: int, seconds: float) -> None:
     """Break inboxes by a plan and judge the calls of their service."""
+    logging.disable(logging.ERROR)
     folder = Path(tempfile.mkdtemp(prefix="pillion-chaos-inbox-"))
     verdict = asyncio.run(run(seed or int(time.time()), seconds, folder, click.echo))
     click.echo(str(verdict))
