@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs chaos bench bench-planning bench-carry bench-proxy bench-capture bench-outbox bench-commit-order bench-sizing bench-inject bench-kubernetes wheel image lock clean clean-cache
+.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs chaos chaos-inbox bench bench-planning bench-carry bench-proxy bench-capture bench-outbox bench-commit-order bench-sizing bench-inject bench-kubernetes wheel image lock clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +37,13 @@ test: obtain ## run all tests that this machine can run; JOBS=n at a time, the t
 
 SEED ?= 0
 SECONDS ?= 300
+ROWS ?= 0
 
-chaos: obtain ## break the outbox's servers and relays by a plan and judge what arrived; SEED=n repeats a plan, SECONDS=n is its length
-	$(BIN)/python -m tests.chaos --seed $(SEED) --seconds $(SECONDS)
+chaos: obtain ## break the outbox's servers and relays by a plan and judge what arrived; SEED=n repeats a plan, SECONDS=n is its length, ROWS=n adds one transaction so large
+	$(BIN)/python -m tests.chaos --seed $(SEED) --seconds $(SECONDS) --rows $(ROWS)
+
+chaos-inbox: obtain ## break inboxes, their service, broker and database by a plan; SEED and SECONDS as for chaos
+	$(BIN)/python -m tests.chaos.inbox --seed $(SEED) --seconds $(SECONDS)
 
 test-unit: venv ## run the tests that need no server
 	$(PYTEST) tests/unit

@@ -51,6 +51,19 @@ _PASSING = ("08", "25", "40", "53", "55", "57", "58")
 _IDENTITY = "28"
 
 
+# A value that can't be written as text, is larger as text than PostgreSQL's memory, or is damaged; a cast of the
+# service's that raises.
+_UNREADABLE = ("22", "54", "P0", "XX001")
+
+
+class UnreadableError(Permanent):
+    """Something in the rows can't be read; ``why`` shows none of it."""
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
 class LockedError(Transient):
     """A lock was not had in time."""
 
@@ -179,6 +192,9 @@ def translated(doing: str) -> Iterator[None]:
         raise Transient(f"{doing}: {_reason(error)}; is the server up and its address right?") from error
     except asyncpg.InterfaceError as error:
         raise Transient(f"{doing}: {error}") from error
+    except UnicodeDecodeError as error:
+        # Its words show the bytes.
+        raise UnreadableError(f"{doing}: a text is not UTF-8", "a text of it is not UTF-8") from error
 
 
 def _translate(doing: str, error: Any) -> PillionError:
@@ -192,6 +208,8 @@ def _translate(doing: str, error: Any) -> PillionError:
         return Permanent(f"{text}; run `pillion outbox init`")
     if state == "42501":
         return Permanent(f"{text}; grant what `pillion outbox sql --role` prints")
+    if state.startswith(_UNREADABLE):
+        return UnreadableError(text, f"PostgreSQL can't give it as text ({state})")
     return Permanent(text)
 
 

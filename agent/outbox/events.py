@@ -24,6 +24,8 @@ LONGEST_TOPIC = 512
 LONGEST_ATTRIBUTE = 4096
 _KNOWN = 1000
 """Topics that are remembered; they are few, but it is others who make them."""
+UNREADABLE = -1
+"""The size of a row's body that can't be read; ``unreadable`` says why."""
 
 
 class RefusedError(ValueError):
@@ -78,6 +80,8 @@ class Maker:
         """The row's event; raises RefusedError."""
         body = row["body"]
         if body is None and row["size"] is not None:
+            if row["size"] == UNREADABLE:
+                raise RefusedError(row["unreadable"])
             raise RefusedError(f"its body of {row['size']} bytes is larger than the broker takes")
         number, bucket = row["id"], row["bucket"]
         traceparent, tracestate = trace(row["traceparent"], row["tracestate"])

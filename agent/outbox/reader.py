@@ -4,13 +4,15 @@ gate."""
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.outbox.cursor import Poll, Walk
-from agent.outbox.database import Connection, Portal, Row
+from agent.outbox.database import Connection, Portal, Row, UnreadableError
+from agent.outbox.events import UNREADABLE
 from agent.outbox.latency import Latency
 from agent.outbox.shape import Shape
 from agent.outbox.snapshot import Snapshot
+from agent.runtime.errors import Transient
 
 LONGEST_PAGE = 32 * 1024 * 1024
 """Bytes of bodies in a page, at most one row more."""
@@ -60,11 +62,23 @@ class Reader:
 
     async def poll(self, poll: Poll) -> Page:
         """The whole tick since the base; without rows and not ``whole`` when it does not fit into a page."""
+        try:
+            return await self._poll(self._shape, poll)
+        except UnreadableError:
+            page = await self._poll(self._shape.bare, poll)
+            rows = await self._apart(page.rows)
+            return (
+                replace(page, rows=rows)
+                if len(rows) == len(page.rows)
+                else replace(page, rows=[], whole=False)
+            )
+
+    async def _poll(self, shape: Shape, poll: Poll) -> Page:
         xmax, xip = _sides(poll.base)
         given = (xmax, xip, sorted(poll.buckets), self.size + 1)
-        rows, whole = await self._at_once(self._shape.poll, self.size + 1, given)
+        rows, whole = await self._at_once(shape.poll, self.size + 1, given)
         if not whole:
-            async with self._connection.pages(self._doing, self._shape.poll, *given, self.largest) as portal:
+            async with self._connection.pages(self._doing, shape.poll, *given, self.largest) as portal:
                 rows, whole = await self._fill(portal, self.size + 1)
         seen, wal = Snapshot.parse(rows[0]["snapshot"]), rows[0]["wal"]
         self._flushed = rows[0]["flushed"]
@@ -75,24 +89,67 @@ class Reader:
 
     async def walk(self, walk: Walk) -> Page:
         """The next page of a fixed tick."""
+        try:
+            return await self._walk(self._shape, walk)
+        except UnreadableError:
+            page = await self._walk(self._shape.bare, walk)
+            rows = await self._apart(page.rows)
+            return replace(page, rows=rows, whole=page.whole and len(rows) == len(page.rows))
+
+    async def _walk(self, shape: Shape, walk: Walk) -> Page:
         size = self.size
         given = (walk.after, str(walk.base), sorted(walk.buckets), size)
         last = _LAST if walk.until is None else walk.until
-        rows, whole = await self._at_once(self._shape.walk, size, given, str(walk.target), last)
+        rows, whole = await self._at_once(shape.walk, size, given, str(walk.target), last)
         if not rows and not whole:
             arguments = (*given, self.largest, str(walk.target), last)
-            async with self._connection.pages(self._doing, self._shape.walk, *arguments) as portal:
+            async with self._connection.pages(self._doing, shape.walk, *arguments) as portal:
                 rows, whole = await self._fill(portal, size)
         return Page(rows, None, whole and len(rows) < size, rows[0]["wal"] if rows else 0)
 
     async def named(self, ids: Sequence[int]) -> list[Row]:
         """The rows of these numbers in this order, each with None for ``id`` where there is none; fewer where they
         would be larger than a page."""
+        try:
+            return await self._named(ids)
+        except UnreadableError:
+            return await self._pieces([{"id": each, "bucket": None, "key": None} for each in ids])
+
+    async def _named(self, ids: Sequence[int]) -> list[Row]:
         given = (list(ids), None, None, None)
         rows, whole = await self._at_once(self._shape.named, len(ids), given)
         if not rows and not whole:
             async with self._connection.pages(self._doing, self._shape.named, *given, self.largest) as portal:
                 rows, _ = await self._fill(portal, len(ids))
+        return rows
+
+    async def _apart(self, bare: Sequence[Row]) -> list[Row]:
+        rows = await self._pieces(bare)
+        if any(row["id"] is None for row in rows):
+            raise Transient(
+                f"{self._doing}: rows went away while they were read one by one; it is read again"
+            )
+        return rows
+
+    async def _pieces(self, bare: Sequence[Row]) -> list[Row]:
+        """These rows as far as they fit into a page, read in ever smaller portions; of those that can't be read only
+        why."""
+        rows: list[Row] = []
+        waiting = [bare]
+        while waiting and sum(len(row["body"] or b"") for row in rows) < LONGEST_PAGE:
+            part = waiting.pop()
+            try:
+                found = await self._named([row["id"] for row in part])
+            except UnreadableError as error:
+                if len(part) > 1:
+                    middle = len(part) // 2
+                    waiting += [part[middle:], part[:middle]]
+                else:
+                    rows.append({**part[0], "body": None, "size": UNREADABLE, "unreadable": error.why})
+                continue
+            rows += found
+            if len(found) < len(part):
+                break
         return rows
 
     async def floor(self, base: Snapshot) -> int:

@@ -40,8 +40,14 @@ from agent.runtime.health import Health
 
 log = structlog.get_logger(__name__)
 
-READS = {"statement_timeout": "600000"}
-"""A page may lie behind many millions of rows that were read before; beats do not wait for it."""
+READS = {
+    # A page may lie behind many millions of rows that were read before; beats do not wait for it.
+    "statement_timeout": "600000",
+    # A page of a walk is found in order by the index on the rows' numbers. Where PostgreSQL knows nothing of the table
+    # yet, as after a restore, it would rather read and sort all that is left, for each page anew.
+    "enable_sort": "off",
+}
+"""What the reader's connection is set to besides."""
 
 DRAIN = 8.0
 """Seconds that a stopping relay waits for what is in flight, the last save and the release."""

@@ -23,6 +23,17 @@ LONG_AGO = "'3'::xid8"
 _BORDER = """
 SELECT $1::int8 - max(age(i.xmin)) AS border FROM pg_index i WHERE i.indrelid = $2::text::regclass"""
 
+_TRIGGERS = """
+SELECT p.relid::regclass::text AS place, t.tgname::text AS name, t.tgenabled::text AS state
+FROM (SELECT relid, level FROM pg_partition_tree($1::text::regclass) UNION SELECT $1::text::regclass, 0) p
+JOIN pg_trigger t ON t.tgrelid = p.relid LEFT JOIN pg_trigger whole ON whole.oid = t.tgparentid
+WHERE (NOT t.tgisinternal OR (whole.oid IS NOT NULL AND t.tgconstraint = 0))
+  AND whole.tgenabled IS DISTINCT FROM t.tgenabled ORDER BY p.level"""
+"""Without a partition's copy of its table's trigger that is as that is: it follows it by itself (PostgreSQL's
+documentation of ALTER TABLE, "DISABLE/ENABLE TRIGGER")."""
+
+_STATES = {"O": "ENABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS", "D": "DISABLE"}
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -116,19 +127,18 @@ def _judging(schema: str, feed: Feed, table: shape.Shape) -> str:
 
 
 async def _without_triggers(connection: Connection, feed: Feed, doing: str) -> str:
-    """Turn the service's triggers on the table off, which this is no business of; the SQL that turns them on again as
-    they were."""
-    rows = await connection.fetch(
-        doing,
-        "SELECT tgname::text AS name, tgenabled::text AS state FROM pg_trigger "
-        "WHERE tgrelid = $1::text::regclass AND NOT tgisinternal AND tgenabled <> 'D'",
-        feed.table.sql,
-    )
-    table, words = feed.table.sql, {"O": "", "R": "REPLICA ", "A": "ALWAYS "}
+    """Turn the service's triggers on the table and its partitions off, which this is no business of; the SQL that turns
+    them on again as they were."""
+    rows = await connection.fetch(doing, _TRIGGERS, feed.table.sql)
     for row in rows:
-        await connection.execute(doing, f"ALTER TABLE {table} DISABLE TRIGGER {identifier(row['name'])}")
+        if row["state"] != "D":
+            await connection.execute(
+                doing, f"ALTER TABLE {row['place']} DISABLE TRIGGER {identifier(row['name'])}"
+            )
+    # In the same order: what is said of a table counts for its partitions' copies of the trigger too.
     on = [
-        f"ALTER TABLE {table} ENABLE {words[row['state']]}TRIGGER {identifier(row['name'])};" for row in rows
+        f"ALTER TABLE {row['place']} {_STATES[row['state']]} TRIGGER {identifier(row['name'])};"
+        for row in rows
     ]
     return "\n".join(["SELECT;", *on])
 

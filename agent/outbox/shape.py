@@ -4,10 +4,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.outbox.cursor import BUCKETS
 from agent.outbox.database import Connection
+from agent.outbox.events import LONGEST_ATTRIBUTE
 from agent.outbox.feeds import Feed, column, missing
 from agent.outbox.names import identifier, literal
 from agent.runtime.errors import Permanent
@@ -41,7 +42,7 @@ SELECT EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND t.tgname = $3
     AND t.tgenabled IN ('O', 'A') AND t.tgdeferrable AND t.tginitdeferred)"""
 """$1 schema, $2 table, $3 trigger: whether it is there and at work."""
-
+_SHORT = f"left({{}}, {LONGEST_ATTRIBUTE + 1})"
 _BUCKET = (
     "(CASE WHEN {key} IS NULL THEN {id} & 63 "
     "ELSE get_byte(sha256(convert_to({key}, 'UTF8')), 0) & 63 END)::int2"
@@ -80,6 +81,15 @@ class Shape:
     created."""
     content: str
     """Media type of the bodies."""
+    key: str
+    """What the events are ordered by."""
+
+    @property
+    def bare(self) -> "Shape":
+        """The same with no more of a row than id, bucket and key: where the rest of some row can't be read."""
+        selected = f"{self.id}::int8 AS id, {self.bucket} AS bucket, {self.key} AS key"
+        nothing = "NULL::bytea AS body, NULL::int4 AS size, $5::int4 AS longest"
+        return replace(self, source=self.table, selected=f"{selected}, {nothing}")
 
     @property
     def _mine(self) -> str:
@@ -262,6 +272,8 @@ async def _is_renumbered(connection: Connection, feed: Feed) -> bool:
 
 
 def _shape(table: str, number: str, bucket: str, fields: Mapping[str, str], content: str) -> Shape:
+    # What is longer is refused, and must not fill the memory before it is.
+    fields = {name: each if name == "body" else _SHORT.format(each) for name, each in fields.items()}
     source = f"{table} CROSS JOIN LATERAL (SELECT {fields['body']} OFFSET 0) AS pillion({_MADE})"
     listed = [f"{number}::int8 AS id", f"{bucket} AS bucket"]
     for name, expression in fields.items():
@@ -271,4 +283,4 @@ def _shape(table: str, number: str, bucket: str, fields: Mapping[str, str], cont
             listed.append(f"octet_length({_MADE}) AS size")
         else:
             listed.append(f"{expression} AS {name}")
-    return Shape(table, source, number, bucket, ", ".join(listed), content)
+    return Shape(table, source, number, bucket, ", ".join(listed), content, fields["key"])

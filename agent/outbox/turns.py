@@ -1,7 +1,7 @@
 """One feed's reading and publishing, a turn at a time: decide (``cursor``), read (``reader``), carry
 (``courier``), move on."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import structlog
 

@@ -2,11 +2,20 @@
 
 Every change has a token of its own, because after a crash that took asynchronous commits back the same key
 gets the same version a second time, for another change.
+
+A failover to a standby that was behind, or a restore from a backup, takes confirmed changes back. What is promised then
+is less, and it is judged to the letter: each database that was lost is a ``Life``.
+
+* What the last database holds arrived, whichever life it was published in.
+* What a lost one held and the last does not may have arrived, but in the lost one's history only.
+* Nothing arrives in a later history that the successor's restored position already knew as published.
+* Of what one database held, first occurrences are in order; so are those of what the last one holds, over all lives.
+* The event's id stays the same over all lives, and no new event gets an old one's.
 """
 
 import enum
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 
@@ -40,6 +49,20 @@ class Seen:
     """The event's id."""
     at: float
     """Seconds, by the clock of ``Fault``."""
+    history: int = 1
+    """The first part of the event's ``sequence``: it rises with each database that takes over."""
+
+
+@dataclass(frozen=True)
+class Life:
+    """A feed in a database that was lost."""
+
+    history: int
+    """That of all that was published from it."""
+    held: Mapping[str, Change]
+    """What was durable in it when it was lost."""
+    known: frozenset[str]
+    """What the successor's saved position knew as published when it took over."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +93,10 @@ class Verdict:
     duplicates: int = 0
     vanished: int = 0
     """Changes whose commit was answered or asked for, and that a crash took back."""
+    gone: int = 0
+    """Changes that were durable in a database that was lost, and that its successor never had."""
+    ghosts: int = 0
+    """Those of them that arrived."""
 
     @property
     def problems(self) -> list[str]:
@@ -83,7 +110,7 @@ class Verdict:
             f"{self.changes} changes, {self.messages} messages, lost {len(self.lost)}, phantom {len(self.phantom)}, "
             f"altered {len(self.altered)}, inverted {len(self.inverted)}, renamed {len(self.renamed)}, "
             f"duplicates {self.duplicates} (needless {len(self.needless)}), taken back by crashes {self.vanished}, "
-            f"unkept {len(self.unkept)}"
+            f"lost with their database {self.gone} (arrived {self.ghosts}), unkept {len(self.unkept)}"
         )
 
 
@@ -93,43 +120,75 @@ def check(
     seen: Sequence[Seen],
     faults: Iterable[Fault] = (),
     window: float = 0.0,
+    lives: Sequence[Life] = (),
+    history: int = 1,
 ) -> Verdict:
     """Judge one feed.
 
-    ``book`` is what the writers know of each token, ``journal`` what the database holds in the end, in a table
-    that the relay never sees. A copy is accounted for by a fault that was there within ``window`` seconds
-    after the copy before it: so long may a position stay unsaved.
+    ``book`` is what the writers know of each token, ``journal`` what the last database holds in the end, in a table
+    that the relay never sees, and ``history`` is its; ``lives`` are the databases before it, the first one first.
+
+    A copy is accounted for by a fault that was there within ``window`` seconds after the copy before it: so long may a
+    position stay unsaved.
     """
     verdict = Verdict(changes=len(journal), messages=len(seen))
-    _kept(verdict, book, journal)
-    _complete(verdict, journal, seen)
-    _ordered(verdict, seen)
+    gone = {token: change for life in lives for token, change in life.held.items() if token not in journal}
+    verdict.gone = len(gone)
+    _kept(verdict, book, journal, gone)
+    for life in lives:
+        _single(verdict, life.held)
+    _single(verdict, journal)
+    _complete(verdict, journal, gone, seen)
+    _its_own(verdict, seen, gone.keys() | journal.keys(), [*lives, Life(history, journal, frozenset())])
+    for life in lives:
+        _ordered(verdict, [each for each in seen if each.history <= life.history and each.token in life.held])
+    _ordered(verdict, [each for each in seen if each.token in journal])
     _named(verdict, seen)
+    _known(verdict, seen, lives)
     _duplicates(verdict, seen, list(faults), window)
     return verdict
 
 
-def _kept(verdict: Verdict, book: Mapping[str, Outcome], journal: Mapping[str, Change]) -> None:
+def _kept(
+    verdict: Verdict, book: Mapping[str, Outcome], journal: Mapping[str, Change], gone: Mapping[str, Change]
+) -> None:
     for token, outcome in book.items():
-        if outcome is Outcome.COMMITTED and token not in journal:
+        absent = token not in journal and token not in gone
+        if outcome is Outcome.COMMITTED and absent:
             verdict.unkept.append(f"{token} was confirmed and is not in the database")
-        if outcome is Outcome.UNDONE and token in journal:
+        if outcome is Outcome.UNDONE and not absent:
             verdict.unkept.append(f"{token} was rolled back and is in the database")
-        verdict.vanished += outcome is Outcome.MAYBE and token not in journal
-    verdict.unkept += [f"{token} is in no writer's book" for token in journal if token not in book]
-    versions = Counter(journal.values())
+        verdict.vanished += outcome is Outcome.MAYBE and absent
+    verdict.unkept += [f"{token} is in no writer's book" for token in (*journal, *gone) if token not in book]
+
+
+def _single(verdict: Verdict, held: Mapping[str, Change]) -> None:
+    versions = Counter(held.values())
     verdict.unkept += [f"{change} was committed {n} times" for change, n in versions.items() if n > 1]
 
 
-def _complete(verdict: Verdict, journal: Mapping[str, Change], seen: Sequence[Seen]) -> None:
+def _complete(
+    verdict: Verdict, journal: Mapping[str, Change], gone: Mapping[str, Change], seen: Sequence[Seen]
+) -> None:
     arrived = {each.token for each in seen}
     verdict.lost += [f"lost: {token}, {journal[token]}" for token in journal if token not in arrived]
+    verdict.ghosts = sum(token in arrived for token in gone)
     for each in seen:
-        held = journal.get(each.token)
+        held = journal.get(each.token, gone.get(each.token))
         if held is None:
             verdict.phantom.append(f"phantom: {each.token}, {each.change} as {each.event}")
         elif held != each.change:
             verdict.altered.append(f"altered: {each.token} is {held} and arrived as {each.change}")
+
+
+def _its_own(verdict: Verdict, seen: Sequence[Seen], all_: Set[str], lives: Sequence[Life]) -> None:
+    """What was published in a history was in a database of that history; what was in none is told already."""
+    for each in seen:
+        there = [life.held for life in lives if life.history == each.history]
+        if each.token in all_ and not any(each.token in held for held in there):
+            verdict.phantom.append(
+                f"phantom: {each.token}, {each.change} arrived in history {each.history}, which never had it"
+            )
 
 
 def _ordered(verdict: Verdict, seen: Sequence[Seen]) -> None:
@@ -152,6 +211,16 @@ def _named(verdict: Verdict, seen: Sequence[Seen]) -> None:
         tokens[each.event].add(each.token)
     verdict.renamed += [f"{token} has the ids {sorted(all_)}" for token, all_ in ids.items() if len(all_) > 1]
     verdict.renamed += [f"{event} is {sorted(all_)}" for event, all_ in tokens.items() if len(all_) > 1]
+
+
+def _known(verdict: Verdict, seen: Sequence[Seen], lives: Sequence[Life]) -> None:
+    for life in lives:
+        verdict.needless += [
+            f"needless: {each.token} in history {each.history}, though what took over from {life.history} knew it as "
+            "published"
+            for each in seen
+            if each.history > life.history and each.token in life.known
+        ]
 
 
 def _duplicates(verdict: Verdict, seen: Sequence[Seen], faults: list[Fault], window: float) -> None:

@@ -8,7 +8,8 @@ class Network:
     """Carries connections to a local port, as well as it is told to."""
 
     def __init__(self, target: int) -> None:
-        self._target = target
+        self.target = target
+        """The port that new connections lead to."""
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,7 +63,7 @@ class Network:
             writer.transport.abort()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.target)
         self._writers |= {writer, there_writer}
         pumps = [
             asyncio.ensure_future(self._pump(reader, there_writer)),

@@ -16,13 +16,12 @@ import msgspec
 from agent.config.sections.outbox import Changes, Table
 from agent.demo import backing
 from agent.demo.process import Process
-from tests.chaos.checker import Fault
+from tests.chaos.checker import Fault, Life
+from tests.chaos.ledgers import FEEDS, WATCH, Held
+from tests.chaos.moves import Moved
 from tests.chaos.network import Network
 from tests.chaos.workload import BROKEN, TABLES
 from tests.integration.outbox.bench import ROOT, Bench
-
-FEEDS = {"aggregate": "pillion.outbox", "ob": "public.ob"}
-"""The last word of a feed's topic, and the feed."""
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 """Debian's package libfaketime: moves the wall clock of a process and, as it is told here, no other clock."""
@@ -37,11 +36,15 @@ jetstream {
 """
 
 
-class Relays:
-    """Two relay processes that are started again whenever they are gone."""
+NAMES = ("one", "two", "three")
 
-    def __init__(self, folder: Path) -> None:
+
+class Relays:
+    """Relay processes that are started again whenever they are gone."""
+
+    def __init__(self, folder: Path, count: int) -> None:
         self.folder = folder
+        self.count = count
         self.processes: list[Process] = []
         self.held: set[int] = set()
         """Those that are dead on purpose."""
@@ -70,8 +73,8 @@ class Relays:
         return self.folder / "outbox.json"
 
     def start(self) -> None:
-        """Start both and keep them up."""
-        self.processes = [self.make("one"), self.make("two")]
+        """Start all and keep them up."""
+        self.processes = [self.make(name) for name in NAMES[: self.count]]
         for process in self.processes:
             process.launch()
         self._keeper = asyncio.create_task(self._keep(), name="relays are kept")
@@ -85,7 +88,7 @@ class Relays:
                     process.launch()
 
     async def stop(self) -> None:
-        """End both in order."""
+        """End all in order."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
@@ -95,23 +98,51 @@ class Relays:
 
 
 class Rig:
-    """Everything that a run needs. ``faults`` grows with everything that was broken."""
+    """Everything that a run needs. ``faults`` grows with everything that was broken, ``lives`` with the databases that
+    were lost and ``moved`` with what their logs say."""
 
-    def __init__(self, folder: Path, page: int) -> None:
+    def __init__(self, folder: Path, page: int, relays: int = 2) -> None:
         self.folder = folder
         self.page = page
         self.faults: list[Fault] = []
+        self.lives: dict[str, list[Life]] = {topic: [] for topic in FEEDS}
+        self.moved: list[Moved] = []
         self.takeovers = 0
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
-        self.postgres = backing.Postgres(folder / "postgres", settings=LATE)
+        self._servers = 0
+        self.postgres = self.server()
         self.nats = backing.Nats(folder / "nats")
         file = folder / "nats.conf"
         file.write_text(NATS)
         self.nats.argv += ["-c", str(file)]
         self.database, self.broker = Network(self.postgres.port), Network(self.nats.port)
-        self.relays = Relays(folder)
+        self.relays = Relays(folder, relays)
         self.bench = Bench(self.postgres.url, self.nats.url)
+
+    def place(self) -> Path:
+        """A folder for one more cluster, in which PostgreSQL's user may write."""
+        self._servers += 1
+        place = self.folder / f"postgres{self._servers}"
+        place.mkdir()
+        place.chmod(0o777)
+        return place
+
+    def server(self, place: Path | None = None) -> backing.Postgres:
+        """A cluster that is not started: a new one, or what ``place`` holds."""
+        return backing.Postgres(place or self.place(), settings=LATE)
+
+    def exchange(self, postgres: backing.Postgres) -> None:
+        """From now on this is the database, for everybody."""
+        self.postgres = postgres
+        self.bench.url = postgres.url
+        self.database.target = postgres.port
+
+    def lost(self, held: Held, moved: Moved, known: dict[str, frozenset[str]]) -> None:
+        """A database is gone; note what it held and what its successor knows."""
+        self.moved.append(moved)
+        for topic, history in held.histories.items():
+            self.lives[topic].append(Life(history, held.journal, known[topic]))
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -119,7 +150,7 @@ class Rig:
         async with contextlib.AsyncExitStack() as stack:
             # Started by the main thread, so that they end with it.
             stack.callback(self.nats.kill)
-            stack.callback(self.postgres.stop)
+            stack.callback(self._stop_database)
             self.nats.start()
             self.postgres.start()
             await self.database.start()
@@ -136,15 +167,21 @@ class Rig:
                 watch.cancel()
                 await asyncio.wait([watch])
 
+    def _stop_database(self) -> None:
+        # Whichever it is by then.
+        self.postgres.stop()
+
     async def _prepare(self) -> None:
         await self.bench.open()
         await self.bench.service.execute(TABLES)
         await self.bench.make_stream()
         settings = self.bench.settings(
-            tables=(Table(table="ob"),), changes=(Changes(table="aggregate", include=("k", "v", "token")),),
+            tables=(Table(table="ob"),), changes=(Changes(table="aggregate", include=("k", "v", "token", "pad")),),
             page=self.page, retention=3.0,
         )  # fmt: skip
         await self.bench.init(settings)
+        await self.bench.service.execute(WATCH)
+        self.settings = settings
         through = msgspec.structs.replace(
             settings,
             database=self.postgres.url.replace(f":{self.postgres.port}/", f":{self.database.port}/"),

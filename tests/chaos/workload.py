@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import asyncpg
@@ -15,7 +15,7 @@ WIDE = 20000
 """Keys that only the large transactions change."""
 
 TABLES = f"""
-CREATE TABLE aggregate (k text PRIMARY KEY, v bigint NOT NULL DEFAULT 0, token text);
+CREATE TABLE aggregate (k text PRIMARY KEY, v bigint NOT NULL DEFAULT 0, token text, pad text);
 INSERT INTO aggregate (k) SELECT 'k' || to_char(n, 'FM00') FROM generate_series(0, {KEYS - 1}) n;
 INSERT INTO aggregate (k) SELECT 'w' || n FROM generate_series(0, {WIDE - 1}) n;
 CREATE TABLE ob (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text, type text, payload jsonb);
@@ -27,10 +27,22 @@ relay never sees."""
 
 CHANGE = """
 WITH changed AS (
-    UPDATE aggregate SET v = v + 1, token = $2 || '-' || k WHERE k = ANY($1::text[]) RETURNING k, v, token),
+    UPDATE aggregate SET v = v + 1, token = $2 || '-' || k, pad = $3 WHERE k = ANY($1::text[])
+    RETURNING k, v, token, pad),
+noted AS (INSERT INTO journal SELECT token, k, v FROM changed)
+INSERT INTO ob (key, type, payload)
+SELECT k, 'changed', jsonb_build_object('k', k, 'v', v, 'token', token, 'pad', pad) FROM changed"""
+
+FLOOD = """
+WITH changed AS (
+    INSERT INTO aggregate (k, v, token) SELECT $1 || '-' || n, 1, $1 || '-' || n FROM generate_series(1, $2::int) n
+    RETURNING k, v, token),
 noted AS (INSERT INTO journal SELECT token, k, v FROM changed)
 INSERT INTO ob (key, type, payload)
 SELECT k, 'changed', jsonb_build_object('k', k, 'v', v, 'token', token) FROM changed"""
+
+PAD = 3000
+"""Characters that make an event larger than usual."""
 
 BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
@@ -48,15 +60,19 @@ class Book:
 
 
 class Workload:
-    """All writers. ``url`` is the database's own address: what is broken for the relays is not for them."""
+    """All writers. ``url`` gives the database's own address: what is broken for the relays is not for them."""
 
-    def __init__(self, url: str, seed: int, book: Book, largest: int = WIDE) -> None:
+    def __init__(self, url: Callable[[], str], seed: int, book: Book, largest: int = WIDE) -> None:
         """``largest``: rows of a large transaction at the most."""
         self.book = book
         self.calm = asyncio.Event()
         """Cleared: whoever waits for the disk commits later."""
         self.calm.set()
+        self.going = asyncio.Event()
+        """Cleared: nobody begins a transaction."""
+        self.going.set()
         self.reconnects = 0
+        self._floods = itertools.count()
         self.largest = min(largest, WIDE)
         self._url = url
         self._seed = seed
@@ -83,9 +99,28 @@ class Workload:
         settings = {"application_name": "service", "synchronous_commit": "off" if hasty else "on"}
         while True:
             try:
-                return await asyncpg.connect(self._url, server_settings=settings, timeout=5)
+                return await asyncpg.connect(self._url(), server_settings=settings, timeout=5)
             except BROKEN:
                 await asyncio.sleep(0.1)
+
+    async def flood(self, rows: int) -> None:
+        """So many rows in one transaction, again from the start whenever the session breaks."""
+        while True:
+            prefix = f"flood{next(self._floods)}"
+            tokens = [f"{prefix}-{number}" for number in range(1, rows + 1)]
+            self.book.note(tokens, Outcome.UNDONE)
+            session = await self.connect(hasty=False)
+            try:
+                async with session.transaction():
+                    await session.execute(FLOOD, prefix, rows, timeout=600)
+                    self.book.note(tokens, Outcome.MAYBE)
+                self.book.note(tokens, Outcome.COMMITTED)
+            except BROKEN:
+                continue
+            else:
+                return
+            finally:
+                session.terminate()
 
     def random(self, number: int) -> random.Random:
         """A writer's own dice."""
@@ -122,6 +157,7 @@ class Writer:
     async def transaction(self, session: Any) -> None:
         """One transaction. What was not asked to commit when the session broke is undone."""
         self._tokens = []
+        await self.all.going.wait()
         await session.execute("BEGIN")
         await self.body(session)
         await self._end(session, self.chance.random())
@@ -157,7 +193,8 @@ class Writer:
         tokens = [f"{prefix}-{key}" for key in keys]
         self._tokens += tokens
         self.all.book.note(tokens, Outcome.UNDONE)
-        await session.execute(CHANGE, keys, prefix)
+        pad = "x" * PAD if len(keys) == 1 and self.chance.random() < 0.03 else None
+        await session.execute(CHANGE, keys, prefix, pad)
 
     async def _end(self, session: Any, dice: float) -> None:
         tokens = self._tokens

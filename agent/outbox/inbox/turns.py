@@ -73,9 +73,12 @@ class Turns:
         await self._sweep()
         alive = self._pulse.alive(view.beats)
         others = {place: owner for place, owner in view.owners.items() if owner != self._me}
-        held = {**others, **dict.fromkeys(self._holdings, self._me)}
+        # What is written down as its own, and not worked on, is left from before a connection was lost. Nobody else may
+        # take it while this instance lives: it is claimed anew, and given up afterwards where it is too much.
+        strays = [place for place in view.owners if place not in others and place not in self._holdings]
+        held = {**others, **dict.fromkeys([*self._holdings, *strays], self._me)}
         claims, gives = share(self._me, self._places, held, alive)
-        for place in claims:
+        for place in [*strays, *claims]:
             former = view.owners.get(place)
             hold = await self._book.claim(place, former, view.beats.get(former or ""))
             if hold is not None:

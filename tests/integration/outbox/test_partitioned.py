@@ -6,7 +6,9 @@ import itertools
 import pytest
 
 from agent.config.sections.outbox import Outbox, Table
+from agent.outbox.adoption import Adopter
 from agent.outbox.database import Database
+from agent.outbox.relay import boot_clock
 from agent.outbox.sql.facts import gather
 from agent.outbox.sql.install import SESSION
 from agent.outbox.sql.plan import names, removal
@@ -148,3 +150,50 @@ async def test_writers_go_on_while_it_is_prepared(bench: Bench) -> None:
     await asyncio.gather(*tasks)
     async with bench.relay(settings):
         assert {each.data for each in await bench.until_arrived(len(written))} == set(written)
+
+
+STATES = """
+SELECT tgrelid::regclass::text, tgname::text, tgenabled::text FROM pg_trigger
+WHERE tgrelid IN (SELECT relid FROM pg_partition_tree('ob')) ORDER BY 1, 2"""
+
+
+async def test_it_is_adopted_with_all_its_partitions_and_their_own_triggers_neither_see_it_nor_change(
+    bench: Bench,
+) -> None:
+    await bench.service.execute(TABLE)
+    await bench.service.execute(
+        """
+        CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'append only'; END $$;
+        CREATE TRIGGER whole BEFORE UPDATE ON ob FOR EACH ROW EXECUTE FUNCTION no();
+        CREATE TRIGGER lone BEFORE UPDATE ON ob_2 FOR EACH ROW EXECUTE FUNCTION no();
+        ALTER TABLE ob_2 ENABLE ALWAYS TRIGGER lone;
+        ALTER TABLE ob_3 DISABLE TRIGGER whole;
+        """
+    )
+    settings = settings_of(bench, page=10)
+    await bench.init(settings)
+    async with bench.relay(settings):
+        await write(bench, range(30))
+        await bench.until_arrived(30)
+    await write(bench, range(30, 60))
+    before = await bench.service.fetch(STATES)
+    # As in a cluster whose transactions are far behind the rows'.
+    triggers = "ALTER TABLE ob {0} TRIGGER whole; ALTER TABLE ob_2 {0} TRIGGER lone"
+    await bench.service.execute(triggers.format("DISABLE"))
+    await bench.service.execute("UPDATE ob SET xid = (xid::text::int8 + 900000000)::text::xid8")
+    await bench.service.execute(
+        "UPDATE pillion.bucket SET base = (SELECT format('%1$s:%1$s:', max(xid::text::int8) + 1)::pg_snapshot FROM ob "
+        "WHERE (payload::text)::int < 30); UPDATE pillion.feed SET system_id = '1'"
+    )
+    await bench.service.execute(
+        triggers.format("ENABLE")
+        + "; ALTER TABLE ob_2 ENABLE ALWAYS TRIGGER lone; ALTER TABLE ob_3 DISABLE TRIGGER whole"
+    )
+    assert await bench.service.fetch(STATES) == before
+    database = Database(lambda: bench.url, settings=SESSION)
+    (done,) = await Adopter(database, settings, bench.said.append, 10.0, boot_clock).adopt("restored")
+    assert (done.published, done.unpublished + done.written) == (30, 30)
+    assert await bench.service.fetch(STATES) == before
+    async with bench.relay(settings):
+        await write(bench, range(60, 70))
+        assert [each.data for each in await bench.until_arrived(70)] == list(range(70))

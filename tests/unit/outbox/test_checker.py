@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.chaos.checker import Change, Fault, Outcome, Seen, Verdict, check
+from tests.chaos.checker import Change, Fault, Life, Outcome, Seen, Verdict, check
 
 
 @dataclass(frozen=True)
@@ -179,3 +179,66 @@ def test_a_version_that_was_committed_twice_is_found(history: History, data: st.
     verdict = check({**history.book, "again": Outcome.COMMITTED}, journal, seen)
     assert verdict.unkept
     assert verdict.inverted
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One key and two databases: 1 and 2 were in the backup, 2 unsent there, 3 was lost, 3 was written anew."""
+
+    lives: tuple[Life, ...] = (
+        Life(1, {"a": Change("k", 1), "b": Change("k", 2), "lost": Change("k", 3)}, frozenset({"a"})),
+    )
+
+    def verdict(self, *seen: Seen, **book: Outcome) -> Verdict:
+        known = dict.fromkeys(("a", "b", "lost", "anew"), Outcome.COMMITTED)
+        journal = {"a": Change("k", 1), "b": Change("k", 2), "anew": Change("k", 3)}
+        return check({**known, **book}, journal, seen, [Fault(0.0, 9.0)], 1.0, self.lives, 2)
+
+
+A, B = Seen("a", Change("k", 1), "id-a", 0.0), Seen("b", Change("k", 2), "id-b", 1.0)
+GHOST = Seen("lost", Change("k", 3), "id-lost", 2.0)
+B_AGAIN = replace(B, at=3.0, history=2)
+ANEW = Seen("anew", Change("k", 3), "id-anew", 4.0, 2)
+
+
+def test_what_a_backup_allows_passes() -> None:
+    verdict = Taken().verdict(A, B, GHOST, B_AGAIN, ANEW)
+    assert verdict.problems == []
+    assert (verdict.gone, verdict.ghosts, verdict.duplicates) == (1, 1, 1)
+    assert Taken().verdict(A, B_AGAIN, ANEW).problems == [], "what was lost need not have arrived"
+    late = replace(GHOST, at=5.0)
+    assert Taken().verdict(A, B, B_AGAIN, ANEW, late).problems == [], (
+        "a paused relay of the lost database wakes up"
+    )
+
+
+def test_what_the_last_database_holds_must_have_arrived_in_some_history() -> None:
+    assert len(Taken().verdict(A, GHOST, ANEW).lost) == 1
+    assert Taken().verdict(A, B, ANEW).problems == []
+
+
+def test_what_was_lost_does_not_arrive_in_the_successors_history() -> None:
+    assert Taken().verdict(A, B_AGAIN, replace(GHOST, history=2), ANEW).phantom
+    assert Taken().verdict(A, B, replace(ANEW, history=1)).phantom, "nor what is new in the lost one's"
+
+
+def test_what_the_backup_knew_as_published_does_not_arrive_again_in_the_successors_history() -> None:
+    assert Taken().verdict(A, B, replace(A, at=3.0, history=2), ANEW).needless
+    assert Taken().verdict(A, B, replace(A, at=3.0), ANEW).problems == [], (
+        "the lost one's relay may repeat it"
+    )
+
+
+def test_the_order_within_a_lost_database_and_over_all_of_the_last_is_judged() -> None:
+    assert Taken().verdict(A, GHOST, B, ANEW).inverted
+    assert Taken().verdict(A, ANEW, B_AGAIN).inverted
+    assert Taken().verdict(A, B, ANEW, GHOST).problems == [], "two databases' changes have no order"
+
+
+def test_a_new_event_under_a_lost_ones_id_is_found() -> None:
+    assert Taken().verdict(A, B, GHOST, replace(ANEW, event="id-lost")).renamed
+
+
+def test_what_no_database_had_is_found_though_one_was_lost() -> None:
+    assert Taken().verdict(A, B, ANEW, never=Outcome.COMMITTED).unkept
+    assert Taken().verdict(A, B, ANEW, lost=Outcome.UNDONE).unkept

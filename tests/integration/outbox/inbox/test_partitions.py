@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import msgspec
 from prometheus_client import CollectorRegistry
 
@@ -92,3 +93,45 @@ async def test_an_instance_that_leaves_gives_its_share_to_the_other_at_once(rig:
         for partition in range(PARTITIONS):
             await rig.publish(f"e{partition}", partition=partition)
         await rig.until_called(*(f"e{partition}" for partition in range(PARTITIONS)), within=15)
+
+
+async def test_an_instance_that_lost_its_connection_when_another_came_keeps_no_partition_that_it_does_not_read(
+    rig: Rig,
+) -> None:
+    """It may have more than a fair share by then, and all that is written down as its own is closed to the other."""
+    rig.start_service()
+    settings = rig.settings(partitions=PARTITIONS)
+    async with rig.inbox(settings, "one"):
+        owned = "SELECT count(owner) FROM pillion_inbox.inbox_partition"
+
+        async def are_owned(count: int) -> bool:
+            return await rig.sql.fetchval(owned) == count
+
+        await until(lambda: are_owned(PARTITIONS), within=20)
+        beats = asyncio.create_task(beating(rig))
+        try:
+            # Alive, and so slow that it takes nothing: what is left to it must be free.
+            await rig.sql.execute(
+                "INSERT INTO pillion_inbox.member (consumer, id, beat) VALUES ('stock', 'slow/1', 0)"
+            )
+            await rig.sql.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pillion' "
+                "AND datname = current_database()"
+            )
+            await until(lambda: are_owned(PARTITIONS // 2), within=20)
+        finally:
+            beats.cancel()
+            await asyncio.wait([beats])
+        for partition in range(PARTITIONS):
+            await rig.publish(f"e{partition}", "k", partition)
+        await rig.until_called(*(f"e{partition}" for partition in range(PARTITIONS)))
+
+
+async def beating(rig: Rig) -> None:
+    session = await asyncpg.connect(rig.database)
+    try:
+        while True:
+            await session.execute("UPDATE pillion_inbox.member SET beat = beat + 1 WHERE id = 'slow/1'")
+            await asyncio.sleep(0.2)
+    finally:
+        session.terminate()
