@@ -1,13 +1,14 @@
 """The step that asks why: what an agent says about a request before anybody sends it."""
 
 import json
+import shlex
 
 from agent.demo import ask
 from agent.demo.traffic import NotSeenError
 from agent.demo.walk import Scene
 
-SHOWN = ("route", "version", "instances", " ", "retries")
-"""The beginnings of the lines that are shown of a much longer explanation."""
+SHOWN = ("  Configuration", "route", "version", "instances", "retries")
+"""The beginnings of the lines that are shown of a longer explanation, with those that go on with them."""
 
 
 async def explained(scene: Scene, gateway: str, storefront: str) -> str:
@@ -16,7 +17,7 @@ async def explained(scene: Scene, gateway: str, storefront: str) -> str:
     outside = ("POST", "/orders", "--gateway", "-H", "X-API-Version: 2", "--address", gateway)
     for request in (inside, outside):
         first, *rest = await ask.pillion("explain", *request)
-        for line in (f"pillion explain {' '.join(request)}", first, *_few(rest)):
+        for line in (f"pillion explain {shlex.join(request)}", first, *_few(rest)):
             scene.report.saw(line)
     told = json.loads("".join(await ask.pillion("explain", *inside, "--json")))
     used = [one["id"] for one in told["instances"] if one["used"]]
@@ -27,4 +28,9 @@ async def explained(scene: Scene, gateway: str, storefront: str) -> str:
 
 
 def _few(lines: list[str]) -> list[str]:
-    return [line for line in lines if line.strip() and line.startswith(SHOWN)]
+    kept, shown = [], False
+    for line in lines:
+        shown = line.startswith(SHOWN) or (shown and line.startswith("    "))
+        if shown:
+            kept.append(line)
+    return kept

@@ -51,6 +51,7 @@ def inbound_routes(settings: Settings) -> Resource:
     return {
         "name": NAME,
         "virtual_hosts": [host],
+        "validate_clusters": True,
         "max_direct_response_body_size_bytes": direct.LARGEST_BODY,
     }
 

@@ -1,5 +1,6 @@
 """A gRPC server on a unix socket that its owner reaches, or a group too, and that ends its connections with itself."""
 
+import asyncio
 import os
 import tempfile
 import weakref
@@ -50,7 +51,7 @@ class SocketServer(Server):
                 if max(len(bytes(self._path)), len(bytes(beside))) > LONGEST_PATH:
                     text = f"the socket {self._path} needs a path of at most {LONGEST_PATH} bytes"
                     raise Permanent(f"{text}: set a shorter state.dir")
-                await self.start(path=str(beside))
+                await self._begin(beside)
                 if self._group is not None:
                     os.chown(beside, -1, self._group)
                 beside.chmod(0o600 if self._group is None else 0o660)
@@ -58,6 +59,17 @@ class SocketServer(Server):
                 self._inode = self._path.stat().st_ino
         except OSError as error:
             raise Permanent(f"listening on the socket {self._path} failed: {error.strerror}") from error
+
+    async def _begin(self, path: Path) -> None:
+        """Listen; asyncio loses a socket whose making is cancelled."""
+        starting = asyncio.create_task(self.start(path=str(path)), name="xds: socket")
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await starting
+            self.close()
+            await self.wait_closed()
+            raise
 
     async def stop(self) -> None:
         """End all connections and remove the socket, unless a successor's is there already."""

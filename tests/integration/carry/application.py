@@ -1,5 +1,7 @@
 """An ordinary Flask application that handles no header: each route calls another service in its own way."""
 
+from __future__ import annotations  # the oldest Python that the hook works on runs it too
+
 import asyncio
 import functools
 import http.client
@@ -19,6 +21,7 @@ import httpx
 import requests
 import urllib3
 
+cached = functools.lru_cache(maxsize=None)  # the oldest Python has no functools.cache
 app = flask.Flask(__name__)
 pool = ThreadPoolExecutor(4)
 inner = ThreadPoolExecutor(4)
@@ -68,6 +71,24 @@ def by_httpx(url: str) -> Any:
 def by_httpx_async(url: str) -> Any:
     async def get() -> Any:
         async with httpx.AsyncClient(timeout=10) as client:
+            return (await client.get(url)).json()
+
+    return asyncio.run(get())
+
+
+@cached
+def http_two() -> httpx.Client:
+    """One connection for all requests of the process."""
+    return httpx.Client(http1=False, http2=True, trust_env=False, timeout=10)
+
+
+def by_httpx_two(url: str) -> Any:
+    return http_two().get(url).json()
+
+
+def by_httpx_two_async(url: str) -> Any:
+    async def get() -> Any:
+        async with httpx.AsyncClient(http1=False, http2=True, trust_env=False, timeout=10) as client:
             return (await client.get(url)).json()
 
     return asyncio.run(get())
@@ -130,7 +151,7 @@ def thread_pool() -> Any:
     return shared_thread_pool().map(by_requests, [f"{url}/{number}" for number in range(3)])
 
 
-@functools.cache
+@cached
 def shared_thread_pool() -> ThreadPool:
     """Made by whoever comes first, used by all."""
     return ThreadPool(2)
@@ -165,7 +186,7 @@ def asyncio_in_a_sync_view() -> Any:
     return asyncio.run(ASYNC[flask.request.args["how"]](flask.request.args["url"]))
 
 
-@functools.cache
+@cached
 def background_loop() -> asyncio.AbstractEventLoop:
     """Made by whoever comes first, used by all."""
     loop = asyncio.new_event_loop()
@@ -178,8 +199,8 @@ def on_a_background_loop() -> Any:
     return asyncio.run_coroutine_threadsafe(in_task(flask.request.args["url"]), background_loop()).result()
 
 
-@functools.cache
-def jobs() -> "queue.Queue[tuple[str, queue.Queue[Any]]]":
+@cached
+def jobs() -> queue.Queue[tuple[str, queue.Queue[Any]]]:
     """A queue with a worker that whoever comes first starts for all."""
     made: queue.Queue[tuple[str, queue.Queue[Any]]] = queue.Queue()
 

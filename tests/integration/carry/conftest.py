@@ -20,6 +20,7 @@ SERVERS = {
     "flask run": ["flask", "--app", "application", "run"],
     "flask debug": ["flask", "--app", "application", "--debug", "run"],
     "otel": ["otel"],
+    "ddtrace": ["ddtrace"],
     "wsgiref": ["reference"],
     "waitress": ["waitress", "--threads", "16"],
     "uvicorn": ["uvicorn", "--interface", "wsgi", "--log-level", "warning"],
@@ -29,12 +30,13 @@ SERVERS = {
 PROGRAMS = {
     "uwsgi": "import pyuwsgi; pyuwsgi.run()",
     "otel": "from opentelemetry.instrumentation.auto_instrumentation import run; run()",
+    "ddtrace": "from ddtrace.commands.ddtrace_run import main; main()",
 }
 """What the console scripts of these do."""
 
 
-def arguments(program: str, options: list[str], port: int, module: str) -> list[str]:
-    """How one of the servers is told where to listen and what to serve."""
+def arguments(program: str, options: list[str], port: int, module: str, behind: Path = HERE) -> list[str]:
+    """How one of the servers is told where to listen and what to serve; ``behind`` may hold it."""
     here, application = f"127.0.0.1:{port}", f"{module}:app"
     match program:
         case "gunicorn":
@@ -45,7 +47,7 @@ def arguments(program: str, options: list[str], port: int, module: str) -> list[
                 here,
                 "--chdir",
                 str(HERE),
-                "--no-control-socket",
+                *([] if behind != HERE and _old_gunicorn(behind) else ["--no-control-socket"]),
                 "--graceful-timeout",
                 "2",
                 application,
@@ -62,7 +64,7 @@ def arguments(program: str, options: list[str], port: int, module: str) -> list[
                 "--module",
                 application,
             ]
-        case "otel":
+        case "otel" | "ddtrace":
             gunicorn = arguments("gunicorn", ["-k", "gthread", "--threads", "16"], port, module)
             return [sys.executable, "-m", *gunicorn]
         case "waitress" | "uvicorn":
@@ -70,17 +72,31 @@ def arguments(program: str, options: list[str], port: int, module: str) -> list[
     return [program, *options, str(port)]
 
 
+def _old_gunicorn(behind: Path) -> bool:
+    """Whether the folder holds a gunicorn that has no control socket."""
+    return (behind / "gunicorn").exists() and not (behind / "gunicorn" / "ctl").exists()
+
+
 class Service(Process):
     """One service process on a free port."""
 
-    def __init__(self, server: str, folder: Path, env: dict[str, str], module: str = "application") -> None:
+    def __init__(
+        self,
+        server: str,
+        folder: Path,
+        env: dict[str, str],
+        module: str = "application",
+        *,
+        python: str = sys.executable,
+        behind: Path = HERE,
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         program, *options = SERVERS.get(server, server.split())
         if program.startswith("-"):
             program, options = "gunicorn", [program, *options]
         how = ["-c", PROGRAMS[program]] if program in PROGRAMS else ["-m"]
-        argv = [sys.executable, *how, *arguments(program, options, self.port, module)]
+        argv = [python, *how, *arguments(program, options, self.port, module, behind)]
         super().__init__(
             server, argv, folder / "service.log", env={"PATH": os.environ["PATH"], **env}, answers=self._up
         )
@@ -115,9 +131,16 @@ def start(recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Start services that end with the module."""
     started: list[Service] = []
 
-    def one(server: str = "sync", module: str = "application", behind: Path = HERE, **env: str) -> Service:
+    def one(
+        server: str = "sync",
+        module: str = "application",
+        behind: Path = HERE,
+        python: str = sys.executable,
+        **env: str,
+    ) -> Service:
         surrounding = {**surroundings(recorder, (recorder.server_port,), behind), **env}
-        service = Service(server, tmp_path_factory.mktemp("service"), surrounding, module)
+        folder = tmp_path_factory.mktemp("service")
+        service = Service(server, folder, surrounding, module, python=python, behind=behind)
         started.append(service)
         service.start()
         return service
@@ -127,7 +150,7 @@ def start(recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Itera
         service.stop()
 
 
-@pytest.fixture(scope="module", params=[name for name in SERVERS if name != "otel"])
+@pytest.fixture(scope="module", params=[name for name in SERVERS if name not in PROGRAMS])
 def service(request: pytest.FixtureRequest, start: Start) -> Service:
     """The Flask application below each kind of server."""
     return start(request.param)

@@ -20,6 +20,15 @@ OTEL = {
     "OTEL_LOGS_EXPORTER": "none",
 }
 
+DATADOG = {
+    "DD_TRACE_AGENT_URL": "http://127.0.0.1:9",
+    "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
+    "DD_REMOTE_CONFIGURATION_ENABLED": "false",
+    "DD_TRACE_STARTUP_LOGS": "false",
+}
+INSTRUMENTED = {"requests", "session", "httpx", "aiohttp"}
+"""Of the clients, those that ddtrace knows without being asked."""
+
 
 @pytest.fixture(scope="module")
 def opentelemetry() -> Path:
@@ -81,6 +90,45 @@ def test_outside_of_the_mesh_the_hook_adds_nothing_to_what_opentelemetry_does(se
 
 def test_the_log_has_no_fault_of_the_hook(service: Service) -> None:
     assert "a fault of the hook" not in service.log.read_text()
+
+
+@pytest.fixture(scope="module", params=["in the code", "its launcher within", "its launcher in front"])
+def datadog(request: pytest.FixtureRequest, start: Start) -> Service:
+    """The application with ddtrace, which unloads modules at the start because gevent is installed."""
+    folder = installed("ddtrace")
+    if request.param == "in the code":
+        return start("gthread", "datadog", behind=folder, **DATADOG)
+    if request.param == "its launcher in front":
+        return start("ddtrace", behind=folder, **DATADOG)
+    bootstrap = folder / "ddtrace" / "bootstrap"
+    path = os.pathsep.join([str(carry.SITE), str(bootstrap), str(folder), str(HERE)])
+    return start("gthread", **DATADOG, PYTHONPATH=path)
+
+
+@pytest.mark.parametrize("client", [*CLIENTS, "http_client"])
+def test_beside_ddtrace_nothing_comes_twice_and_the_trace_is_one(datadog: Service, client: str) -> None:
+    """What it instruments has its headers, with its span as the parent; the rest has what came in."""
+    for given in (headers("vendor=a1"), headers("vendor=a1")):
+        answer = get(datadog, f"/call/{client}", given, url=target())
+        seen: dict[str, Any] = answer.json()
+        incoming, outgoing = trace(given["traceparent"]), trace(seen["carried"]["traceparent"])
+        assert outgoing[0] == incoming[0]
+        assert (outgoing[1] != incoming[1]) == (client in INSTRUMENTED)
+        assert "vendor=a1" in seen["carried"]["tracestate"]
+        assert seen["carried"]["x-request-id"] == given["x-request-id"]
+        assert seen["twice"] == []
+        assert answer.headers["x-pillion-carry"] == "1"
+    assert "a fault of the hook" not in datadog.log.read_text()
+
+
+@pytest.mark.parametrize("path", ["/thread", "/executor", "/nested-executor", "/thread-pool", "/own-queue"])
+def test_beside_ddtrace_threads_carry_their_request_s_own_id(datadog: Service, path: str) -> None:
+    """Their trace is ddtrace's matter, which begins a new one in some threads."""
+    for given in (headers(), headers()):
+        found = get(datadog, path, given, url=target()).json()
+        for one in found if isinstance(found, list) else [found]:
+            assert one["carried"]["x-request-id"] == given["x-request-id"]
+            assert one["twice"] == []
 
 
 def test_headers_that_sentry_sets_stay(start: Start) -> None:

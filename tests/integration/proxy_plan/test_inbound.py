@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import aiohttp
+import httpx
 from aiohttp import web
 
 from agent.demo import backing
@@ -59,6 +60,16 @@ async def test_server_sent_events_flow_for_forty_seconds(
     assert events == 9
     assert first < 2
     assert time.monotonic() - began > 39
+
+
+async def test_a_client_that_speaks_http_2_without_tls_is_served(folder: Path, start: Start) -> None:
+    """The service gets HTTP/1.1, and each request its own body."""
+    async with echo("news") as port, httpx.AsyncClient(http1=False, http2=True, trust_env=False) as client:
+        sidecar = start(Sidecar(folder, catalog(), {"service": {"name": "news", "port": port}}))
+        for number in range(5):
+            answer = await client.post(f"{sidecar.inbound}/{number}", content=f"body {number}")
+            assert (answer.http_version, answer.status_code) == ("HTTP/2", 200)
+            assert (answer.json()["path"], answer.json()["body"]) == (f"/{number}", f"body {number}")
 
 
 async def test_an_http_1_0_client_is_answered(folder: Path, start: Start) -> None:

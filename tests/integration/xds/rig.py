@@ -150,7 +150,9 @@ async def end(task: "asyncio.Task[None]") -> None:
 class Envoy(Process):
     """The real Envoy, with the bootstrap that agents give it."""
 
-    def __init__(self, folder: Path, *, drain_time: float = 2.0, concurrency: int = 2) -> None:
+    def __init__(
+        self, folder: Path, *, drain_time: float = 2.0, concurrency: int = 2, heap_limit: int = 0
+    ) -> None:
         self.admin = folder / "a.sock"
         file = folder / "bootstrap.json"
         filled = bootstrap(
@@ -158,6 +160,7 @@ class Envoy(Process):
             node=Node("test", "test"),
             admin=self.admin,
             xds=folder / "x.sock",
+            heap_limit=heap_limit,
         )
         file.write_text(json.dumps(filled))
         command = Command(Path(backing.binary("envoy")), file, concurrency, drain_time)

@@ -1,16 +1,20 @@
 """Snapshots in the real Envoy."""
 
 import asyncio
+import gc
 import socket
 import stat
 import time
+from pathlib import Path
 
 import aiohttp
+import pytest
 import structlog
 
 from agent.demo.backing import free_port
 from agent.model.revision import Revision
 from agent.proxy.snapshot import Snapshot
+from agent.proxy.xds.socket import SocketServer
 from agent.proxy.xds.store import Good
 from tests.integration.xds.rig import Agent, Envoy, Hammer, backend, cluster, end, listener, snapshot
 from tests.waiting import until
@@ -257,6 +261,19 @@ async def test_a_socket_left_by_a_dead_agent_is_replaced(agent: Agent, envoy: En
         envoy.start()
         await agent.in_force(snapshot(free_port(), {"a": [1]}))
     assert not agent.socket.exists()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_server_that_ends_while_it_begins_leaves_no_socket_open(folder: Path, turns: int) -> None:
+    """Warnings are errors: a socket that is not closed is one."""
+    server = SocketServer([], folder / "x.sock")
+    task = asyncio.create_task(server.listen())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await end(task)
+    if not task.cancelled():
+        await server.stop()
+    gc.collect()
 
 
 async def test_an_envoy_that_was_killed_gets_everything_again_on_the_same_ports(
