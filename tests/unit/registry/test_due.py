@@ -87,21 +87,25 @@ async def test_what_could_not_be_read_is_read_again() -> None:
         assert min(reader.done.count("a"), reader.done.count("b")) >= 2
 
 
-async def test_one_of_the_rest_is_read_at_a_time_and_now_and_then_whatever_is_urgent() -> None:
+async def test_the_rest_has_its_turn_now_and_then_whatever_is_urgent() -> None:
     due = Due()
-    async with reading(due.read, due.read) as reader:
-        reader.may.clear()
-        due.want(("a", "b"))
-        await until(lambda: reader.begun == ["a"])
-        due.want(("c",), urgent=True)
-        await until(lambda: reader.begun == ["a", "c"])
-        reader.may.set()
+    done: list[str] = []
 
-        def more() -> bool:
-            due.want((f"u{len(reader.begun)}", f"v{len(reader.begun)}"), urgent=True)
-            return "b" in reader.done
+    async def read(name: str) -> bool:
+        done.append(name)
+        due.want((f"urgent {len(done)}",), urgent=True)
+        await asyncio.sleep(0)
+        return True
 
-        await until(more, every=0.001)
+    due.want(("a", "b"))
+    due.want(("urgent",), urgent=True)
+    tasks = [asyncio.create_task(due.read(read)) for _ in range(2)]
+    try:
+        await until(lambda: {"a", "b"} <= set(done))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_what_is_dropped_is_not_read() -> None:
