@@ -1,6 +1,7 @@
 """Which services are to be read from Consul, and in what order."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 
 from agent.runtime.backoff import Backoff
@@ -9,7 +10,7 @@ CALM = 0.05
 """Seconds before services are read that only may have changed: in most cases the checks tell meanwhile which one did,
 and reading a hundred others first, or always, would be most of what an agent does."""
 PACE = 0.005
-"""Seconds between two of those; ``CALM`` while others are urgent."""
+"""Seconds between two of those; ``CALM`` more while others are urgent."""
 
 Read = Callable[[str], Awaitable[bool]]
 """Reads a service and says whether that worked. Never raises."""
@@ -25,6 +26,10 @@ class Due:
         self._urgent: dict[str, None] = {}
         self._rest: dict[str, None] = {}
         self._held: set[str] = set()
+        self._resting = False
+        """One of the rest is being read; a second one could keep what is urgent waiting."""
+        self._turn = 0.0
+        """From when on one of the rest may be read, by the loop's clock."""
         self._news = asyncio.Event()
 
     def __len__(self) -> int:
@@ -32,6 +37,8 @@ class Due:
 
     def want(self, names: Iterable[str], *, urgent: bool = False) -> None:
         """Have these read, once more if they are being read just now."""
+        if not self._rest and not self._resting:
+            self._turn = _now() + CALM
         for name in names:
             if urgent:
                 self._urgent[name] = None
@@ -45,45 +52,51 @@ class Due:
         self._urgent.pop(name, None)
         self._rest.pop(name, None)
 
-    async def read_urgent(self, read: Read) -> None:
-        """Read what is urgent, one service after the other, until cancelled. More than one such task may run."""
+    async def read(self, read: Read) -> None:
+        """Read one service after the other until cancelled; several such tasks may run."""
         backoff = Backoff(0.2, 3.0)
         while True:
-            await self._read(read, backoff, await self._take(self._urgent), urgent=True)
+            name, urgent = await self._take()
+            try:
+                done = await read(name)
+            finally:
+                self._give(name, urgent)
+            if done:
+                backoff.reset()
+            else:
+                self.want((name,), urgent=urgent)
+                await asyncio.sleep(backoff.next())
 
-    async def read_rest(self, read: Read) -> None:
-        """Read what only may have changed, likewise; one task."""
-        backoff = Backoff(0.2, 3.0)
+    async def _take(self) -> tuple[str, bool]:
+        """The next to read, and whether it is urgent; waits for one."""
         while True:
-            while not self._rest:
-                await self._some(self._rest)
-                await asyncio.sleep(CALM)
-            await self._read(read, backoff, await self._take(self._rest), urgent=False)
-            await asyncio.sleep(CALM if self._urgent else PACE)
-
-    async def _read(self, read: Read, backoff: Backoff, name: str, *, urgent: bool) -> None:
-        try:
-            done = await read(name)
-        finally:
-            self._held.discard(name)
-            self._news.set()
-        if done:
-            backoff.reset()
-        else:
-            self.want((name,), urgent=urgent)
-            await asyncio.sleep(backoff.next())
-
-    async def _take(self, queue: dict[str, None]) -> str:
-        name = await self._some(queue)
-        del queue[name]
-        self._held.add(name)
-        return name
-
-    async def _some(self, queue: dict[str, None]) -> str:
-        """The first that is not being read; waits for one."""
-        while True:
-            for name in queue:
-                if name not in self._held:
-                    return name
+            late = _now() - self._turn
+            urgent = self._first(self._urgent)
+            rest = None if self._resting else self._first(self._rest)
+            if rest is not None and late >= (CALM if urgent else 0):
+                del self._rest[rest]
+                self._held.add(rest)
+                self._resting = True
+                return rest, False
+            if urgent is not None:
+                del self._urgent[urgent]
+                self._held.add(urgent)
+                return urgent, True
             self._news.clear()
-            await self._news.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if rest is None else -late):
+                    await self._news.wait()
+
+    def _give(self, name: str, urgent: bool) -> None:
+        self._held.discard(name)
+        if not urgent:
+            self._resting = False
+            self._turn = _now() + PACE
+        self._news.set()
+
+    def _first(self, queue: dict[str, None]) -> str | None:
+        return next((name for name in queue if name not in self._held), None)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -26,8 +26,8 @@ log = structlog.get_logger(__name__)
 
 QUERIES = 5
 """Connections to Consul at a time; with the configuration store's three an agent takes eight."""
-READS = QUERIES - 3
-"""Short reads at a time of what changed, beside the two queries that wake them and one of what only may have."""
+READS = QUERIES - 2
+"""Short reads at a time beside the two queries that wake them."""
 REREAD = 600.0
 """Seconds after which everything is read again, whatever woke or did not: a token may see more by now. Reading 1,000
 services takes about a second of CPU."""
@@ -111,11 +111,10 @@ class Watcher:
         everything = {"*services": self._follow_services} if self._wanted is None else {}
         if len(names) + len(everything) <= QUERIES:
             return {**everything, **{name: partial(self._follow, name) for name in names}}
-        reads = {f"*reads {number}": partial(self._due.read_urgent, self._read) for number in range(READS)}
+        reads = {f"*reads {number}": partial(self._due.read, self._read) for number in range(READS)}
         return {
             "*services": self._follow_services,
             "*checks": self._follow_checks,
-            "*rest": partial(self._due.read_rest, self._read),
             "*again": self._read_again,
             **reads,
         }

@@ -41,7 +41,7 @@ async def reading(*kinds: Callable[[Any], Coroutine[Any, Any, None]]) -> AsyncIt
 
 async def test_what_is_urgent_does_not_wait_for_the_rest() -> None:
     due = Due()
-    async with reading(due.read_urgent, due.read_rest) as reader:
+    async with reading(due.read, due.read) as reader:
         reader.may.clear()
         due.want(("a", "b", "c"))
         await until(lambda: reader.begun == ["a"])
@@ -54,7 +54,7 @@ async def test_what_is_urgent_does_not_wait_for_the_rest() -> None:
 
 async def test_what_turns_out_to_be_urgent_is_read_once() -> None:
     due = Due()
-    async with reading(due.read_urgent, due.read_rest) as reader:
+    async with reading(due.read, due.read) as reader:
         due.want(("a", "b"))
         due.want(("b",), urgent=True)
         due.want(("b",))
@@ -64,7 +64,7 @@ async def test_what_turns_out_to_be_urgent_is_read_once() -> None:
 
 async def test_what_changes_while_it_is_read_is_read_again_afterwards() -> None:
     due = Due()
-    async with reading(due.read_urgent, due.read_urgent) as reader:
+    async with reading(due.read, due.read) as reader:
         reader.may.clear()
         due.want(("a",), urgent=True)
         await until(lambda: reader.begun == ["a"])
@@ -77,7 +77,7 @@ async def test_what_changes_while_it_is_read_is_read_again_afterwards() -> None:
 
 async def test_what_could_not_be_read_is_read_again() -> None:
     due = Due()
-    async with reading(due.read_urgent, due.read_rest) as reader:
+    async with reading(due.read, due.read) as reader:
         reader.failing = {"a", "b"}
         due.want(("a",), urgent=True)
         due.want(("b",))
@@ -87,12 +87,33 @@ async def test_what_could_not_be_read_is_read_again() -> None:
         assert min(reader.done.count("a"), reader.done.count("b")) >= 2
 
 
+async def test_the_rest_has_its_turn_now_and_then_whatever_is_urgent() -> None:
+    due = Due()
+    done: list[str] = []
+
+    async def read(name: str) -> bool:
+        done.append(name)
+        due.want((f"urgent {len(done)}",), urgent=True)
+        await asyncio.sleep(0)
+        return True
+
+    due.want(("a", "b"))
+    due.want(("urgent",), urgent=True)
+    tasks = [asyncio.create_task(due.read(read)) for _ in range(2)]
+    try:
+        await until(lambda: {"a", "b"} <= set(done))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def test_what_is_dropped_is_not_read() -> None:
     due = Due()
     due.want(("a", "b"))
     due.want(("c",), urgent=True)
     due.drop("a")
     due.drop("c")
-    async with reading(due.read_urgent, due.read_rest) as reader:
+    async with reading(due.read, due.read) as reader:
         await until(lambda: not due)
         assert reader.done == ["b"]
