@@ -109,7 +109,7 @@ class Named:
         self._proven_first = proven_first
         self.refusals: dict[str, Refusal] = {}
         self._refused: dict[str, list[bytes]] = {}
-        self._suspects: list[str] = []
+        self._suspects: dict[str, bytes] = {}
         self.connect()
 
     def connect(self) -> None:
@@ -153,7 +153,7 @@ class Named:
         changes = {
             name: content for name in self.asked if (content := self._change(name, wanted)) is not None
         }
-        self._suspects = [name for name in self._suspects if name in changes]
+        self._suspects = {name: one for name, one in self._suspects.items() if name in changes}
         proven = {
             name: self.known[name] for name, content in changes.items() if self._goes_back(name, content)
         }
@@ -161,11 +161,10 @@ class Named:
 
     def _first(self, proven: Contents, changes: Contents) -> Contents:
         """What to send of all these changes before the rest; ``proven`` is what Envoy accepted before."""
-        certain = {name: content for name, content in proven.items() if name not in self._suspects}
+        certain = {name: content for name, content in proven.items() if self._suspects.get(name) != content}
         if certain:
             return certain
-        if self._suspects:
-            name = self._suspects[0]
+        for name in self._suspects:
             return {name: proven.get(name, changes[name])}
         fresh = {name: content for name, content in changes.items() if name not in self._dubious}
         dubious = sorted(changes.keys() & self._dubious)
@@ -193,7 +192,9 @@ class Named:
         self._given |= arrived
         self._outdated.clear()
         self._dubious -= new
-        self._suspects = [name for name in self._suspects if name not in new]
+        self._suspects = {
+            name: one for name, one in self._suspects.items() if name not in new and contents.get(name) != one
+        }
 
     def refuse(self, refusal: Refusal) -> None:
         """Envoy refused what was under way, and may hold parts of it."""
@@ -201,7 +202,7 @@ class Named:
         self._outdated.clear()
         self.held.difference_update(contents)
         if len(contents) > 1:
-            self._suspects = sorted(contents)
+            self._suspects = {name: contents[name] for name in sorted(contents)}
             return
         for name, content in contents.items():
             self._refused[name] = [*self._refused.get(name, [])[1 - REMEMBERED :], content]

@@ -212,6 +212,24 @@ def test_a_new_agent_tries_what_envoy_refused_of_its_last_good_snapshot_when_all
     assert envoy.endpoints == {"b": b"2"}
 
 
+def test_a_cluster_that_is_made_anew_while_each_of_several_is_tried_alone_gets_its_former_instances_first() -> (
+    None
+):
+    lane = Named({"z": b"1"}, proven_first=True)
+    lane.ask(["a", "z"])
+    wanted = {"a": b"!", "z": b"2"}
+    lane.send({"z": b"1"})
+    lane.accept()
+    assert lane.next(wanted) == wanted
+    lane.send(wanted)
+    lane.refuse(REFUSAL)
+    lane.resend(["z"])
+    assert lane.next(wanted) == {"z": b"1"}
+    lane.send({"z": b"1"})
+    lane.accept()
+    assert lane.next(wanted) == {"a": b"!"}
+
+
 def test_a_newer_envoy_that_refuses_several_of_those_accepted_before_is_not_asked_for_ever() -> None:
     lane = Named({"a": b"!", "b": b"1"}, proven_first=True)
     lane.ask(["a", "b"])
