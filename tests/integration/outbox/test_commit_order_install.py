@@ -1,18 +1,23 @@
 """Preparing a table for the order of commit: its rights, its partitions, what stands in the way, and out again."""
 
+from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from agent.config.sections.outbox import Table
+from agent.outbox.adoption import Adopter
 from agent.outbox.database import Database
 from agent.outbox.names import Name
+from agent.outbox.relay import boot_clock
 from agent.outbox.sql.facts import gather
 from agent.outbox.sql.install import SESSION, Installer
 from agent.outbox.sql.plan import names, outboxes, removal
 from agent.outbox.sql.steps import script
 from agent.runtime.errors import Misconfigured, PillionError
+from tests.integration.outbox import clusters
 from tests.integration.outbox.bench import Bench
 from tests.integration.outbox.test_commit_order import (
     NOTE,
@@ -254,6 +259,31 @@ async def test_a_table_that_is_called_otherwise_by_now_still_commits_and_keeps_i
     await bench.service.execute(NOTE.replace("INTO ob", "INTO old"), "a")
     before = await bench.service.fetchval("SELECT pillion_id FROM old")
     assert before == 2**40 + 1, "it was numbered anew, where it is now"
+
+
+async def test_a_restored_table_is_numbered_at_the_commit_at_once_and_relayed_when_it_is_adopted(
+    bench: Bench, short_folder: Path
+) -> None:
+    settings = await prepared(bench)
+    await bench.service.execute(NOTE, "before")
+    short_folder.chmod(0o777)
+    await clusters.tool("pg_dump", "-Fc", "-f", str(short_folder / "dump"), bench.url)
+    name = bench.url.rpartition("/")[2]
+    await bench.service.execute(f"CREATE DATABASE {name}_new TEMPLATE template0")
+    bench.url += "_new"
+    try:
+        await clusters.restore(short_folder / "dump", bench.url)
+        await bench.open()
+        await crossed(bench)
+        settings = msgspec.structs.replace(settings, database=bench.url)
+        assert await bench.init(settings) == 0
+        database = Database(lambda: bench.url, settings=SESSION)
+        await Adopter(database, settings, bench.said.append, 20.0, boot_clock).adopt("restored")
+        assert await published(bench, settings, 3) == ["before", "early", "late"]
+    finally:
+        admin = await asyncpg.connect(bench.url.removesuffix("_new"))
+        await admin.execute(f"DROP DATABASE {name}_new WITH (FORCE)")
+        await admin.close()
 
 
 async def test_what_stands_in_the_way_is_found_on_partitions_too(bench: Bench) -> None:

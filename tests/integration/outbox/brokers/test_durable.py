@@ -13,7 +13,7 @@ from agent.config.sections.outbox import Broker, Changes
 from agent.outbox import brokers
 from agent.runtime.errors import Misconfigured, PillionError
 from tests.integration.outbox.bench import Bench
-from tests.integration.outbox.brokers.carrier import Counting
+from tests.integration.outbox.brokers.carrier import Carrier, Counting, events
 from tests.integration.outbox.brokers.kafka_rig import KafkaRig
 from tests.integration.outbox.brokers.nats_cluster import NatsCluster
 from tests.integration.outbox.brokers.rabbitmq_rig import RabbitRig
@@ -133,6 +133,17 @@ class TestKafka:
             "the newest event of a key only",
         ):
             assert word in told
+
+    async def test_a_topic_that_is_met_on_the_way_is_looked_at_too(self, kafka: KafkaRig, place: str) -> None:
+        await kafka.make_topic(f"{place}.orders")
+        broker = brokers.make(kafka.settings(place), "shop", durable=True)
+        carrier = Carrier(broker, topics=frozenset({f"{place}.>"}))
+        task = asyncio.create_task(carrier.carry(events(place, 5)))
+        await until(lambda: any(REFUSED in each for each in carrier.losses), within=30)
+        task.cancel()
+        await asyncio.wait([task])
+        assert (carrier.told, carrier.refused) == (0, {})
+        assert await kafka.read(place) == []
 
     async def test_a_topic_is_not_made_with_less_than_is_asked_for(self, kafka: KafkaRig, place: str) -> None:
         told = await refusal(kafka.settings(place, create=True), f"{place}.orders")

@@ -298,6 +298,6 @@ async def test_where_it_is_asked_for_replicas_must_be_waited_for(start: Start) -
 
 
 async def test_where_it_is_asked_for_a_server_must_let_itself_be_looked_at(start: Start) -> None:
-    port = start(*ALWAYS, "--user", *["relay", "on", ">pw", "~*", "+@all", "-info", "-config"])
+    port = start(*ALWAYS, "--user", "relay", "on", ">pw", "~*", "+@all", "-info", "-config")
     settings = Broker(url=f"redis://relay:pw@127.0.0.1:{port}", create=True, timeout=5.0)
     assert "can't be looked at" in await refused(settings, "p.orders")
