@@ -16,7 +16,7 @@ from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 IMAGE, CARRY = "pillion:test", "pillion-carry:test"
-LARGEST = 250_000_000
+LARGEST = 260_000_000
 """Bytes of the image; Envoy alone is 107 million."""
 CONFINED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "none")
 STATE = ("--tmpfs", "/tmp", "--tmpfs", "/var/lib/pillion:uid=65532,gid=65532,mode=0700")

@@ -74,11 +74,7 @@ def of_image() -> list[Requirement]:
         line
         for text in (
             config["options"]["install_requires"],
-            extras["kafka"],
-            extras["kubernetes"],
-            extras["nats"],
-            extras["postgres"],
-            extras["rabbitmq"],
+            *(extras[name] for name in ("kafka", "kubernetes", "nats", "postgres", "rabbitmq")),
         )
         for line in text.splitlines()
     )

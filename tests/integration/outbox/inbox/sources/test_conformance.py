@@ -176,6 +176,7 @@ async def test_no_more_than_the_set_number_of_messages_is_open_and_the_partition
     await rig.put(*many(60, 6, first=1))
     async with rig.inbox(rig.settings(broker={"held": 5})):
         await until(lambda: len(set(rig.called())) == 61, within=40)
+        await until(lambda: rig.called().count("e0") == 7, within=40)
     assert await rig.left() == 0
     rig.check_order()
 
