@@ -12,7 +12,6 @@ from tests.integration.outbox.inbox.sources.rig import SourceRig, event, many, r
 from tests.waiting import until
 
 PARTITIONS = 4
-LEASE = 3.0
 
 
 def letters(rig: SourceRig) -> Letters:
@@ -116,7 +115,7 @@ async def test_two_instances_at_once_share_the_partitions_and_keep_the_order_of_
     rig: SourceRig,
 ) -> None:
     rig.start_service()
-    settings = rig.settings(lease=LEASE)
+    settings = rig.settings()
     async with rig.inbox(settings, "one"), rig.inbox(settings, "two"):
         await until(lambda: shared(rig), within=30)
         await rig.put(*many(200, 20))
@@ -176,6 +175,7 @@ async def test_no_more_than_the_set_number_of_messages_is_open_and_the_partition
     await rig.put(*many(60, 6, first=1))
     async with rig.inbox(rig.settings(broker={"held": 5})):
         await until(lambda: len(set(rig.called())) == 61, within=40)
+        await until(lambda: rig.called().count("e0") == 7, within=40)
     assert await rig.left() == 0
     rig.check_order()
 
@@ -203,9 +203,9 @@ async def test_after_an_end_at_any_point_the_service_is_called_once_for_each_mes
     rig.start_service()
     told = {3: {"answers": ["DROP", "DROP"]}, 6: {"answers": [503]}}
     await rig.put(*(event(f"e{number}", "a", **told.get(number, {})) for number in range(12)))
-    settings = rig.settings(concurrency=1, lease=1.0)
+    settings = rig.settings(concurrency=1)
     doomed = rig.process(settings, "one", point)
-    await until(lambda: doomed.poll() is not None, within=30)
+    await until(lambda: doomed.poll() is not None, within=60)
     assert doomed.returncode == -signal.SIGKILL, "it did not come to that point"
     async with rig.inbox(settings, "two"):
         await until(lambda: "e11" in rig.called(), within=40)
@@ -221,7 +221,7 @@ async def test_an_owner_that_stood_still_beyond_its_lease_costs_neither_order_no
     rig: SourceRig,
 ) -> None:
     rig.start_service()
-    settings = rig.settings(concurrency=4, lease=1.0)
+    settings = rig.settings(concurrency=4)
     stopped = rig.process(settings, "one")
     await rig.put(*many(200, 7, seconds=0.02))
     await until(lambda: len(rig.called()) > 30, within=30)
@@ -241,7 +241,7 @@ async def test_an_owner_that_stood_still_beyond_its_lease_costs_neither_order_no
 
 async def test_without_a_database_one_instance_works_and_the_other_takes_over(rig: SourceRig) -> None:
     rig.start_service()
-    settings = rig.settings(dedupe="none", lease=LEASE)
+    settings = rig.settings(dedupe="none")
     async with rig.inbox(settings, "one"):
         await rig.put(event("a"))
         await until(lambda: rig.called() == ["a"], within=40)
@@ -258,7 +258,7 @@ async def test_without_a_database_one_instance_works_and_the_other_takes_over(ri
 
 async def test_without_a_database_instances_that_start_together_agree_on_one(rig: SourceRig) -> None:
     rig.start_service()
-    settings = rig.settings(dedupe="none", lease=LEASE)
+    settings = rig.settings(dedupe="none")
     async with rig.inbox(settings, "one"), rig.inbox(settings, "two"), rig.inbox(settings, "three"):
         await rig.put(event("a"))
         await until(lambda: "a" in rig.called(), within=60)
