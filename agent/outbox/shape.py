@@ -78,8 +78,9 @@ class Shape:
     @property
     def bare(self) -> "Shape":
         """The same with no more of a row than id, bucket and key: where the rest of some row can't be read."""
-        selected = f"{self.id}::int8 AS id, {self.bucket} AS bucket, {self.key} AS key, NULL::bytea AS body"
-        return replace(self, source=self.table, selected=f"{selected}, $5::int4 AS longest")
+        selected = f"{self.id}::int8 AS id, {self.bucket} AS bucket, {self.key} AS key"
+        nothing = "NULL::bytea AS body, NULL::int4 AS size, $5::int4 AS longest"
+        return replace(self, source=self.table, selected=f"{selected}, {nothing}")
 
     @property
     def poll(self) -> str:
