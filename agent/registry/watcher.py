@@ -30,7 +30,7 @@ READS = QUERIES - 2
 """Short reads at a time beside the two queries that wake them."""
 REREAD = 600.0
 """Seconds after which everything is read again, whatever woke or did not: a token may see more by now. Reading 1,000
-services takes about a second of CPU."""
+services takes one or two seconds of CPU."""
 
 
 class Watcher:
