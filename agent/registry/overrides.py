@@ -101,6 +101,7 @@ class Overrides:
 
     def _judge(self, document: bytes | None) -> str:
         """Put the document in force; why not, if it is refused."""
+        had = self._settings.value != self._base
         try:
             self._settings.set(self._base if document is None else self._override(self._base, document))
         except Misconfigured as error:
@@ -110,7 +111,8 @@ class Overrides:
             return f"the override in {self._key} is refused, the former stays: {error}"
         outcome = "removed" if document is None else "accepted"
         self._metrics.overrides.labels(outcome).inc()
-        self._note(outcome, f"{self._key} in Consul's KV")
+        if had or document is not None:
+            self._note(outcome, f"{self._key} in Consul's KV")
         log.info(f"override.{outcome}")
         return ""
 

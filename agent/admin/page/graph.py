@@ -1,11 +1,13 @@
 """Who calls whom, drawn as SVG: callers to the left of what they call, one box a service.
 
 Layers by the longest way from who is called by nobody; an edge that would lead back (services that call each other
-in a circle) does not count for the layers. Rows keep the order of names, moved once towards their callers.
+in a circle) does not count for the layers and is drawn below. An edge over several layers has a free place in each,
+so that no line runs behind a box. Rows follow the middle of their callers.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from agent.admin.page.markup import EMPTY, Markup, tag
@@ -17,7 +19,15 @@ MOST = 60
 SHORT = 18
 """Characters of a name in its box; the whole name is its tooltip."""
 
+BELOW = 24
+"""Room below the boxes for lines that lead back."""
+
 Place = tuple[float, float]
+Pair = tuple[str, str]
+"""Caller and called."""
+Gap = tuple[str, str, int]
+"""A free place in a layer for the edge of a caller to what it calls."""
+Node = str | Gap
 
 
 def drawn(names: Iterable[str], edges: Sequence[Mapping[str, Any]], front: str) -> Markup:
@@ -29,7 +39,7 @@ def drawn(names: Iterable[str], edges: Sequence[Mapping[str, Any]], front: str) 
     kept = [pair for pair in pairs if set(pair) <= set(everyone) and pair[0] != pair[1]]
     places = placed(everyone, kept, front)
     width = max(across for across, _ in places.values()) + BOX_WIDTH + 10
-    height = max(down for _, down in places.values()) + BOX_HEIGHT + 10
+    height = max(down for _, down in places.values()) + BOX_HEIGHT + BELOW
     lines = [_edge(edge, places) for edge in edges if (edge["caller"], edge["called"]) in set(kept)]
     boxes = [_box(name, places[name], name == front) for name in everyone]
     return tag(
@@ -50,7 +60,7 @@ def drawn(names: Iterable[str], edges: Sequence[Mapping[str, Any]], front: str) 
     )
 
 
-def layers(names: Sequence[str], edges: Iterable[tuple[str, str]], front: str) -> dict[str, int]:
+def layers(names: Sequence[str], edges: Iterable[Pair], front: str) -> dict[str, int]:
     """Which column each is in. Pure."""
     called: dict[str, list[str]] = defaultdict(list)
     for caller, callee in sorted(edges):
@@ -90,21 +100,31 @@ def _forward(
     return forward, finished
 
 
-def placed(names: Sequence[str], edges: Sequence[tuple[str, str]], front: str) -> dict[str, Place]:
-    """The upper left corner of each box. Pure."""
-    column = layers(names, edges, front)
+def placed(names: Sequence[str], edges: Sequence[Pair], front: str) -> dict[Node, Place]:
+    """The upper left corner of each box, and of the gap that a long edge takes in each layer that it passes. Pure."""
+    first = layers(names, edges, front)
+    column: dict[Node, int] = {name: first[name] for name in names}
     # Nobody calls these and they call nobody: beside what is called, not beside the gateway.
     idle = {name for name in names if name != front and not any(name in edge for edge in edges)}
     column |= dict.fromkeys(idle, 1)
-    callers: dict[str, list[str]] = defaultdict(list)
+    before: dict[Node, list[Node]] = defaultdict(list)
     for caller, callee in edges:
-        callers[callee].append(caller)
-    rows: dict[str, int] = {}
+        way = passed(caller, callee, column)
+        column |= {gap: gap[2] for gap in way}
+        whole: list[Node] = [caller, *way, callee]
+        for one, other in pairwise(whole):
+            before[other].append(one)
+    rows: dict[Node, int] = {}
     for layer in range(max(column.values()) + 1):
-        inside = [name for name in names if column[name] == layer]
-        inside.sort(key=lambda name: (_middle([rows[one] for one in callers[name] if one in rows]), name))
-        rows |= {name: row for row, name in enumerate(inside)}
-    return {name: (5.0 + column[name] * ACROSS, 5.0 + rows[name] * DOWN) for name in names}
+        inside = [node for node in column if column[node] == layer]
+        inside.sort(key=lambda node: (_middle([rows[one] for one in before[node] if one in rows]), str(node)))
+        rows |= {node: row for row, node in enumerate(inside)}
+    return {node: (5.0 + column[node] * ACROSS, 5.0 + rows[node] * DOWN) for node in column}
+
+
+def passed(caller: str, callee: str, column: Mapping[Node, int]) -> list[Gap]:
+    """The gaps that an edge needs between its ends; none for one that leads back. Pure."""
+    return [(caller, callee, layer) for layer in range(column[caller] + 1, column[callee])]
 
 
 def _middle(rows: Sequence[int]) -> float:
@@ -123,20 +143,52 @@ def _box(name: str, place: Place, front: bool) -> Markup:
     )
 
 
-def _edge(edge: Mapping[str, Any], places: Mapping[str, Place]) -> Markup:
-    """A curve from the caller's right side to the left side of what it calls, thicker for more requests."""
-    (from_x, from_y), (to_x, to_y) = places[edge["caller"]], places[edge["called"]]
-    start, end = (from_x + BOX_WIDTH, from_y + BOX_HEIGHT / 2), (to_x, to_y + BOX_HEIGHT / 2)
-    bend = max(40.0, abs(end[0] - start[0]) / 2)
-    begin, out = f"{start[0]:.0f} {start[1]:.0f}", f"{end[0]:.0f} {end[1]:.0f}"
-    curve = f"M{begin}C{start[0] + bend:.0f} {start[1]:.0f} {end[0] - bend:.0f} {end[1]:.0f} {out}"
-    said = f"{edge['caller']} → {edge['called']}: {edge['requests']} requests, {edge['failed']} failed"
+def _edge(edge: Mapping[str, Any], places: Mapping[Node, Place]) -> Markup:
+    """A line from the caller to what it calls, thicker for more requests."""
+    caller, callee = edge["caller"], edge["called"]
+    forward = places[caller][0] < places[callee][0]
+    curve, end = _through(caller, callee, places) if forward else _back(places[caller], places[callee])
+    said = f"{caller} → {callee}: {edge['requests']} requests, {edge['failed']} failed"
     thick = 1 + min(4, len(str(edge["requests"])) - 1)
-    kind = "edge failing" if edge["failed"] * 100 > edge["requests"] else "edge"
     return tag(
         "g",
         tag("title", said),
         tag("path", d=curve, stroke_width=thick),
         tag("circle", cx=f"{end[0]:.0f}", cy=f"{end[1]:.0f}", r=3 + thick / 2),
-        class_=kind,
+        class_="edge failing" if edge["failed"] * 100 > edge["requests"] else "edge",
     )
+
+
+def _through(caller: str, callee: str, places: Mapping[Node, Place]) -> tuple[str, Place]:
+    """From the caller's right side to the left side of what it calls, through the gaps between; and where it ends."""
+    gaps = sorted(
+        (node for node in places if isinstance(node, tuple) and node[:2] == (caller, callee)), key=_layer
+    )
+    half = BOX_HEIGHT / 2
+    across, down = places[caller][0] + BOX_WIDTH, places[caller][1] + half
+    path = f"M{across:.0f} {down:.0f}"
+    whole: list[Node] = [*gaps, callee]
+    for node in whole:
+        to, level = places[node][0], places[node][1] + half
+        bend = (to - across) / 2
+        path += f"C{across + bend:.0f} {down:.0f} {to - bend:.0f} {level:.0f} {to:.0f} {level:.0f}"
+        across, down = to, level
+        if node != callee:
+            across += BOX_WIDTH
+            path += f"H{across:.0f}"
+    return path, (across, down)
+
+
+def _back(start: Place, end: Place) -> tuple[str, Place]:
+    """Below the boxes, for services that call each other in a circle; and where it ends."""
+    half = BOX_WIDTH / 2
+    (from_x, from_y), (to_x, to_y) = ((across + half, down + BOX_HEIGHT) for across, down in (start, end))
+    low = max(from_y, to_y) + BELOW
+    return f"M{from_x:.0f} {from_y:.0f}C{from_x:.0f} {low:.0f} {to_x:.0f} {low:.0f} {to_x:.0f} {to_y:.0f}", (
+        to_x,
+        to_y,
+    )
+
+
+def _layer(gap: Gap) -> int:
+    return gap[2]

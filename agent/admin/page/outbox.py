@@ -39,9 +39,9 @@ def _feed(
 def _parked(aside: Mapping[str, Any]) -> str:
     if not aside["rows"] and not aside["parked"]:
         return "nothing is set aside"
-    waits = mark(f"{aside['parked']} keys wait for a person", "bad" if aside["parked"] else "plain")
+    waits = mark(f"keys that wait for a person: {aside['parked']}", "bad" if aside["parked"] else "plain")
     rest = (
-        f" {aside['held']} are tried again, {aside['replaying']} are being sent; {aside['rows']} rows in all, the "
+        f" tried again: {aside['held']}, being sent: {aside['replaying']}; {aside['rows']} rows in all, the "
         f"oldest for {duration(aside['oldest'])}. pillion outbox parked lists them."
     )
     return joined((waits, rest))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from prometheus_client import CollectorRegistry
 
@@ -173,10 +173,10 @@ def gateway(world: World) -> Sources:
         "a-service-with-a-very-long-name-in-the-mesh": service("x", 1),
     }
     world.catalog.set(Catalog(services, known=True))
-    return sources(
-        facts={"service": "gateway", "instance": "gateway-edge-1", "version": "0.1.0"},
-        catalog=world.catalog, revision=world.revision, traffic=world.told, neighbours=Fixed(),
-        registration=None, service=None, verdict=None, store=None,
+    beside = sources(facts={"service": "gateway", "instance": "gateway-edge-1", "version": "0.1.0"})
+    return replace(
+        beside, catalog=world.catalog, revision=world.revision, traffic=world.told, neighbours=Fixed(),
+        registration=None, service=None, verdict=None, store=None, offer=None, ports={"gateway": 10000},
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ async def test_the_page_tells_all_of_an_instance_without_a_word_on_the_console()
         for part in (
             "orders-shop-7-15006", "registered in Consul", "/api/{version}/orders", "inventory-2",
             "left out: it kept failing", "circuit open: requests", "29 repeated, 27 of them with success",
-            "none passing", "1 keys wait for a person", "at most 14 s", "GREETING, feature/limit",
+            "none passing", "keys that wait for a person: 1", "at most 14 s", "GREETING, feature/limit",
             "traffic.retries: is -1", "up to 2.5 s", "calls to inventory", "v1, v2",
         ):  # fmt: skip
             assert part in text, part

@@ -1,0 +1,77 @@
+"""What a whole system tells of itself: two services, the gateway, a value changed in Consul."""
+
+import subprocess
+import sys
+from typing import Any
+
+from tests.acceptance.conftest import Mesh
+from tests.acceptance.instance import Instance
+from tests.integration.admin.browser import opened, visit
+from tests.waiting import until
+
+TELLS = {"admin": {"metrics": "127.0.0.1:0"}}
+
+
+def changes(instance: Instance, subject: str) -> list[tuple[str, str]]:
+    """Outcome and detail of the changes of a kind, newest first."""
+    found = instance.status()["history"]["changes"]
+    return [(one["outcome"], one["detail"]) for one in found if one["subject"] == subject]
+
+
+def edges(gateway: Instance) -> dict[tuple[str, str], int]:
+    """Who calls whom, as the gateway has gathered it."""
+    return {(one["caller"], one["called"]): one["requests"] for one in gateway.status()["system"]["calls"]}
+
+
+async def test_a_system_tells_who_calls_whom_what_was_changed_and_how_the_upstreams_are(mesh: Mesh) -> None:
+    store: dict[str, Any] = {"store": {"file": str(mesh.folder / "settings.json"), "format": "json"}}
+    orders = mesh.service("orders", settings={**TELLS, "versions": {"serves": ["v1", "v2"]}})
+    shop = mesh.service("shop", settings={**TELLS, **store, "upstreams": {"orders": {}}})
+    gateway = mesh.gateway()
+    for instance in (orders, shop, gateway):
+        await instance.ready()
+    await until(lambda: shop.call("orders") == 200, within=30)
+    await until(lambda: gateway.get("/shop/", gateway.gateway)[0] == 200, within=30)
+
+    mesh.consul.put("config/shop/GREETING", "a value that nobody is to see")
+    await until(lambda: ("accepted", "GREETING") in changes(shop, "values for the service"), within=30)
+    mesh.consul.put("pillion/shop", "{traffic: {retries: -1}}")
+    await until(lambda: changes(shop, "live settings"), within=30)
+    mesh.consul.put("pillion/shop", "{traffic: {retries: 1}}")
+    await until(lambda: changes(shop, "live settings")[0][0] == "accepted", within=30)
+    assert changes(shop, "live settings")[1][0] == "refused"
+    assert "retries" in changes(shop, "live settings")[1][1]
+    assert any(outcome == "accepted" for outcome, _ in changes(shop, "Envoy's configuration"))
+
+    await until(lambda: {("shop", "orders"), ("gateway", "shop")} <= set(edges(gateway)), within=30)
+    assert gateway.status()["system"]["untold"] == 0
+    assert shop.status()["traffic"]["orders"]["requests"] >= 1
+    await _called_slowly_enough(shop)
+
+    argv = [sys.executable, "-m", "agent", "status", "--config", str(shop.file)]
+    told = subprocess.run(argv, env=shop.environ, capture_output=True, text=True, check=True).stdout
+    for part in ("Calls to", "closed", "values for the service", "Slowest of the last hour", "accepted"):
+        assert part in told, told
+    assert "nobody is to see" not in told + str(shop.status())
+
+    async with opened() as browser:
+        beside = await visit(browser, f"http://127.0.0.1:{shop.admin}/")
+        text = await beside.page.inner_text("body")
+        assert "circuit closed" in text
+        assert "GREETING" in text
+        await beside.picture("real-instance")
+        before = await visit(browser, f"http://127.0.0.1:{gateway.admin}/")
+        assert await before.page.locator("svg.graph g.edge").count() >= 2
+        assert "v1, v2" in await before.page.inner_text("body")
+        await before.picture("real-gateway")
+        assert beside.said + before.said == []
+
+
+async def _called_slowly_enough(shop: Instance) -> None:
+    """Calls go on until the agent has seen the histograms of some."""
+
+    def seen() -> bool:
+        shop.call("orders")
+        return "calls to orders" in {one["operation"] for one in shop.status()["history"]["slowest"]}
+
+    await until(seen, within=60, every=0.5)
