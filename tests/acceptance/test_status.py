@@ -1,11 +1,19 @@
 """What a whole system tells of itself: two services, the gateway, a value changed in Consul."""
 
+import json
 import subprocess
 import sys
+import time
+import urllib.request
+from statistics import median
 from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acceptance.conftest import Mesh
 from tests.acceptance.instance import Instance
+from tests.acceptance.test_configuration import put
 from tests.integration.admin.browser import opened, visit
 from tests.waiting import until
 
@@ -33,11 +41,11 @@ async def test_a_system_tells_who_calls_whom_what_was_changed_and_how_the_upstre
     await until(lambda: shop.call("orders") == 200, within=30)
     await until(lambda: gateway.get("/shop/", gateway.gateway)[0] == 200, within=30)
 
-    mesh.consul.put("config/shop/GREETING", "a value that nobody is to see")
+    put(mesh, "config/shop/GREETING", "a value that nobody is to see")
     await until(lambda: ("accepted", "GREETING") in changes(shop, "values for the service"), within=30)
-    mesh.consul.put("pillion/shop", "{traffic: {retries: -1}}")
+    put(mesh, "pillion/shop", "{traffic: {retries: -1}}")
     await until(lambda: changes(shop, "live settings"), within=30)
-    mesh.consul.put("pillion/shop", "{traffic: {retries: 1}}")
+    put(mesh, "pillion/shop", "{traffic: {retries: 1}}")
     await until(lambda: changes(shop, "live settings")[0][0] == "accepted", within=30)
     assert changes(shop, "live settings")[1][0] == "refused"
     assert "retries" in changes(shop, "live settings")[1][1]
@@ -75,3 +83,35 @@ async def _called_slowly_enough(shop: Instance) -> None:
         return "calls to orders" in {one["operation"] for one in shop.status()["history"]["slowest"]}
 
     await until(seen, within=60, every=0.5)
+
+
+@pytest.mark.exclusive
+async def test_a_scrape_with_100_upstreams_is_small_valid_and_there_within_30_ms(mesh: Mesh) -> None:
+    for number in range(100):
+        register(mesh, f"s{number:03}x", 20000 + number)
+    shop = await mesh.service("shop", settings={"upstreams": {"*": {}}}).ready()
+    await until(lambda: len(shop.status()["upstreams"]) == 100, within=60)
+    await until(lambda: 'envoy_cluster_name="upstream_s050x"' in shop.get("/metrics")[1], within=60)
+    scrapes = [timed(shop, "/metrics") for _ in range(15)]
+    pages = [timed(shop, "/") for _ in range(9)]
+    text = shop.get("/metrics")[1]
+    families = [family.name for family in text_string_to_metric_families(text)]
+    print(f"/metrics {median(scrapes):.1f} ms, {len(text)} bytes; the page {median(pages):.1f} ms")  # noqa: T201
+    assert len(families) == len(set(families))
+    assert len(text) < 300_000
+    assert median(scrapes) <= 30
+    assert median(pages) <= 300
+
+
+def register(mesh: Mesh, name: str, port: int) -> None:
+    """A service without a check, which passes."""
+    body = json.dumps({"Name": name, "Port": port, "Address": "127.0.0.1"}).encode()
+    request = urllib.request.Request(f"{mesh.consul.url}/v1/agent/service/register", data=body, method="PUT")
+    urllib.request.urlopen(request, timeout=5).close()
+
+
+def timed(instance: Instance, path: str) -> float:
+    """Milliseconds until the whole answer is there."""
+    began = time.perf_counter()
+    assert instance.get(path)[0] == 200
+    return (time.perf_counter() - began) * 1000

@@ -18,9 +18,12 @@ DESK = {"width": 1180, "height": 900}
 
 def chromium() -> str:
     """Its path; without one the test is skipped, or fails where everything is required."""
-    found = os.environ.get("PILLION_BIN_CHROMIUM") or shutil.which("chromium")
+    named = (os.environ.get("PILLION_BIN_CHROMIUM"), shutil.which("chromium"), shutil.which("google-chrome"))
+    found = next(filter(None, named), None)
     if found is None:
-        reason = "chromium is not installed: apt-get install chromium"
+        reason = (
+            "chromium is not installed: apt-get install chromium, or name a Chrome in PILLION_BIN_CHROMIUM"
+        )
         pytest.fail(reason) if os.environ.get("PILLION_REQUIRE_ALL") else pytest.skip(reason)
     return found
 
@@ -29,10 +32,7 @@ def chromium() -> str:
 async def opened() -> AsyncIterator[Browser]:
     """A browser that is gone afterwards."""
     async with async_playwright() as playwright:
-        # Chromium refuses to run its sandbox as root; it shows nothing here but pages of the test.
-        browser = await playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox"] if os.geteuid() == 0 else []
-        )
+        browser = await playwright.chromium.launch(executable_path=chromium())
         try:
             yield browser
         finally:
