@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.acceptance.conftest import Mesh
 from tests.acceptance.instance import Instance
 from tests.acceptance.test_configuration import put
+from tests.bench.footprint import cpu
 from tests.integration.admin.browser import opened, visit
 from tests.waiting import until
 
@@ -86,21 +87,36 @@ async def _called_slowly_enough(shop: Instance) -> None:
 
 
 @pytest.mark.exclusive
-async def test_a_scrape_with_100_upstreams_is_small_valid_and_there_within_30_ms(mesh: Mesh) -> None:
+async def test_a_scrape_with_100_upstreams_is_small_valid_and_costs_less_than_30_ms(mesh: Mesh) -> None:
+    """Of the machine's time, agent and Envoy together: on a quiet one it is there as soon."""
     for number in range(100):
         register(mesh, f"s{number:03}x", 20000 + number)
     shop = await mesh.service("shop", settings={"upstreams": {"*": {}}}).ready()
-    await until(lambda: len(shop.status()["upstreams"]) == 100, within=60)
-    await until(lambda: 'envoy_cluster_name="upstream_s050x"' in shop.get("/metrics")[1], within=60)
-    scrapes = [timed(shop, "/metrics") for _ in range(15)]
-    pages = [timed(shop, "/") for _ in range(9)]
+    await until(lambda: len(shop.status()["upstreams"]) >= 100, within=60)
+    await until(lambda: 'envoy_cluster_name="upstream_s099x"' in shop.get("/metrics")[1], within=60)
+    figures = {path: measured(shop, path) for path in ("/metrics", "/")}
+    print(figures)  # noqa: T201 - the figures are what one looks for
     text = shop.get("/metrics")[1]
-    families = [family.name for family in text_string_to_metric_families(text)]
-    print(f"/metrics {median(scrapes):.1f} ms, {len(text)} bytes; the page {median(pages):.1f} ms")  # noqa: T201
-    assert len(families) == len(set(families))
-    assert len(text) < 300_000
-    assert median(scrapes) <= 30
-    assert median(pages) <= 300
+    types = [line.split(" ")[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(types) == len(set(types))
+    assert sum(len(family.samples) for family in text_string_to_metric_families(text)) > 1000
+    assert len(text) < 200_000
+    assert figures["/metrics"]["cpu_ms"] <= 30
+    assert figures["/"]["cpu_ms"] <= 100
+
+
+def measured(instance: Instance, path: str, times: int = 20) -> dict[str, float]:
+    """Milliseconds for one answer: of CPU, agent and Envoy together, and until it is there."""
+    children = instance.children()
+    before, waits = sum(cpu(children[name]) for name in ("agent", "envoy")), []
+    for _ in range(times):
+        waits.append(timed(instance, path))
+    used = sum(cpu(children[name]) for name in ("agent", "envoy")) - before
+    return {
+        "cpu_ms": round(used * 1000 / times, 1),
+        "median_ms": round(median(waits), 1),
+        "least_ms": round(min(waits), 1),
+    }
 
 
 def register(mesh: Mesh, name: str, port: int) -> None:

@@ -56,8 +56,11 @@ def _components(components: Mapping[str, Any]) -> Markup:
     rows = (
         (name, mark(report["state"], kinds.get(report["state"], "plain")), words(report["detail"]))
         for name, report in components.items()
+        if report["state"] != "ok" or report["detail"]
     )
-    return section("Components", table(("component", "state", "what it says"), rows))
+    well = [name for name, report in components.items() if report["state"] == "ok" and not report["detail"]]
+    rest = tag("p", mark("ok", "ok"), " ", ", ".join(well)) if well else EMPTY
+    return section("Components", table(("component", "state", "what it says"), rows), rest)
 
 
 def _review(review: Mapping[str, Any]) -> Markup:
