@@ -108,9 +108,8 @@ async def test_a_scrape_with_100_upstreams_is_small_valid_and_costs_less_than_30
 def measured(instance: Instance, path: str, times: int = 20) -> dict[str, float]:
     """Milliseconds for one answer: of CPU, agent and Envoy together, and until it is there."""
     children = instance.children()
-    before, waits = sum(cpu(children[name]) for name in ("agent", "envoy")), []
-    for _ in range(times):
-        waits.append(timed(instance, path))
+    before = sum(cpu(children[name]) for name in ("agent", "envoy"))
+    waits = [timed(instance, path) for _ in range(times)]
     used = sum(cpu(children[name]) for name in ("agent", "envoy")) - before
     return {
         "cpu_ms": round(used * 1000 / times, 1),
