@@ -1,10 +1,13 @@
 """What the three listeners answer."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 import msgspec
 import structlog
 from aiohttp import web
 
-from agent.admin import exposition, guard
+from agent.admin import exposition, files, guard, neighbours
 from agent.admin.page import page
 from agent.admin.polls import Polls
 from agent.admin.sources import Sources
@@ -30,6 +33,9 @@ class Api:
         )
         self._probes(app)
         app.router.add_get("/", self.index)
+        for name in files.TYPES:
+            app.router.add_get(f"/{name}", files.answer)
+        app.router.add_get("/calls", self.calls)
         app.router.add_get("/status", self.status)
         app.router.add_get("/metrics", self.metrics)
         app.router.add_post("/drain", self.drain)
@@ -46,9 +52,10 @@ class Api:
         return app
 
     def scrapes(self) -> web.Application:
-        """Only metrics, to anyone."""
+        """Only metrics, and of them in short what a gateway draws its graph from; to anyone."""
         app = web.Application(middlewares=[guard.plain_headers], client_max_size=4096)
         app.router.add_get("/metrics", self.metrics)
+        app.router.add_get("/calls", self.calls)
         return app
 
     async def health(self, _: web.Request) -> web.Response:
@@ -74,15 +81,24 @@ class Api:
         return web.Response(body=body, content_type="application/json")
 
     async def metrics(self, _: web.Request) -> web.Response:
-        """The agent's metrics and Envoy's."""
-        envoy = None
-        if self._sources.envoy_metrics is not None:
-            try:
-                envoy = await self._sources.envoy_metrics()
-            except Transient as error:
-                log.debug("metrics.without_envoy", error=str(error))
-        text = exposition.exposition(self._sources.collectors, envoy)
+        """The agent's metrics, Envoy's, and the service's own where it names a port."""
+        envoy, own = await asyncio.gather(
+            _asked("envoy", self._sources.envoy_metrics), _asked("service", self._sources.service_metrics)
+        )
+        told = self._sources.service_metrics is not None
+        text = exposition.exposition(self._sources.collectors, envoy, own, of_service=told)
         return web.Response(body=text.encode(), headers={"Content-Type": exposition.CONTENT_TYPE})
+
+    async def calls(self, _: web.Request) -> web.Response:
+        """How often this service called which others."""
+        traffic = {}
+        if self._sources.calls is not None:
+            try:
+                traffic = dict(await self._sources.calls())
+            except Transient as error:
+                return web.json_response({"problem": str(error)}, status=503)
+        body = msgspec.json.encode(neighbours.told(self._sources.facts.get("service", ""), traffic))
+        return web.Response(body=body, content_type="application/json")
 
     async def drain(self, request: web.Request) -> web.Response:
         """Begin to drain; with ``?wait=1`` answer only when all in flight has ended or its time is over."""
@@ -107,6 +123,17 @@ class Api:
         app.router.add_get("/healthz", self.health)
         app.router.add_get("/readyz", self.ready)
         app.router.add_get("/envoyz", self.serving)
+
+
+async def _asked(whose: str, ask: Callable[[], Awaitable[str]] | None) -> str | None:
+    """Somebody else's metrics; None where they are not to be had."""
+    if ask is None:
+        return None
+    try:
+        return await ask()
+    except Transient as error:
+        log.debug("metrics.without", whose=whose, error=str(error))
+        return None
 
 
 def _answer(found: tuple[bool, tuple[str, ...]]) -> web.Response:

@@ -1,31 +1,83 @@
-"""The agent's metrics and Envoy's as one scrape in Prometheus' text form."""
+"""The agent's metrics, Envoy's and the service's own as one scrape in Prometheus' text form."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from agent.metrics import make
+from agent.metrics.declare import Metric
 from agent.metrics.families import process as declared
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+_HEAD = re.compile(r"# (?:HELP [a-zA-Z_:][a-zA-Z0-9_:]* .*|TYPE [a-zA-Z_:][a-zA-Z0-9_:]* (\w+))")
+_TYPES = {"counter", "gauge", "histogram", "summary", "untyped"}
+_LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*"'
+_NAME = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="(?:[^"\\\n]|\\[\\"n])*"')
+_SAMPLE = re.compile(
+    rf"(([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{{(?:{_LABEL}(?:,{_LABEL})*,?)?\}})?) "
+    r"(?:[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?Inf|NaN)(?: -?[0-9]+)?"
+)
+_SUFFIXES = ("_bucket", "_sum", "_count", "_total", "_created")
 
-def exposition(collectors: CollectorRegistry, envoy: str | None) -> str:
+
+def exposition(
+    collectors: CollectorRegistry, envoy: str | None, service: str | None = None, *, of_service: bool = False
+) -> str:
     """All families, each once.
 
-    The agent's win. ``envoy`` is None when Envoy did not answer, which a gauge says.
+    The agent's win, then Envoy's. ``envoy`` and ``service`` are None when they did not answer, which a gauge says, the
+    second where ``of_service`` says that the service has any.
     """
     families = dict(_families(generate_latest(collectors).decode()))
-    families |= _families(_answered(envoy is not None))
+    families |= _families(_answered(declared.ANSWERED, envoy is not None))
+    if of_service:
+        families |= _families(_answered(declared.SERVICE_ANSWERED, service is not None))
     for name, text in _families(envoy or ""):
         families.setdefault(name, text)
+    taken = set(families) | {name.removesuffix("_total") for name in families}
+    for name, text in _families("\n".join(sound((service or "").splitlines()))):
+        if name not in families and name not in taken:
+            families[name] = text
     return "".join(families.values())
 
 
-def _answered(answered: bool) -> str:
+def sound(lines: Iterable[str]) -> Iterator[str]:
+    """The lines that a Prometheus can read, each in its family; one that it can't would cost the whole scrape.
+
+    A sample without a ``# TYPE`` before it gets one. A sample that comes twice is left out. Source: Prometheus'
+    text-based exposition format.
+    """
+    family, seen = "", set[str]()
+    for raw in lines:
+        line = raw.strip()
+        head = _HEAD.fullmatch(line)
+        if head and (head[1] is None or head[1] in _TYPES):
+            family = line.split(" ", 3)[2]
+            yield line
+        elif (sample := _SAMPLE.fullmatch(line)) and sample[1] not in seen and _once_each(sample[1]):
+            seen.add(sample[1])
+            if not _belongs(sample[2], family):
+                family = sample[2]
+                yield f"# TYPE {family} untyped"
+            yield line
+
+
+def _once_each(series: str) -> bool:
+    """Whether no label is named twice."""
+    named = _NAME.findall(series)
+    return len(named) == len(set(named))
+
+
+def _belongs(sample: str, family: str) -> bool:
+    return sample == family or any(sample == family + suffix for suffix in _SUFFIXES)
+
+
+def _answered(metric: Metric, answered: bool) -> str:
     of_this_scrape = CollectorRegistry()
-    make.gauge(declared.ANSWERED, of_this_scrape).set(answered)
+    make.gauge(metric, of_this_scrape).set(answered)
     return generate_latest(of_this_scrape).decode()
 
 

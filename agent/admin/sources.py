@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
+from agent.admin.history import History
+from agent.admin.neighbours import Neighbours
 from agent.model.catalog import Catalog
 from agent.model.presence import Presence
 from agent.model.registration import Registration, ServiceHealth, Verdict
 from agent.model.review import Review
 from agent.model.revision import Revision
 from agent.model.store import Store
+from agent.model.traffic import Traffic
 from agent.model.version import Offer
 from agent.runtime.health import Board
 from agent.runtime.latest import Latest
@@ -33,6 +36,8 @@ class Sources:
     catalog: Latest[Catalog]
     review: Latest[Review] = field(default_factory=lambda: Latest(Review()))
     """What of the catalogue is left out of the plans."""
+    routes: tuple[str, ...] = ()
+    """Path prefixes that the gateway sends to this service."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """What is bound, as ``host:port`` by name: ``inbound``, ``outbound``, an upstream's explicit port, …"""
     offer: Offer | None = None
@@ -46,6 +51,16 @@ class Sources:
     """The relay's state as something msgspec can encode."""
     envoy_metrics: Callable[[], Awaitable[str]] | None = None
     """Envoy's statistics in Prometheus' text form; raises Transient while it does not answer."""
+    service_metrics: Callable[[], Awaitable[str]] | None = None
+    """The service's own, in the same form; raises Transient while it does not answer."""
+    traffic: Callable[[], Awaitable[Mapping[str, Traffic]]] | None = None
+    """What Envoy has seen of each upstream; raises Transient while it does not answer."""
+    calls: Callable[[], Awaitable[Mapping[str, Traffic]]] | None = None
+    """The same in short, for the gateway's graph of the whole system."""
+    history: History | None = None
+    """What is remembered of the last hour."""
+    neighbours: Neighbours | None = None
+    """Who calls whom in the whole system; only a gateway knows."""
     presence: Callable[[], Awaitable[Presence]] | None = None
     """What Envoy has counted of the carry hook; raises Transient while it does not answer."""
     explain: Callable[[bytes], object] | None = None

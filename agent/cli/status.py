@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent.cli import reach
+from agent.cli import reach, status_words
 from agent.cli.options import SettingsCommand, settings_options
+from agent.cli.status_words import new_table as _table
+from agent.cli.status_words import plain
 from agent.config import sources
 
 COLOURS = {"ok": "green", "degraded": "yellow", "starting": "cyan", "stopped": "red"}
@@ -43,9 +45,10 @@ def tables(status: Mapping[str, Any]) -> Iterable[Table | Text]:
     yield _envoy(status["envoy"])
     if status["upstreams"]:
         yield _upstreams(status["upstreams"], status["left_out"])
+    yield from status_words.tables(status)
     if status.get("review", {}).get("problems") or status.get("review", {}).get("conflicts"):
         yield _review(status["review"])
-    for name in ("registration", "service", "verdict", "versions", "hook", "store", "outbox"):
+    for name in ("registration", "service", "verdict", "versions", "routes", "hook", "store"):
         if status.get(name):
             yield _facts(name, status[name])
     yield _facts("ports", status["ports"])
@@ -103,15 +106,3 @@ def _facts(title: str, value: Any) -> Table:
         text = inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
         table.add_row(plain(str(key)), plain(text))
     return table
-
-
-def _table(*heads: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for head in heads:
-        table.add_column(head, overflow="fold")
-    return table
-
-
-def plain(text: str) -> str:
-    """The text without control characters, which could rule a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)

@@ -40,9 +40,9 @@ class Sidecar(Process):
         folder.mkdir(parents=True)
         self.label, self.service = folder.name, service
         self.file = folder / "pillion.yaml"
-        self.inbound, self.outbound, self.admin, self.health = (
+        self.inbound, self.outbound, self.admin, self.health, self.metrics = (
             book.keep(f"{self.label}.{what}", "127.0.0.1", 0)
-            for what in ("inbound", "outbound", "admin", "health")
+            for what in ("inbound", "outbound", "admin", "health", "metrics")
         )
         self.file.write_text(yaml.safe_dump(_merged(self._addresses(folder), settings), sort_keys=False))
         argv = [sys.executable, "-m", "agent", verb, "--config", str(self.file)]
@@ -85,7 +85,10 @@ class Sidecar(Process):
     def _addresses(self, folder: Path) -> dict[str, Any]:
         return {
             "proxy": {"inbound": f"127.0.0.1:{self.inbound}", "outbound": f"127.0.0.1:{self.outbound}"},
-            "admin": {"listen": f"127.0.0.1:{self.admin}", "health": f"127.0.0.1:{self.health}"},
+            "admin": {
+                name: f"127.0.0.1:{port}"
+                for name, port in (("listen", self.admin), ("health", self.health), ("metrics", self.metrics))
+            },
             "state": {"dir": str(folder / "state")},
         }
 

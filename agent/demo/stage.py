@@ -76,6 +76,10 @@ class Stage:
         """One scrape of an instance's agent, its Envoy's metrics included. Raises OSError."""
         return await asyncio.to_thread(self.sidecars[label].get, "/metrics")
 
+    async def status(self, label: str) -> str:
+        """What an instance's agent says of itself, as JSON. Raises OSError."""
+        return await asyncio.to_thread(self.sidecars[label].get, "/status")
+
     def inbound_ports(self, service: str) -> Sequence[int]:
         """The ports on which the agents of the service's instances receive."""
         return [sidecar.inbound for sidecar in self.sidecars.values() if sidecar.service == service]

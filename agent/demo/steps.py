@@ -1,5 +1,6 @@
 """The steps of the walk: each capability tried on real traffic."""
 
+import json
 import re
 import uuid
 from functools import partial
@@ -189,7 +190,35 @@ async def configuration(scene: Scene) -> str:
         mark = record.answers
         await until(lambda: record.answers > mark + 100, "100 more answers")
     _none_failed(record.failures)
-    return f"gunicorn reloaded with the new value; {record.answers} requests meanwhile, none failed"
+    shown = await until(partial(_changed, scene, "storefront", "GREETING"), "the change on the status page")
+    scene.report.saw(f"storefront's status page: {shown}")
+    return (
+        f"gunicorn reloaded with the new value; {record.answers} requests meanwhile, none failed; the status page says "
+        f"{shown}"
+    )
+
+
+async def system(scene: Scene) -> str:
+    """The gateway's status page draws who calls whom."""
+    wanted = {("gateway", "storefront"), ("storefront", "orders"), ("storefront", "inventory")}
+
+    async def drawn() -> list[dict[str, Any]]:
+        calls = json.loads(await scene.system.status("gateway"))["system"]["calls"]
+        return calls if {(one["caller"], one["called"]) for one in calls} >= wanted else []
+
+    calls = await until(drawn, "the gateway's page knowing who calls whom")
+    for one in calls:
+        scene.report.saw(
+            f"{one['caller']} -> {one['called']}: {one['requests']} requests, {one['failed']} failed"
+        )
+    return f"{len(calls)} lines between the services, gathered from each agent's Envoy"
+
+
+async def _changed(scene: Scene, label: str, key: str) -> str:
+    """How an instance's status tells that a value was delivered; empty before."""
+    found = json.loads(await scene.system.status(label))["history"]["changes"]
+    told = (f"{one['subject']}: {one['detail']} {one['outcome']}" for one in found if key in one["detail"])
+    return next(told, "")
 
 
 async def discovery(scene: Scene) -> str:
@@ -265,6 +294,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("Where a request's time went", bottlenecks),
     ("A model change as an event", outbox),
     ("A configuration value changed", configuration),
+    ("The status page", system),
     ("Discovery by DNS", discovery),
     ("Metrics", metrics),
 )

@@ -53,6 +53,10 @@ class System(Protocol):
         """One scrape of an instance's agent. Raises OSError when that does not answer."""
         ...
 
+    async def status(self, label: str) -> str:
+        """What an instance's agent says of itself, as JSON. Raises OSError when that does not answer."""
+        ...
+
     def inbound_ports(self, service: str) -> Sequence[int]:
         """The ports on which the agents of the service's instances receive, one for each instance."""
         ...

@@ -18,6 +18,8 @@ class Instance:
     zone: str = ""
     namespace: str = ""
     """Kubernetes namespace of its pod, empty anywhere else; checked by the watcher."""
+    metrics: int = 0
+    """Port at its address where its agent tells metrics and whom the service calls; 0: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

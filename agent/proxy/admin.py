@@ -42,6 +42,24 @@ class EnvoyAdmin:
         answer = json.loads(await self._call("GET", "/stats", format="json", filter=pattern))
         return {str(one["name"]): int(one["value"]) for one in answer.get("stats", []) if "value" in one}
 
+    async def clusters(self) -> Mapping[str, Any]:
+        """Clusters with their instances, as Envoy tells them."""
+        answer: Any = json.loads(await self._call("GET", "/clusters", format="json"))
+        return answer if isinstance(answer, dict) else {}
+
+    async def histograms(self, pattern: str) -> Mapping[str, Mapping[float, int]]:
+        """Histograms that counted and whose names match: by name, the upper bound of each bucket → how many were
+        at most so much, since Envoy started.
+        """
+        query = {"format": "json", "histogram_buckets": "cumulative", "usedonly": "", "filter": pattern}
+        answer = json.loads(await self._call("GET", "/stats", **query))
+        return {
+            str(one["name"]): {float(each["upper_bound"]): int(each["cumulative"]) for each in one["buckets"]}
+            for group in answer.get("stats", [])
+            for one in group.get("histograms", ())
+            if isinstance(one, dict) and "buckets" in one
+        }
+
     async def metrics(self) -> str:
         """All statistics in Prometheus' text form."""
         return (await self._call("GET", "/stats/prometheus", usedonly="")).decode()

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from agent.model.address import Address
 from agent.model.version import Deprecation, Offer, Version
 
 VERSIONS = "pillion-versions"
@@ -24,6 +25,8 @@ ZONE = "pillion-zone"
 NAMESPACE = "pillion-namespace"
 """Kubernetes namespace of the instance's pod."""
 POD_UID = "pillion-pod-uid"
+METRICS = "pillion-metrics"
+"""Port at the instance's address where its agent tells metrics and calls, ``admin.metrics``."""
 HASH = "pillion-hash"
 """Of the whole definition, see ``definition``."""
 PREFIX = "pillion-"
@@ -97,6 +100,20 @@ def namespace(text: Mapping[str, str]) -> str:
     if found and not NAMESPACE_NAME.fullmatch(found):
         raise ValueError(f"has the malformed namespace {found[:80]!r}")
     return found
+
+
+def metrics(text: Mapping[str, str]) -> int:
+    """The port of a meta at which the agent tells its metrics, 0 for none or what is no port: only a page asks it."""
+    found = text.get(METRICS, "")
+    return int(found) if re.fullmatch(r"[1-9][0-9]{0,4}", found) and int(found) <= 65535 else 0
+
+
+def metrics_port(listen: str, inbound: str) -> int:
+    """The port to publish: that of ``admin.metrics`` where it is reached at the same address as the inbound, else 0."""
+    if not listen:
+        return 0
+    told, called = Address.parse(listen), Address.parse(inbound)
+    return told.port if told.host in {called.host, "0.0.0.0", "::"} else 0  # noqa: S104 - compared, not bound
 
 
 def _versions(text: str) -> tuple[Version, ...]:

@@ -106,7 +106,12 @@ def _entry(service: str, row: Mapping[str, object]) -> tuple[Instance, tuple[str
     address = Address(_host(body.get("Address") or node.get("Address")), _port(body.get("Port")))
     meta = {key: value for key, value in _mapping(body.get("Meta") or {}).items() if isinstance(value, str)}
     instance = Instance(
-        identity, address, advertise.offer(meta), advertise.zone(meta), advertise.namespace(meta)
+        identity,
+        address,
+        advertise.offer(meta),
+        advertise.zone(meta),
+        advertise.namespace(meta),
+        advertise.metrics(meta),
     )
     return instance, advertise.routes(meta), _passes(row.get("Checks"))
 

@@ -79,6 +79,8 @@ def published(settings: Settings) -> dict[str, str]:
         meta[advertise.ROUTES] = " ".join(settings.service.routes)
     if settings.service.zone:
         meta[advertise.ZONE] = settings.service.zone
+    if port := advertise.metrics_port(settings.admin.metrics, settings.proxy.inbound):
+        meta[advertise.METRICS] = str(port)
     if settings.kubernetes.namespace:
         meta[advertise.NAMESPACE] = settings.kubernetes.namespace
     if settings.kubernetes.pod_uid:

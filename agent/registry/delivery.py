@@ -19,9 +19,13 @@ from agent.runtime.component import Ready
 from agent.runtime.errors import PillionError
 from agent.runtime.files import write_atomically
 from agent.runtime.health import Health
+from agent.runtime.journal import Journal
 from agent.runtime.latest import Latest
 
 log = structlog.get_logger(__name__)
+
+SUBJECT = "values for the service"
+"""The journal's subject of what became of them."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,11 @@ def renewed(before: Mapping[str, str], store: Store) -> Good:
     return Good(values, tuple(problems))
 
 
+def changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
+    """The keys whose values differ. Pure."""
+    return tuple(key for key in sorted({*before, *after}) if before.get(key) != after.get(key))
+
+
 class Delivery:
     """Ready when the file is as the store was at start;
     acts only when something changed for a running service.
@@ -68,12 +77,13 @@ class Delivery:
         *,
         health: Health,
         metrics: Metrics,
+        journal: Journal | None = None,
     ) -> None:
         """``act`` does what ``settings.action`` names and raises PillionError when it could not.
 
         ``running`` says whether the service runs; only then is there anybody to act upon. ``kept`` is where
         what was delivered outlives the agent: one that restarts beside a running service must not act
-        without a change.
+        without a change. ``journal`` notes which keys were delivered or refused, never a value.
         """
         self._store = store
         self._settings = settings
@@ -82,6 +92,9 @@ class Delivery:
         self._kept = kept
         self._health = health
         self._metrics = metrics
+        self._journal = journal
+        self._noted: tuple[str, ...] = ()
+        """The problems that the journal has."""
         self._good: Mapping[str, str] = {}
         self._pending = False
         """Something was delivered upon which nobody acted yet."""
@@ -107,6 +120,7 @@ class Delivery:
         """Bring file and service up to the store; False when something has to be tried again."""
         good = renewed(self._good, self._store.value)
         self._metrics.refused.set(len(good.problems))
+        keys = changed_keys(self._good, good.values)
         changed, self._pending = good.values != self._good, self._pending or good.values != self._good
         try:
             await asyncio.to_thread(self._write, good.values)
@@ -118,10 +132,16 @@ class Delivery:
             self._metrics.deliveries.labels("failed").inc()
             log.warning("configuration.not_delivered", error=str(error))
             self._health.degraded(f"configuration was not delivered: {error}")
+            self._note("refused", f"not delivered: {error}")
             return False
         self._pending = False
         if changed:
             self._metrics.deliveries.labels("delivered").inc()
+            self._note("accepted", ", ".join(keys))
+        if good.problems != self._noted:
+            self._noted = good.problems
+            for problem in good.problems[:5]:
+                self._note("refused", problem)
         if good.problems:
             self._health.degraded(
                 "configuration is delivered without some changes: " + "; ".join(good.problems[:5])
@@ -129,6 +149,10 @@ class Delivery:
         else:
             self._health.ok()
         return True
+
+    def _note(self, outcome: str, detail: str) -> None:
+        if self._journal is not None:
+            self._journal.add(SUBJECT, outcome, detail)
 
     def _write(self, values: Mapping[str, str]) -> None:
         if self._settings.file:

@@ -17,9 +17,13 @@ from agent.runtime.component import Ready
 from agent.runtime.errors import Misconfigured, PillionError
 from agent.runtime.files import write_atomically
 from agent.runtime.health import Health
+from agent.runtime.journal import Journal
 from agent.runtime.latest import Latest
 
 log = structlog.get_logger(__name__)
+
+SUBJECT = "live settings"
+"""The journal's subject of what became of an override."""
 
 Override = Callable[[Settings, bytes], Settings]
 """(settings, document) → the settings with the document's values;
@@ -48,10 +52,12 @@ class Overrides:
         health: Health,
         metrics: Reads,
         name: str = "",
+        journal: Journal | None = None,
     ) -> None:
         """``base`` is what holds without an override;
         ``file`` is where the last good document outlives the agent;
-        ``name`` is what the agent is called, if not as the service beside it.
+        ``name`` is what the agent is called, if not as the service beside it;
+        ``journal`` notes what became of each override.
         """
         self._key = f"pillion/{name or base.service.name}"
         self._client = client
@@ -61,6 +67,7 @@ class Overrides:
         self._file = file
         self._health = health
         self._metrics = metrics
+        self._journal = journal
         self._last: bytes | None = b""
         """The document that was last judged; empty before the first."""
         self._refusal = ""
@@ -94,15 +101,24 @@ class Overrides:
 
     def _judge(self, document: bytes | None) -> str:
         """Put the document in force; why not, if it is refused."""
+        had = self._settings.value != self._base
         try:
             self._settings.set(self._base if document is None else self._override(self._base, document))
         except Misconfigured as error:
             self._metrics.overrides.labels("refused").inc()
+            self._note("refused", str(error))
             log.warning("override.refused", error=str(error))
             return f"the override in {self._key} is refused, the former stays: {error}"
-        self._metrics.overrides.labels("removed" if document is None else "accepted").inc()
-        log.info("override.removed" if document is None else "override.accepted")
+        outcome = "removed" if document is None else "accepted"
+        self._metrics.overrides.labels(outcome).inc()
+        if had or document is not None:
+            self._note(outcome, f"{self._key} in Consul's KV")
+        log.info(f"override.{outcome}")
         return ""
+
+    def _note(self, outcome: str, detail: str) -> None:
+        if self._journal is not None:
+            self._journal.add(SUBJECT, outcome, detail)
 
     def _restore(self) -> None:
         if self._file is None:

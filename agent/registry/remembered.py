@@ -77,6 +77,8 @@ def _row(service: Service, instance: Instance) -> dict[str, Any]:
         meta[advertise.ZONE] = instance.zone
     if instance.namespace:
         meta[advertise.NAMESPACE] = instance.namespace
+    if instance.metrics:
+        meta[advertise.METRICS] = str(instance.metrics)
     if service.routes:
         meta[advertise.ROUTES] = " ".join(service.routes[: advertise.MOST_ROUTES])
     body = {"ID": instance.id, "Service": service.name, "Address": instance.address.host}

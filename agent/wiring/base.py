@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from agent.admin.history import History
 from agent.admin.server import Admin
 from agent.admin.sources import Sources
 from agent.config import sharing
@@ -32,6 +34,7 @@ from agent.proxy.planner import Memo
 from agent.proxy.planning import Planning
 from agent.proxy.review import Find, Reviewer
 from agent.proxy.snapshot import Snapshot
+from agent.proxy.traffic import durations
 from agent.proxy.xds.server import AdsServer
 from agent.proxy.xds.socket import Servable
 from agent.proxy.xds.store import SnapshotStore
@@ -43,6 +46,7 @@ from agent.runtime.child import Command as ChildCommand
 from agent.runtime.component import Component
 from agent.runtime.files import write_atomically
 from agent.runtime.health import Board
+from agent.runtime.journal import Journal
 from agent.runtime.latest import Latest
 from agent.runtime.once import Once
 from agent.runtime.supervisor import Supervisor
@@ -119,6 +123,7 @@ class Base:
         self.fragments = assets.load(around.settings.proxy.assets_dir)
         self.memo = Memo()
         self.envoy_admin = _admin(around)
+        self.journal = Journal(time.time)
 
     def departure(self, spread: float) -> Departure:
         """How this instance drains; ``spread`` as ``registry.spread``."""
@@ -134,6 +139,13 @@ class Base:
             health=Address.parse(health) if health else None,
             metrics=Address.parse(metrics) if metrics else None,
         )
+
+    def history(self, outbox: Callable[[], Awaitable[object]] | None = None) -> History:
+        """What the status tells of the last hour; ``outbox`` is the relay's state, where there is one."""
+        return History(
+            self.cells.revision, self.collectors, self.journal, time.time,
+            outbox=outbox, durations=partial(durations, self.envoy_admin),
+        )  # fmt: skip
 
     def secrets(self) -> secrets.Secrets | None:
         """The word on the secrets that come from files, where there are any."""

@@ -1,12 +1,14 @@
 """The agent in front of all services, from settings to an ordered list of components."""
 
+import time
 from functools import partial
 
+from agent.admin.neighbours import Neighbours
 from agent.admin.sources import Sources
 from agent.config import bound, live
 from agent.config.settings import Settings
 from agent.model.catalog import Catalog
-from agent.proxy import planner
+from agent.proxy import planner, traffic
 from agent.proxy.bootstrap import Node
 from agent.proxy.departure import LastDrain
 from agent.proxy.snapshot import Snapshot
@@ -32,6 +34,7 @@ class Gateway:
         self._fragments = planner.identified(base.fragments, self._instance)
         self._departure = base.departure(base.settings.registry.spread)
         self._files = Files(base)
+        self._history = base.history()
 
     def story(self) -> tuple[Component, ...]:
         """The components in the order of their start; they stop in reverse."""
@@ -39,6 +42,7 @@ class Gateway:
         node = Node(self._instance, self._name, base.settings.service.zone)
         parts = (
             base.admin(self._sources()),
+            self._history,
             base.secrets(),
             *self._files.components,
             base.watcher(self._reading, None, self._metrics),
@@ -61,6 +65,7 @@ class Gateway:
         return Overrides(
             self._reading, base.settings, base.cells.settings, judge, base.place.overrides,
             health=base.board.of("overrides"), metrics=self._metrics, name=self._name,
+            journal=base.journal,
         )  # fmt: skip
 
     def _plan(self, catalog: Catalog, settings: Settings) -> Snapshot:
@@ -69,6 +74,7 @@ class Gateway:
 
     def _sources(self) -> Sources:
         base, cells = self._base, self._base.cells
+        calls = partial(traffic.calls, base.envoy_admin)
         return Sources(
             facts=base.facts(self._name, self._instance),
             board=base.board,
@@ -80,6 +86,10 @@ class Gateway:
             review=cells.reviews,
             ports=bound.ports(base.settings, gateway=True),
             envoy_metrics=base.envoy_admin.metrics,
+            traffic=partial(traffic.traffic, base.envoy_admin),
+            calls=calls,
+            history=self._history,
+            neighbours=Neighbours(self._name, cells.catalog, calls, time.monotonic),
             explain=partial(explained, cells, self._plan),
             drain=self._departure.asked,
         )

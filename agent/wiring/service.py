@@ -1,12 +1,16 @@
 """The service of ``run -- CMD``: what it is started with, and what follows a change of its configuration."""
 
 import signal
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
 from agent import carry
+from agent.admin import own as service_metrics
 from agent.carry import isolated
 from agent.config import fields
+from agent.config.sections.service import Service as ServiceSettings
 from agent.config.settings import Settings
 from agent.model.address import Address
 from agent.model.store import Store
@@ -72,6 +76,14 @@ async def act(service: Child | None, settings: Settings) -> None:
         await service.restart()
     else:
         await service.signal(signal.Signals[f"SIG{settings.store.signal}"])
+
+
+def metrics(settings: ServiceSettings) -> Callable[[], Awaitable[str]] | None:
+    """The way to the service's own metrics, where it names a port for them."""
+    if not settings.metrics_port:
+        return None
+    address = Address(settings.host, settings.metrics_port)
+    return partial(service_metrics.metrics, f"http://{address}{settings.metrics_path}")
 
 
 def runs(supervisor: Supervisor) -> bool:

@@ -12,7 +12,7 @@ from agent.carry import copying
 from agent.config import bound, live
 from agent.config.settings import Settings
 from agent.model.catalog import Catalog
-from agent.proxy import planner
+from agent.proxy import planner, traffic
 from agent.proxy.bootstrap import Node
 from agent.proxy.departure import LastDrain
 from agent.proxy.presence import presence
@@ -66,6 +66,7 @@ class Sidecar:
         self._relay = _relay(base, self._instance, tracer)
         self._inbox = _inbox(base, self._instance, tracer)
         self._service = self._child() if command else None
+        self._history = base.history(self._relay.status if self._relay else None)
 
     def story(self) -> tuple[Component, ...]:
         """The components in the order of their start; they stop in reverse."""
@@ -77,6 +78,7 @@ class Sidecar:
         parts = (
             self._hook(),
             base.admin(self._sources()),
+            self._history,
             base.secrets(),
             base.watcher(self._reading, wanted, self._metrics),
             self._overrides(),
@@ -111,6 +113,7 @@ class Sidecar:
             revision=cells.revision,
             catalog=cells.catalog,
             review=cells.reviews,
+            routes=self._settings.service.routes or (f"/{self._settings.service.name}",),
             ports=bound.ports(self._settings),
             offer=declared.offer(self._settings.versions),
             registration=cells.registration,
@@ -119,6 +122,10 @@ class Sidecar:
             store=cells.store,
             outbox=self._relay.status if self._relay else None,
             envoy_metrics=base.envoy_admin.metrics,
+            service_metrics=service.metrics(self._settings.service),
+            traffic=partial(traffic.traffic, base.envoy_admin),
+            calls=partial(traffic.calls, base.envoy_admin),
+            history=self._history,
             presence=partial(presence, base.envoy_admin) if self._settings.tracing.carry else None,
             explain=partial(explained, cells, self._plan),
             drain=self._departure.asked,
@@ -135,7 +142,7 @@ class Sidecar:
         base = self._base
         return Overrides(
             self._reading, self._settings, base.cells.settings, live.override, base.place.overrides,
-            health=base.board.of("overrides"), metrics=self._metrics,
+            health=base.board.of("overrides"), metrics=self._metrics, journal=base.journal,
         )  # fmt: skip
 
     def _configuration(self) -> Configuration:
@@ -153,7 +160,7 @@ class Sidecar:
         )
         return Delivery(
             base.cells.store, store, act, running, base.place.delivered,
-            health=base.board.of("delivery"), metrics=self._metrics,
+            health=base.board.of("delivery"), metrics=self._metrics, journal=base.journal,
         )  # fmt: skip
 
     def _registrar(self) -> Registrar:

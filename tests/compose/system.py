@@ -13,7 +13,7 @@ from tests.commands import CommandError, run
 from tests.compose import layout
 from tests.compose.engine import Project
 
-SCRAPE = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:15090/metrics', timeout=5).read().decode())"
+ASK = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).read().decode())"
 INBOUND = 15006
 
 
@@ -86,9 +86,16 @@ class ComposeSystem:
 
     async def metrics(self, label: str) -> str:
         """One scrape from within the instance's agent. Raises OSError."""
+        return await self._asked(label, "http://127.0.0.1:15090/metrics")
+
+    async def status(self, label: str) -> str:
+        """What the instance's agent says of itself, as JSON. Raises OSError."""
+        return await self._asked(label, "http://127.0.0.1:15020/status")
+
+    async def _asked(self, label: str, url: str) -> str:
         name = label if label == "gateway" else f"{label}-agent"
         try:
-            return await asyncio.to_thread(self.project.execute, name, "python", "-c", SCRAPE)
+            return await asyncio.to_thread(self.project.execute, name, "python", "-c", ASK, url)
         except CommandError as error:
             raise OSError(str(error)) from None
 

@@ -75,6 +75,23 @@ class Service(Section, frozen=True):
     health_interval: Annotated[float, about("Time between two health checks.", unit="s", gt=0)] = 2.0
     health_timeout: Annotated[float, about("How long a health check may take.", unit="s", gt=0)] = 1.0
     health_failures: Annotated[int, about("Failed checks in a row that make the service critical.", ge=1)] = 3
+    metrics_port: Annotated[
+        int,
+        about(
+            "Port at which the service shows metrics of its own for Prometheus; they come with the agent's in one "
+            "scrape. 0: it has none.",
+            ge=0,
+            le=65535,
+        ),
+    ] = 0
+    metrics_path: Annotated[
+        str,
+        about(
+            "Path of the service's own metrics.",
+            pattern=r"^/[!-~]*$",
+            form="a path that starts with /",
+        ),
+    ] = "/metrics"
     zone: Annotated[
         str,
         about(

@@ -17,6 +17,16 @@ ANSWERED = Metric(
     Unit.TRUTH,
 )
 
+SERVICE_ANSWERED = Metric(
+    "pillion_service_metrics_answered",
+    Kind.GAUGE,
+    "1 if the service's own metrics are in this scrape.",
+    Unit.TRUTH,
+    where=Where.SIDECAR,
+    meaning="Only where `service.metrics_port` is set. 0: it did not answer 200 within 1 s; the rest is still there.",
+    late=True,
+)
+
 CPU = Metric(
     "process_cpu_seconds_total",
     Kind.COUNTER,
@@ -38,6 +48,6 @@ STARTED = Metric(
     Unit.SECONDS,
 )
 
-OWN = (SPANS, ANSWERED)
+OWN = (SPANS, ANSWERED, SERVICE_ANSWERED)
 OF_THE_LIBRARY = (CPU, RESIDENT, STARTED)
 ALL = (*OWN, *OF_THE_LIBRARY)

@@ -35,15 +35,15 @@ class Running:
 
 
 @asynccontextmanager
-async def running(given: Sources) -> AsyncIterator[Running]:
-    """The API of these sources on free ports."""
+async def running(given: Sources, within: float = 5) -> AsyncIterator[Running]:
+    """The API of these sources on free ports, for so many seconds at most."""
     ports = [free_port() for _ in range(3)]
     addresses = [Address("127.0.0.1", port) for port in ports]
     ready = asyncio.Event()
     admin = Admin(given, addresses[0], health=addresses[1], metrics=addresses[2])
     task = asyncio.create_task(admin.run(ready.set))
     try:
-        async with asyncio.timeout(5), aiohttp.ClientSession() as http:
+        async with asyncio.timeout(within), aiohttp.ClientSession() as http:
             await ready.wait()
             yield Running(http, *(f"http://127.0.0.1:{port}" for port in ports))
     finally:

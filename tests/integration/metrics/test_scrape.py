@@ -18,6 +18,7 @@ from agent.metrics.declare import Kind, Metric, Where
 from agent.metrics.families import envoy, outbox, process
 from tests.acceptance.conftest import Mesh
 from tests.acceptance.instance import Instance
+from tests.ports import free_port
 from tests.waiting import until
 
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
@@ -50,6 +51,7 @@ async def scene(own_database: str, mesh: Mesh, shared_nats: backing.Nats) -> Sce
     file.write_text(own_database)
     file.chmod(0o600)
     stream = f"s{uuid.uuid4().hex[:8]}"
+    own_metrics = {"metrics_port": free_port()}
     outbox_settings = {
         "database_file": str(file),
         "changes": [{"table": "orders", "topic": f"{stream}.orders"}],
@@ -59,7 +61,7 @@ async def scene(own_database: str, mesh: Mesh, shared_nats: backing.Nats) -> Sce
     writer = mesh.service(
         "orders",
         settings={
-            "service": {"health_path": "/health", "health_interval": 0.5, "zone": "a"},
+            "service": {"health_path": "/health", "health_interval": 0.5, "zone": "a", **own_metrics},
             "outbox": outbox_settings,
             "tracing": tracing,
         },
@@ -69,14 +71,14 @@ async def scene(own_database: str, mesh: Mesh, shared_nats: backing.Nats) -> Sce
     done = subprocess.run(argv, env=writer.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     traffic = {"check_path": "/health", "balance": "ring_hash", "hash_header": "x-user"}
-    orders = {"service": {"zone": "b"}, "upstreams": {"*": {}, "orders": {"traffic": traffic}}}
+    orders = {"service": {"zone": "b", **own_metrics}, "upstreams": {"*": {}, "orders": {"traffic": traffic}}}
     inbox_settings = {
         "topics": [{"topic": f"{stream}.orders", "path": "/"}],
         "broker": {"url": shared_nats.url},
         "dedupe": "none",
     }
     caller = mesh.service("shop", settings={"tracing": tracing, "inbox": inbox_settings, **orders})
-    gateway = mesh.gateway(orders)
+    gateway = mesh.gateway({**orders, "service": {"zone": "b"}})
     for instance in (writer, caller, gateway):
         await instance.ready()
     await service.execute("INSERT INTO orders (item) VALUES ('shoe')")

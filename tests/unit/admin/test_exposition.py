@@ -48,3 +48,47 @@ def test_without_envoy_the_agents_metrics_say_so() -> None:
 
 def test_lines_that_belong_to_no_family_are_left_out() -> None:
     assert "stray" not in exposition(registry(), "stray 1\n# TYPE envoy_a_total counter\nenvoy_a_total 1\n")
+
+
+SERVICE = """# HELP shop_orders_total Orders.
+# TYPE shop_orders_total counter
+shop_orders_total{kind="a\\"b\\\\c\\n"} 3
+shop_orders_total{kind="x"} 4 1700000000000
+shop_orders_total{kind="x"} 5
+shop_orders_total{kind="x",kind="y"} 5
+# TYPE pillion_mine_total counter
+pillion_mine_total 99
+# TYPE envoy_b histogram
+envoy_b_bucket{le="+Inf"} 99
+bare 1.5e-3
+# a remark
+# TYPE odd strange
+broken{ 1
+broken{x=1} 1
+broken{x="1"} one
+<html>
+# TYPE shop_seconds histogram
+shop_seconds_bucket{le="+Inf"} 2
+shop_seconds_sum NaN
+shop_seconds_count 2
+"""
+
+
+def test_the_services_own_metrics_come_along_and_what_no_prometheus_reads_is_left_out() -> None:
+    text = exposition(registry(), ENVOY, SERVICE, of_service=True)
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    orders = [(one.labels["kind"], one.value) for one in families["shop_orders"].samples]
+    assert orders == [('a"b\\c\n', 3), ("x", 4)]
+    assert families["bare"].samples[0].value == 0.0015
+    assert families["shop_seconds"].type == "histogram"
+    assert [one.value for one in families["pillion_service_metrics_answered"].samples] == [1]
+    assert "99" not in text
+    assert "broken" not in text
+    assert "<html>" not in text
+
+
+def test_a_service_that_does_not_answer_costs_its_own_metrics_alone() -> None:
+    text = exposition(registry(), ENVOY, None, of_service=True)
+    assert "pillion_service_metrics_answered 0.0" in text
+    assert "envoy_a_total" in text
+    assert "pillion_service_metrics_answered" not in exposition(registry(), ENVOY)

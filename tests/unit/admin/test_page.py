@@ -13,7 +13,7 @@ async def test_everything_is_shown_and_nothing_that_others_wrote_becomes_markup(
     assert "&lt;b&gt;x&lt;/b&gt;" in shown
     assert "<script>" not in shown
     assert "&lt;script&gt;" in shown
-    assert "Not ready" in shown
+    assert "not ready" in shown
     assert "No Envoy is connected." in shown
     assert "127.0.0.1:9000" in shown
     assert "http" not in shown.replace("http-equiv", "")
