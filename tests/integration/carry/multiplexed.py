@@ -4,7 +4,6 @@ import collections
 import json
 import socketserver
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,9 +13,6 @@ import h2.connection
 import h2.events
 
 from tests.integration.carry.recorder import CARRIED
-
-LATER = 0.02
-"""Seconds for which an answer waits, so that several requests are on the connection together."""
 
 
 class Connection(socketserver.BaseRequestHandler):
@@ -28,11 +24,9 @@ class Connection(socketserver.BaseRequestHandler):
         connection.initiate_connection()
         self.request.sendall(connection.data_to_send())
         while data := self.request.recv(65536):
-            streams = [event for event in connection.receive_data(data) if isinstance(event, Asked)]
-            if streams:
-                time.sleep(LATER)
-            for stream in streams:
-                self._answer(connection, stream)
+            for event in connection.receive_data(data):
+                if isinstance(event, h2.events.RequestReceived):
+                    self._answer(connection, event)
             self.request.sendall(connection.data_to_send())
 
     def _answer(self, connection: h2.connection.H2Connection, asked: Any) -> None:
@@ -47,9 +41,6 @@ class Connection(socketserver.BaseRequestHandler):
         head = [(":status", "200"), ("content-type", "application/json")]
         connection.send_headers(asked.stream_id, head)
         connection.send_data(asked.stream_id, body, end_stream=True)
-
-
-Asked = h2.events.RequestReceived
 
 
 class Server(socketserver.ThreadingTCPServer):
