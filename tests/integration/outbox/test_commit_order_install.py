@@ -1,5 +1,6 @@
 """Preparing a table for the order of commit: its rights, its partitions, what stands in the way, and out again."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,28 @@ async def test_rows_that_are_there_are_published_first(bench: Bench) -> None:
     await bench.init(settings, "publish")
     await bench.service.execute(NOTE, "new")
     assert await published(bench, settings, 2) == ["old", "new"]
+
+
+async def test_writers_go_on_while_it_is_prepared_and_nothing_of_theirs_is_lost(bench: Bench) -> None:
+    await bench.service.execute(OB)
+    settings = settings_of(bench)
+    ends, written = asyncio.Event(), 0
+
+    async def work() -> None:
+        nonlocal written
+        connection = await bench.connect()
+        while not ends.is_set():
+            await connection.execute(NOTE, "a")
+            written += 1
+
+    tasks = [asyncio.create_task(work()) for _ in range(4)]
+    await until(lambda: written > 20)
+    await bench.init(settings, "publish")
+    before = written
+    await until(lambda: written > before + 20)
+    ends.set()
+    await asyncio.gather(*tasks)
+    assert len(await published(bench, settings, written)) == written
 
 
 async def test_a_number_of_the_services_own_is_never_changed(bench: Bench) -> None:

@@ -43,6 +43,7 @@ def test_a_server_never_shows_its_password() -> None:
         ({"max_msgs_per_subject": 1}, "max_msgs_per_subject"),
         ({"max_age": 1_000_000_000}, "max_age"),
         ({"storage": "memory"}, "memory"),
+        ({"persist_mode": "async"}, "persist_mode"),
     ],
 )
 def test_a_stream_that_may_drop_events_is_warned_of(config: dict[str, Any], word: str) -> None:
