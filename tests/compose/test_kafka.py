@@ -21,7 +21,7 @@ from tests.record import Record
 from tests.waiting import until
 
 TOPIC = "orders.orders"
-SERVICES = ("kafka", "orders-v2", "inventory-a", "gateway")
+SERVICES = ("jaeger", "kafka", "orders-v2", "inventory-a", "gateway")
 """With all that they depend on."""
 
 

@@ -17,7 +17,6 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import msgspec
-import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -124,10 +123,12 @@ class JetStream:
             )
             try:
                 async with asyncio.timeout(TIMEOUT):
-                    return await nats.connect(
+                    client = _Client()
+                    await client.connect(
                         server, name="pillion inbox", allow_reconnect=False, connect_timeout=int(TIMEOUT),
                         tls=secured, error_cb=quiet, closed_cb=gone, disconnected_cb=gone, ping_interval=5,
                     )  # fmt: skip
+                    return client
             except (nats.errors.Error, OSError, TimeoutError) as error:
                 reasons.append(_reason(error))
             except ValueError:
@@ -195,6 +196,18 @@ class JetStream:
             if any(each.num_waiting for each in await api.consumers(stream, base)):
                 raise Transient(f"reading {topic} from NATS: another instance has it", self._lease / 2)
             await asyncio.sleep(self._lease / looks / 2)
+
+
+class _Client(Client):
+    """The library's client, which by itself speaks TLS only to a server that insists on it, whatever the URL says: a
+    server that merely offers it, or whoever stands between, would get the password in the clear."""
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        if initial_connection and "tls" in self.options:
+            if not (info.get("tls_required") or info.get("tls_available")):
+                raise nats.errors.Error("the server has no TLS, which the URL asks for")
+            info["tls_required"] = True
+        await super()._process_info(info, initial_connection)
 
 
 def _turn(name: str) -> int:
