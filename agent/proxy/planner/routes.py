@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from agent.model.version import Version
 from agent.proxy.planner import headers, retry, versioning
@@ -64,10 +65,17 @@ def _forwarding(target: Target, treatment: Treatment, way: Way, case: Case) -> l
             continue
         below = _below(handling) if case.path else []
         for idempotent in (True, False):
-            matchers = [*([IS_IDEMPOTENT] if idempotent else []), *below, *case.matchers]
+            match = _match(idempotent, *path.items()) if case.path is None else {**path, **_match(idempotent)}
+            if below or case.matchers:
+                match = {**match, "headers": [*match["headers"], *below, *case.matchers]}
             route = _route(target, treatment, way, case, handling, idempotent=idempotent)
-            found.append(case.finish({**route, "match": {**path, "headers": matchers}}))
+            found.append(case.finish({**route, "match": match}))
     return found
+
+
+@lru_cache(256)  # that of most upstreams
+def _match(idempotent: bool, *path: tuple[str, str]) -> Resource:
+    return {**dict(path), "headers": [IS_IDEMPOTENT] if idempotent else []}
 
 
 def _path(entry: Entry, handling: Handling) -> Resource | None:
