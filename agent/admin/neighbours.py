@@ -13,7 +13,7 @@ import msgspec
 
 from agent.model import names
 from agent.model.address import Address
-from agent.model.catalog import Catalog
+from agent.model.catalog import Catalog, Instance
 from agent.model.traffic import Traffic
 from agent.runtime.errors import PillionError
 from agent.runtime.latest import Latest
@@ -59,7 +59,7 @@ class Calls:
     silent: tuple[str, ...] = ()
     """Instances that gave no usable answer, by id."""
     untold: int = 0
-    """Instances that say no port at which they tell it, or were too many to be asked."""
+    """Instances that say no usable port at which they tell it, or were too many to be asked."""
 
 
 def told(service: str, traffic: Mapping[str, Traffic]) -> Told:
@@ -104,12 +104,17 @@ class Neighbours:
         catalog: Latest[Catalog],
         mine: Callable[[], Awaitable[Mapping[str, Traffic]]],
         clock: Callable[[], float],
+        wrong: Callable[[Address], str],
     ) -> None:
-        """``name`` is the gateway's, ``mine`` what its own Envoy has counted; ``clock`` may begin anywhere."""
+        """``name`` is the gateway's, ``mine`` what its own Envoy has counted; ``clock`` may begin anywhere.
+
+        ``wrong`` says why an address is not to be asked, empty where it is: the rule by which Envoy calls instances.
+        """
         self._name = name
         self._catalog = catalog
         self._mine = mine
         self._clock = clock
+        self._wrong = wrong
         self._lock = asyncio.Lock()
         self._last: tuple[float, Calls] | None = None
 
@@ -126,7 +131,7 @@ class Neighbours:
             for _, service in sorted(self._catalog.value.services.items())
             for instance in service.instances
         ]
-        asked = [(name, one) for name, one in everyone if one.metrics][:ASKED]
+        asked = [(name, one, where) for name, one in everyone if (where := self._where(one))][:ASKED]
         gate = asyncio.Semaphore(AT_ONCE)
         timeout = aiohttp.ClientTimeout(total=TIMEOUT)
         async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as http:
@@ -135,12 +140,15 @@ class Neighbours:
                 async with gate:
                     return await _told(http, name, where)
 
-            answers = await asyncio.gather(
-                *(one(name, Address(each.address.host, each.metrics)) for name, each in asked)
-            )
-        silent = tuple(each.id for (_, each), answer in zip(asked, answers, strict=True) if answer is None)
+            answers = await asyncio.gather(*(one(name, where) for name, _, where in asked))
+        silent = tuple(each.id for (_, each, _), answer in zip(asked, answers, strict=True) if answer is None)
         heard = [await self._own(), *(answer for answer in answers if answer is not None)]
         return Calls(summed(heard), silent, len(everyone) - len(asked))
+
+    def _where(self, instance: Instance) -> Address | None:
+        """Where its agent tells it; None where it says no port, or one that is not to be asked."""
+        where = Address(instance.address.host, instance.metrics)
+        return where if instance.metrics and not self._wrong(where) else None
 
     async def _own(self) -> Told:
         try:

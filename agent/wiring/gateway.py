@@ -89,7 +89,9 @@ class Gateway:
             traffic=partial(traffic.traffic, base.envoy_admin),
             calls=calls,
             history=self._history,
-            neighbours=Neighbours(self._name, cells.catalog, calls, time.monotonic),
+            neighbours=Neighbours(
+                self._name, cells.catalog, calls, time.monotonic, planner.reach.gateway(base.settings).wrong
+            ),
             explain=partial(explained, cells, self._plan),
             drain=self._departure.asked,
         )

@@ -5,15 +5,20 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from agent.admin import own
 from agent.admin.server import Admin
 from agent.admin.sources import Sources
 from agent.demo.backing import free_port
 from agent.model.address import Address
 from agent.model.store import Entry, Store
+from agent.model.traffic import Traffic
 from agent.runtime.errors import Permanent, Transient
 from agent.runtime.latest import Latest
 from tests.unit.admin.examples import sources
@@ -185,3 +190,64 @@ async def test_without_envoy_the_scrape_has_the_agents_metrics() -> None:
         status, body, _ = await agent.get(f"{agent.metrics}/metrics")
         assert status == 200
         assert "pillion_envoy_answered 0.0\n" in body
+
+
+async def test_the_page_brings_its_own_style_and_script_and_forbids_all_others() -> None:
+    async with running(sources()) as agent:
+        for name, kind in (
+            ("page.css", "text/css"),
+            ("page.js", "text/javascript"),
+            ("icon.svg", "image/svg+xml"),
+        ):
+            status, body, headers = await agent.get(f"{agent.api}/{name}")
+            assert (status, headers["Content-Type"].partition(";")[0]) == (200, kind)
+            assert body
+            assert (await agent.get(f"{agent.api}/{name}", Host="evil.example"))[0] == 403
+            assert (await agent.get(f"{agent.metrics}/{name}"))[0] == 404
+        _, page, headers = await agent.get(f"{agent.api}/")
+        policy = headers["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert " style=" not in page
+        assert " on" not in "".join(part for part in page.split("<") if part.startswith("script"))
+        assert (await agent.get(f"{agent.api}/../page.py"))[0] == 404
+
+
+async def test_whom_the_service_calls_is_told_beside_the_metrics() -> None:
+    async def seen() -> dict[str, Traffic]:
+        return {"stock": Traffic((), 5, 2, 1), "idle": Traffic()}
+
+    async def silent() -> dict[str, Traffic]:
+        raise Transient("no answer")
+
+    told = '{"service":"orders","calls":{"stock":{"requests":5,"failed":2,"retries":1}}}'
+    async with running(sources(calls=seen)) as agent:
+        assert (await agent.get(f"{agent.metrics}/calls"))[:2] == (200, told)
+        assert (await agent.get(f"{agent.health}/calls"))[0] == 404
+    async with running(sources(calls=silent)) as agent:
+        assert (await agent.get(f"{agent.metrics}/calls"))[0] == 503
+
+
+async def test_the_services_own_metrics_come_in_the_scrape_and_a_service_that_hangs_costs_a_second() -> None:
+    async def shown(_: web.Request) -> web.Response:
+        return web.Response(text="# TYPE shop_orders counter\nshop_orders_total 3\n")
+
+    async def hanging(_: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/metrics", shown)
+    app.router.add_get("/hanging", hanging)
+    async with TestServer(app) as service:
+        good = partial(own.metrics, str(service.make_url("/metrics")))
+        bad = partial(own.metrics, str(service.make_url("/hanging")))
+        async with running(sources(service_metrics=good)) as agent:
+            body = (await agent.get(f"{agent.metrics}/metrics"))[1]
+            assert "shop_orders_total 3" in body
+            assert "pillion_service_metrics_answered 1.0" in body
+        async with running(sources(service_metrics=bad), within=30) as agent:
+            body = (await agent.get(f"{agent.metrics}/metrics"))[1]
+            assert "pillion_service_metrics_answered 0.0" in body
+            assert "pillion_mine_total" in body

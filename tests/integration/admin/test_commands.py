@@ -6,12 +6,15 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import pytest
+
 from agent.admin.server import Admin
 from agent.admin.sources import Sources
 from agent.demo.backing import free_port
 from agent.model.address import Address
 from agent.model.review import Review
 from agent.runtime.latest import Latest
+from tests.integration.admin import lively
 from tests.unit.admin.examples import sources
 
 
@@ -54,6 +57,29 @@ async def test_status_shows_the_agent_readably_and_as_json() -> None:
         assert "127.0.0.1:9000" in out
         code, out, _ = await pillion("status", "--json", "--admin-listen", address)
         assert (code, json.loads(out)["agent"]["instance"]) == (0, "orders-1")
+
+
+async def test_status_tells_circuits_lag_changes_and_slow_operations_and_no_control_character(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    world = lively.World()
+    given = await lively.instance(world)
+    world.journal.add("live settings", "refused", lively.HOSTILE)
+    async with running(given) as address:
+        code, out, _ = await pillion("status", "--address", address)
+    assert code == 0
+    for part in (
+        "open: requests",
+        "10.0.3.7:21002 left out",
+        "14 s",
+        "GREETING",
+        "calls to inventory",
+        "up to 2.5 s",
+    ):
+        assert part in " ".join(out.split()), part
+    assert "\x1b" not in out
+    assert "\u202e" not in out
 
 
 async def test_without_an_agent_there_is_a_sentence_and_exit_status_1() -> None:
