@@ -7,11 +7,15 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from agent.metrics import make
-from agent.metrics.declare import Metric
+from agent.metrics.declare import Metric, Unit
+from agent.metrics.families import envoy as from_envoy
 from agent.metrics.families import process as declared
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+_UNITS = {Unit.MILLISECONDS: " In milliseconds.", Unit.BYTES: "", Unit.COUNT: ""}
+_HELP = {one.name: f"# HELP {one.name} {one.help}{_UNITS.get(one.unit, '')}\n" for one in from_envoy.ALL}
+"""Envoy tells no help; these are of its metrics that rules and dashboard ask for."""
 _HEAD = re.compile(r"# (?:HELP [a-zA-Z_:][a-zA-Z0-9_:]* .*|TYPE [a-zA-Z_:][a-zA-Z0-9_:]* (\w+))")
 _TYPES = {"counter", "gauge", "histogram", "summary", "untyped"}
 _LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*"'
@@ -36,7 +40,7 @@ def exposition(
     if of_service:
         families |= _families(_answered(declared.SERVICE_ANSWERED, service is not None))
     for name, text in _families(envoy or ""):
-        families.setdefault(name, text)
+        families.setdefault(name, f"{_HELP.get(name, '')}{text}")
     taken = set(families) | {name.removesuffix("_total") for name in families}
     for name, text in _families("\n".join(sound((service or "").splitlines()))):
         if name not in families and name not in taken:

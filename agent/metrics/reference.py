@@ -14,7 +14,8 @@ edited. `make docs` writes all that is made from them.
 
 Every agent answers `/metrics` on `admin.listen` (this machine only) and, where it is set, on `admin.metrics` for a
 Prometheus elsewhere: the Compose system and the charts use port 15090. The answer holds the agent's own metrics and all
-of its Envoy's; where Envoy does not answer, `pillion_envoy_answered` is 0 and the rest is still there.
+of its Envoy's; where Envoy does not answer, `pillion_envoy_answered` is 0 and the rest is still there. Metrics of the
+service itself come along where `service.metrics_port` names their port ([status.md](status.md)).
 
 Rules and dashboard expect three labels that the scrape configuration gives: `job` is `pillion`, `service` says whose
 agents they are, `instance` which one. `compose/prometheus/prometheus.yml` shows how.

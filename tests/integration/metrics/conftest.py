@@ -22,7 +22,9 @@ def promtool() -> Tool:
         reason = "promtool was not obtained: run `make obtain`"
         pytest.fail(reason) if os.environ.get("PILLION_REQUIRE_ALL") else pytest.skip(reason)
 
-    def run(*argv: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([str(found), *argv], capture_output=True, text=True, timeout=120, check=False)
+    def run(*argv: str, given: str = "") -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [str(found), *argv], input=given, capture_output=True, text=True, timeout=120, check=False
+        )
 
     return run

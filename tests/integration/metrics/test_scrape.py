@@ -18,6 +18,7 @@ from agent.metrics.declare import Kind, Metric, Where
 from agent.metrics.families import envoy, outbox, process
 from tests.acceptance.conftest import Mesh
 from tests.acceptance.instance import Instance
+from tests.integration.metrics.conftest import Tool
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -127,7 +128,7 @@ def published(instance: Instance) -> float:
     return sum(value for labels, value in samples if labels["topic"].endswith(".orders"))
 
 
-async def test_every_metric_of_the_list_is_there_and_no_other(scene: Scene) -> None:
+async def test_every_metric_of_the_list_is_there_and_no_other(scene: Scene, promtool: Tool) -> None:
     await until(lambda: published(scene.writer) == 1, within=20)
     shown = {instance: kinds(instance) for instance in scene.all}
     assert ours(set(shown[scene.writer])) == expected({Where.AGENT, Where.SIDECAR, Where.OUTBOX})
@@ -144,6 +145,15 @@ async def test_every_metric_of_the_list_is_there_and_no_other(scene: Scene) -> N
         assert metric.late or any(values(instance, metric) for instance in scene.all), metric.name
     for metric in process.OF_THE_LIBRARY:
         assert all(values(instance, metric) for instance in scene.all)
+    for instance in scene.all:
+        judged(promtool("check", "metrics", given=instance.get("/metrics")[1]))
+
+
+def judged(done: "subprocess.CompletedProcess[str]") -> None:
+    """Prometheus itself reads the scrape (3: it would like other names than Envoy's), and each of ours has help."""
+    assert done.returncode in {0, 3}, done.stderr
+    without = {line.split(" ")[0] for line in done.stderr.splitlines() if line.endswith("no help text")}
+    assert not without & {metric.name for metric in (*catalog.OWN, *envoy.ALL)}
 
 
 class UnixConnection(HTTPConnection):
