@@ -97,11 +97,10 @@ async def test_an_order_becomes_an_event_in_kafka(
 ) -> None:
     number = await until(lambda: order(client), within=60)
 
-    async def there() -> dict[str, Any]:
-        [found] = [each for each in await asyncio.to_thread(events) if each["data"]["after"]["id"] == number]
-        return found
+    async def there() -> list[dict[str, Any]]:
+        return [each for each in await asyncio.to_thread(events) if each["data"]["after"]["id"] == number]
 
-    event = await until(there, within=60)
+    [event] = await until(there, within=60, every=0.5)
     assert (event["ce_type"], event["ce_source"]) == ("orders.created", "/orders")
     assert event["key"] == event["ce_partitionkey"]
     used = memory(kafka)
