@@ -121,15 +121,16 @@ class JetStream:
                 if server.startswith("tls:")
                 else None
             )
+            client = _Client()
             try:
                 async with asyncio.timeout(TIMEOUT):
-                    client = _Client()
                     await client.connect(
                         server, name="pillion inbox", allow_reconnect=False, connect_timeout=int(TIMEOUT),
                         tls=secured, error_cb=quiet, closed_cb=gone, disconnected_cb=gone, ping_interval=5,
                     )  # fmt: skip
                     return client
             except (nats.errors.Error, OSError, TimeoutError) as error:
+                await _abandon(client)
                 reasons.append(_reason(error))
             except ValueError:
                 # Its words may hold what stands before the host, and with it the password.
@@ -196,6 +197,13 @@ class JetStream:
             if any(each.num_waiting for each in await api.consumers(stream, base)):
                 raise Transient(f"reading {topic} from NATS: another instance has it", self._lease / 2)
             await asyncio.sleep(self._lease / looks / 2)
+
+
+async def _abandon(client: Client) -> None:
+    """Close what a connection that was not to be has opened."""
+    with suppress(nats.errors.Error, OSError, TimeoutError):
+        async with asyncio.timeout(2):
+            await client.close()
 
 
 class _Client(Client):
