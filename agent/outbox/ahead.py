@@ -45,10 +45,11 @@ class Ahead:
     async def reading(self, walk: Walk | None) -> AsyncIterator[None]:
         """Read this walk's page during the body and until after it; None: nothing. Raises what the body raises, else
         what the reader does."""
-        self._kept = None
         if walk is None:
+            # A poll in between changes no tick: what was read ahead still fits, or is read anew.
             yield
             return
+        self._kept = None
         largest = self._reader.largest
         task = asyncio.create_task(self._read(walk), name="outbox reads ahead")
         try:

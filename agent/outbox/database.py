@@ -2,6 +2,7 @@
 are translated."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -43,6 +44,15 @@ PINNED = {
     "statement_timeout": "30000",
 }
 """What a relay's session relies on, whatever the role's or the database's own settings are."""
+
+SILENCE = (
+    (socket.TCP_KEEPIDLE, 10),
+    (socket.TCP_KEEPINTVL, 5),
+    (socket.TCP_KEEPCNT, 4),
+    (socket.TCP_USER_TIMEOUT, 30000),
+)
+"""Options of a connection over TCP: one that leads nowhere any more is gone after half a minute. An answer is waited
+for without a bound, so else a relay would beat on its other connection, and publish nothing, for ever."""
 
 # A server that is starting, stopping, failing over, out of something, or whose table is locked now.
 _PASSING = ("08", "25", "40", "53", "55", "57", "58")
@@ -156,7 +166,7 @@ class Database:
     async def _connect(self, doing: str) -> Any:
         with translated(doing):
             try:
-                return await asyncpg.connect(
+                driver = await asyncpg.connect(
                     self._url(), timeout=self._timeout, server_settings=self._settings
                 )
             except (ValueError, asyncpg.ClientConfigurationError):
@@ -164,6 +174,17 @@ class Database:
                 raise Permanent(
                     f"{doing}: outbox.database is not a postgresql:// URL that can be used"
                 ) from None
+            _watched(driver)
+            return driver
+
+
+def _watched(driver: Any) -> None:
+    # The driver has no public way to its socket.
+    connected = driver._transport.get_extra_info("socket")  # noqa: SLF001
+    if connected is not None and connected.family != socket.AF_UNIX:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in SILENCE:
+            connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 async def _close(driver: Any) -> None:

@@ -90,6 +90,18 @@ async def test_a_page_is_read_anew_when_the_broker_takes_other_sizes() -> None:
     assert len(pages.asked) == 2
 
 
+async def test_what_was_read_ahead_outlives_a_poll_in_between() -> None:
+    pages = Pages()
+    pages.go.set()
+    reads = ahead(pages)
+    async with reads.reading(walk(7)):
+        pass
+    async with reads.reading(None):
+        pass
+    await reads.walk(walk(7))
+    assert len(pages.asked) == 1
+
+
 async def test_what_the_body_raises_counts_and_the_reading_ends() -> None:
     pages = Pages()
 
