@@ -87,6 +87,9 @@ def web_cluster(name: str, endpoint: str) -> Resource:
         "connect_timeout": "1s",
         "load_assignment": _assignment(name, address),
     }
+    if cluster["type"] == "STRICT_DNS":
+        # A name that no server knows, or tells late, must hold up neither Envoy's start nor a change.
+        cluster["wait_for_warm_on_init"] = False
     if url.scheme == "https":
         cluster["transport_socket"] = _tls(url.hostname)
     return cluster

@@ -117,7 +117,7 @@ async def _judge(report: Report, rig: Rig, book: Book, messages: Sequence[Arrive
         report.problems += [f"{topic}: {problem}" for problem in verdict.problems]
     report.moved = [*rig.moved, await _read(rig, ledgers.moved)]
     report.problems += [problem for each in report.moved for problem in each.problems]
-    members = min(report.plan.relays, getattr(rig.settings, "relays", 1))
+    members = min(report.plan.relays, rig.settings.relays)
     report.owners = await _rested(rig, members)
     report.problems += [
         f"{topic}: its buckets are not shared fairly by {members} relays at rest: {buckets}"

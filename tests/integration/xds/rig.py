@@ -31,6 +31,8 @@ from tests.waiting import until
 HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 
+CARES = "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
+
 
 def cluster(name: str, timeout: str = "1s", **more: object) -> Resource:
     """An EDS cluster."""
@@ -151,8 +153,16 @@ class Envoy(Process):
     """The real Envoy, with the bootstrap that agents give it."""
 
     def __init__(
-        self, folder: Path, *, drain_time: float = 2.0, concurrency: int = 2, heap_limit: int = 0
+        self,
+        folder: Path,
+        *,
+        drain_time: float = 2.0,
+        concurrency: int = 2,
+        heap_limit: int = 0,
+        otlp: str = "",
+        resolver: int = 0,
     ) -> None:
+        """``resolver`` is the port of the only DNS server that it asks; 0: those of this machine."""
         self.admin = folder / "a.sock"
         file = folder / "bootstrap.json"
         filled = bootstrap(
@@ -161,7 +171,15 @@ class Envoy(Process):
             admin=self.admin,
             xds=folder / "x.sock",
             heap_limit=heap_limit,
+            otlp=otlp,
         )
+        if resolver:
+            address = {"socket_address": {"address": "127.0.0.1", "port_value": resolver}}
+            config = {"@type": CARES, "resolvers": [address]}
+            filled["typed_dns_resolver_config"] = {
+                "name": "envoy.network.dns_resolver.cares",
+                "typed_config": config,
+            }
         file.write_text(json.dumps(filled))
         command = Command(Path(backing.binary("envoy")), file, concurrency, drain_time)
         super().__init__("Envoy", command.argv, folder / "envoy.log", answers=self._answers)
