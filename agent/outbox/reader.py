@@ -125,9 +125,13 @@ class Reader:
 
     async def _apart(self, bare: Sequence[Row]) -> list[Row]:
         rows = await self._pieces(bare)
-        if any(row["id"] is None for row in rows):
+        # A row whose key was changed meanwhile may be of a bucket that another relay has.
+        if any(
+            row["id"] is None or row["bucket"] != then["bucket"]
+            for row, then in zip(rows, bare, strict=False)
+        ):
             raise Transient(
-                f"{self._doing}: rows went away while they were read one by one; it is read again"
+                f"{self._doing}: rows went away, or were changed, while they were read one by one; it is read again"
             )
         return rows
 
