@@ -1,15 +1,12 @@
-"""A running server of each broker, once a session, and a place of its own for each test."""
+"""A place of its own on each broker's server for each test."""
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from agent.inject.certificates import making
 from tests.integration.outbox.brokers.proxy import Proxy
-from tests.integration.outbox.brokers.rig import Certificates, Rig
+from tests.integration.outbox.brokers.rig import Rig
 from tests.integration.outbox.brokers.rigs import LACKS, RIGS
 
 
@@ -24,41 +21,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             [pytest.param(name, marks=pytest.mark.xdist_group(f"broker-{name}")) for name in names],
             scope="session",
         )
-
-
-@pytest.fixture(scope="session")
-def certificates(server_folder: Path) -> Certificates:
-    """A CA of this session's and what it signed, which every server's user may read."""
-    folder = server_folder / "certificates"
-    folder.mkdir()
-    now = datetime.now(UTC)
-    ca = making.authority(now, timedelta(days=2))
-    made = making.serving(ca, ["127.0.0.1", "localhost"], now, timedelta(days=1))
-    files = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-    files.ca.write_bytes(ca.certificate)
-    files.certificate.write_bytes(made.certificate)
-    files.key.write_bytes(made.key)
-    for file in (files.ca, files.certificate, files.key):
-        file.chmod(0o644)
-    return files
-
-
-@pytest.fixture(scope="session")
-def rigs(server_folder: Path, certificates: Certificates) -> Iterator[Callable[[str], Rig]]:
-    """The rig of a name, made when it is first asked for."""
-    made: dict[str, Rig] = {}
-
-    def rig(name: str) -> Rig:
-        if name not in made:
-            folder = server_folder / f"broker-{name}"
-            folder.mkdir()
-            folder.chmod(0o755)
-            made[name] = RIGS[name](folder, certificates)
-        return made[name]
-
-    yield rig
-    for each in made.values():
-        each.stop()
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import asyncio
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from agent.outbox import brokers
 from agent.outbox.delivery import Delivery

@@ -1,16 +1,13 @@
-"""A running server of each broker, once a session, and a rig of its own for each test."""
+"""A rig of its own on each broker's server for each test."""
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from tests.integration.outbox.brokers.conftest import certificates, rigs
 from tests.integration.outbox.brokers.rig import Rig
 from tests.integration.outbox.inbox.sources.feeds import FEEDS
 from tests.integration.outbox.inbox.sources.rig import SourceRig
-
-__all__ = ["certificates", "rigs"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -4,9 +4,10 @@ import asyncio
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from agent.config.settings import Settings
 from agent.outbox import brokers
