@@ -100,7 +100,7 @@ async def test_the_whole_walk_passes_from_an_installed_wheel_and_leaves_nothing_
     await until(lambda: demo.process.poll() is not None, within=500, every=0.5)
     assert demo.process.returncode == 0, demo.text
     assert "FAIL" not in demo.text
-    assert demo.text.count("PASS") == 15
+    assert demo.text.count("PASS") == 16
     assert "the critical path goes through" in demo.text
     assert "pillion explain GET http://orders/api/v1/orders" in demo.text
     assert "a rate limit came and went with a key in Consul" in demo.text

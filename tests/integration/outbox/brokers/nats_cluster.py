@@ -1,5 +1,6 @@
 """Three NATS servers that are one cluster, each with JetStream and a store of its own."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,10 @@ class NatsCluster:
         return await until(known, within=30, every=0.2)
 
     async def step_down(self, stream: str) -> None:
-        """Let another server lead the stream."""
+        """Have the stream's leader resign; who leads next is up to the servers, and may be the same one."""
         client = await self.connect()
-        await client.request(f"$JS.API.STREAM.LEADER.STEPDOWN.{stream}", b"", timeout=5)
-        await client.close()
+        try:
+            answer = await client.request(f"$JS.API.STREAM.LEADER.STEPDOWN.{stream}", b"", timeout=30)
+        finally:
+            await client.close()
+        assert json.loads(answer.data).get("success"), answer.data

@@ -13,7 +13,7 @@ from tests.integration.outbox.brokers.carrier import Carrier, check, events
 from tests.integration.outbox.brokers.kafka_cluster import KafkaCluster
 from tests.integration.outbox.brokers.test_durable import refusal, refused
 
-pytestmark = pytest.mark.xdist_group("broker-kafka-cluster")
+pytestmark = pytest.mark.exclusive  # three servers in Java want the cores that they have
 
 
 @pytest.fixture
