@@ -59,8 +59,9 @@ def missing(before: Known, reading: Reading) -> bool:
 
 
 def last_gone(before: Known, reading: Reading) -> bool:
-    """Whether nobody is left to call; only then does it matter whether nodes went with them."""
-    return bool(before.passing) and not reading.present and not before.lost
+    """Whether all who passed are gone; only then does it matter whether nodes went with them. A client agent that is
+    leaving may tell of an instance once more, so that its node goes twice."""
+    return bool(before.passing) and not reading.present
 
 
 def fold(before: Known, reading: Reading, *, lost: bool, keep_last: float, now: float) -> Known:

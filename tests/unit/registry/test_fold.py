@@ -103,7 +103,18 @@ def test_instances_that_went_with_their_nodes_are_kept_while_those_who_live_regi
     assert not after(back, BOTH, 101).service().stale
 
 
-def test_nobody_asks_for_nodes_while_an_instance_is_left_or_known_to_be_lost() -> None:
+def test_nobody_asks_for_nodes_while_an_instance_is_left() -> None:
     assert not fold.last_gone(known(), Reading((ONE,), frozenset({"one"})))
     assert not fold.last_gone(fold.Known("orders"), NONE)
     assert not fold.last_gone(after(known(), NONE, 1, lost=True), NONE)
+
+
+def test_an_instance_that_a_leaving_client_tells_once_more_is_lost_with_the_others_when_its_node_goes_again() -> (
+    None
+):
+    gone = after(known(), NONE, 10, lost=True)
+    told = after(gone, Reading((ONE,), frozenset({"one"})), 11)
+    assert fold.last_gone(told, NONE)
+    again = after(told, NONE, 12, lost=True)
+    assert sorted(ids(again)) == ["one", "two"]
+    assert sorted(ids(after(again, NONE, 12 + fold.SETTLE))) == ["one", "two"]
