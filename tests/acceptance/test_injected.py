@@ -172,3 +172,6 @@ async def test_the_application_starts_while_consul_is_away_and_is_registered_lat
         await until(lambda: machine.get(15006, "/")[0] == 200, within=30)
         mesh.consul.start()
         await until(lambda: len(passing(mesh.consul, "orders")) == 1, within=60)
+        (entry,) = entries(mesh.consul, "orders")
+        assert entry["Service"]["Port"] == machine.ports[15006]
+        assert machine.get(15006, "/")[0] == 200

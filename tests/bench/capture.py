@@ -11,9 +11,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import asyncpg
 
@@ -23,6 +24,7 @@ from agent.outbox.database import Database
 from agent.outbox.sql.install import SESSION, Installer
 from tests.waiting import until
 
+T = TypeVar("T")
 ROWS = 10000
 KINDS = ("nothing", "bare", "watched")
 """Tables: without a trigger; with one that only inserts a constant row of the same size; with ours."""
@@ -152,8 +154,15 @@ def report(name: str, turns: Mapping[str, list[Turn]]) -> None:
         )
 
 
-def main(load: Load) -> None:
-    """Measure with commits that wait for the disk, and with such as cost next to nothing."""
+def compared(
+    kinds: Sequence[str],
+    rounds: int,
+    prepare: Callable[[str], Coroutine[Any, Any, None]],
+    take: Callable[[backing.Postgres, str, Path], T],
+) -> Iterator[tuple[str, dict[str, list[T]]]]:
+    """The turns of each kind on a PostgreSQL of their own, with commits that wait for the disk, and with such as cost
+    next to nothing; each with what its commits are. ``prepare`` gets the server's URL, ``take`` makes one turn of a
+    kind."""
     with tempfile.TemporaryDirectory(prefix="pillion-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -164,15 +173,25 @@ def main(load: Load) -> None:
             asyncio.run(prepare(server.url))
             for fsync in (True, False):
                 asyncio.run(synchronous(server.url, fsync))
-                turns: dict[str, list[Turn]] = {kind: [] for kind in KINDS}
-                for number in range(load.rounds):
-                    for kind in KINDS if number % 2 else KINDS[::-1]:
-                        asyncio.run(clean(server.url, kind))
-                        turns[kind].append(turn(server, kind, load, folder))
+                turns: dict[str, list[T]] = {kind: [] for kind in kinds}
+                for number in range(rounds):
+                    for kind in kinds if number % 2 else kinds[::-1]:
+                        turns[kind].append(take(server, kind, folder))
                 waits = "commits that wait for the disk" if fsync else "commits that wait for nothing"
-                report(f"{load.clients} clients, {waits} (fsync {'on' if fsync else 'off'})", turns)
+                yield f"{waits} (fsync {'on' if fsync else 'off'})", turns
         finally:
             server.stop()
+
+
+def main(load: Load) -> None:
+    """Measure and report."""
+
+    def take(server: backing.Postgres, kind: str, folder: Path) -> Turn:
+        asyncio.run(clean(server.url, kind))
+        return turn(server, kind, load, folder)
+
+    for commits, turns in compared(KINDS, load.rounds, prepare, take):
+        report(f"{load.clients} clients, {commits}", turns)
 
 
 if __name__ == "__main__":

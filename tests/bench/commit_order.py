@@ -11,7 +11,6 @@ import re
 import statistics
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from agent.config.sections.outbox import Outbox, Table
 from agent.demo import backing
 from agent.outbox.database import Database
 from agent.outbox.sql.install import SESSION, Installer
-from tests.bench.capture import children, synchronous, used
+from tests.bench.capture import children, compared, used
 from tests.waiting import until
 
 KINDS = ("statement", "commit", "locked")
@@ -151,28 +150,13 @@ def report(name: str, turns: dict[str, list[Turn]]) -> None:
 
 
 def main(load: Load) -> None:
-    """Measure with commits that wait for the disk, and with such as cost next to nothing."""
-    with tempfile.TemporaryDirectory(prefix="pillion-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        options = {"shared_buffers": "256MB", "max_wal_size": "4GB", "autovacuum": "off", "timezone": "UTC"}
-        server = backing.Postgres(folder / "postgres", settings=options)
-        server.start()
-        try:
-            asyncio.run(prepare(server.url))
-            for fsync in (True, False):
-                asyncio.run(synchronous(server.url, fsync))
-                turns: dict[str, list[Turn]] = {kind: [] for kind in KINDS}
-                for number in range(load.rounds):
-                    for kind in KINDS if number % 2 else KINDS[::-1]:
-                        turns[kind].append(turn(server, kind, load, folder))
-                waits = "commits that wait for the disk" if fsync else "commits that wait for nothing"
-                report(
-                    f"{load.clients} clients, {load.keys} keys, {waits} (fsync {'on' if fsync else 'off'})",
-                    turns,
-                )
-        finally:
-            server.stop()
+    """Measure and report."""
+
+    def take(server: backing.Postgres, kind: str, folder: Path) -> Turn:
+        return turn(server, kind, load, folder)
+
+    for commits, turns in compared(KINDS, load.rounds, prepare, take):
+        report(f"{load.clients} clients, {load.keys} keys, {commits}", turns)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,18 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def settle(*pids: int, within: float = 60.0) -> None:
+    """Wait until the processes have started for good: a second in which they take less than a twentieth of a core. What
+    starting costs is not what idling costs. Raises TimeoutError."""
+    ends = time.monotonic() + within
+    while time.monotonic() < ends:
+        before = sum(map(cpu, pids))
+        time.sleep(1)  # the window that is measured
+        if sum(map(cpu, pids)) - before < 0.05:
+            return
+    raise TimeoutError(f"the processes {pids} take no rest within {within:g} s")
+
+
 def main(seconds: float) -> None:
     """Start one service, wait, print a line for each process."""
     with tempfile.TemporaryDirectory(prefix="pillion-bench-") as name:
@@ -61,8 +73,8 @@ def main(seconds: float) -> None:
         try:
             consul.start()
             sidecar.start(within=60)
-            time.sleep(5)  # what starting costs is not what idling costs
             there = processes(sidecar.pid or 0)
+            settle(*there)
             before = {pid: cpu(pid) for pid in there}
             time.sleep(seconds)
             sys.stdout.write(f"idle for {seconds:g} s beside one service\n")

@@ -31,7 +31,7 @@ from agent.proxy import assets
 from agent.proxy.planner import Memo, plan
 from agent.proxy.xds.encode import Encoded, Encoder
 from tests.acceptance import instance as acceptance
-from tests.bench.footprint import cpu, memory
+from tests.bench.footprint import cpu, memory, settle
 from tests.waiting import until
 
 INSTANCES = 10
@@ -288,7 +288,7 @@ async def churning(figures: Figures, registry: Registry, view: View, agent: int)
 
 async def resting(figures: Figures, agent: int, what: str, most: float) -> None:
     """Memory and CPU of an agent that has nothing to do."""
-    await asyncio.sleep(5)  # what starting costs is not what idling costs
+    await asyncio.to_thread(settle, agent)
     before = cpu(agent)
     await asyncio.sleep(30)
     figures.note(f"{what}: the agent's memory", memory(agent), "MB", most)

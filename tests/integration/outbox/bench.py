@@ -180,6 +180,13 @@ class Bench:
         """The rows that the triggers wrote."""
         return list(await self.service.fetch("SELECT * FROM pillion.outbox ORDER BY id"))
 
+    async def end_sessions(self) -> None:
+        """End every session of a relay in the database of this bench."""
+        await self.service.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
+            "'pillion' AND datname = current_database()"
+        )
+
     async def arrived(self) -> list[Arrived]:
         """Everything in the stream, in its order."""
         return await read_stream(self.nats_url, self.stream)

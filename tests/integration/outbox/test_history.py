@@ -36,6 +36,14 @@ def writers(bench: Bench, mode: str, log: history.History, seed: int = 1) -> his
     return history.Writers(bench.connect, log, note=mode == "table", seed=seed)
 
 
+async def changed(bench: Bench, **more: Any) -> tuple[Outbox, history.History, history.Writers]:
+    """A stream, a database whose changes are events, and writers of it that are still to be started."""
+    await bench.make_stream()
+    settings = await prepared(bench, "changes", **more)
+    log = history.History()
+    return settings, log, writers(bench, "changes", log)
+
+
 async def complete(
     bench: Bench, log: history.History, within: float = 30.0, url: str = ""
 ) -> history.Verdict:

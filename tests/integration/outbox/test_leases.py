@@ -16,9 +16,8 @@ from agent.outbox.database import Database
 from agent.outbox.leases import Claim, Ledger, LostError
 from agent.outbox.shares import Watch
 from agent.outbox.snapshot import Snapshot
-from tests.integration.outbox import history
 from tests.integration.outbox.bench import Bench
-from tests.integration.outbox.test_history import complete, prepared, writers
+from tests.integration.outbox.test_history import changed, complete
 from tests.waiting import until
 
 FEED = "pillion.outbox"
@@ -98,10 +97,7 @@ async def test_a_killed_relay_is_replaced_after_its_lease(bench: Bench, tmp_path
 
 
 async def test_a_relay_that_stood_still_past_its_lease_moves_nothing(bench: Bench, tmp_path: Path) -> None:
-    await bench.make_stream()
-    settings = await prepared(bench, "changes", relays=1)
-    log = history.History()
-    work = writers(bench, "changes", log)
+    settings, log, work = await changed(bench, relays=1)
     work.start()
     child = bench.process(settings, tmp_path, "one")
     await until(lambda: bench.owner(FEED), within=20)
@@ -188,17 +184,11 @@ async def test_another_cluster_stops_the_relay_with_a_word(bench: Bench) -> None
 
 
 async def test_a_killed_backend_is_no_more_than_a_pause(bench: Bench) -> None:
-    await bench.make_stream()
-    settings = await prepared(bench, "changes")
-    log = history.History()
-    work = writers(bench, "changes", log)
+    settings, log, work = await changed(bench)
     async with bench.relay(settings):
         work.start()
         for _ in range(5):
             await asyncio.sleep(0.5)
-            await bench.service.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
-                "'pillion' AND datname = current_database()"
-            )
+            await bench.end_sessions()
         await work.stop()
         await complete(bench, log)

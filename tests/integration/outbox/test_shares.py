@@ -23,9 +23,9 @@ from agent.outbox.leases import Claim, Ledger, LostError
 from agent.outbox.shares import Watch
 from agent.outbox.snapshot import Snapshot
 from tests.chaos.rig import FAKETIME
-from tests.integration.outbox import history, test_parked
+from tests.integration.outbox import test_parked
 from tests.integration.outbox.bench import Bench
-from tests.integration.outbox.test_history import complete, prepared, writers
+from tests.integration.outbox.test_history import changed, complete
 from tests.integration.outbox.test_leases import simple
 from tests.waiting import until
 
@@ -74,10 +74,7 @@ async def test_two_share_the_feed_and_hand_over_in_order_without_a_duplicate(
     bench: Bench, tmp_path: Path
 ) -> None:
     """One joins while the other is at work, and goes again."""
-    await bench.make_stream()
-    settings = await prepared(bench, "changes", lease=2.0)
-    log = history.History()
-    work = writers(bench, "changes", log)
+    settings, log, work = await changed(bench, lease=2.0)
     work.start()
     bench.process(settings, tmp_path, "one")
     await until(share(bench, one=64), within=20)
@@ -96,10 +93,7 @@ async def test_two_share_the_feed_and_hand_over_in_order_without_a_duplicate(
 async def test_what_a_killed_relay_had_is_relayed_by_the_other_after_its_lease(
     bench: Bench, tmp_path: Path
 ) -> None:
-    await bench.make_stream()
-    settings = await prepared(bench, "changes", lease=2.0)
-    log = history.History()
-    work = writers(bench, "changes", log)
+    settings, log, work = await changed(bench, lease=2.0)
     work.start()
     async with two(bench, settings, tmp_path) as (_, other):
         other.kill()
@@ -115,10 +109,7 @@ async def test_what_a_killed_relay_had_is_relayed_by_the_other_after_its_lease(
 async def test_one_that_stood_still_past_its_lease_moves_nothing_and_comes_back(
     bench: Bench, tmp_path: Path
 ) -> None:
-    await bench.make_stream()
-    settings = await prepared(bench, "changes", lease=2.0)
-    log = history.History()
-    work = writers(bench, "changes", log)
+    settings, log, work = await changed(bench, lease=2.0)
     work.start()
     async with two(bench, settings, tmp_path) as (_, other):
         os.kill(other.pid, signal.SIGSTOP)
@@ -139,11 +130,8 @@ async def test_one_that_stood_still_past_its_lease_moves_nothing_and_comes_back(
 
 
 async def test_who_loses_some_buckets_loses_only_those(bench: Bench, tmp_path: Path) -> None:
-    await bench.make_stream()
     # So long that nobody waits for a whole one on a busy machine: what is not taken by then is taken by the other.
-    settings = await prepared(bench, "changes", lease=6.0)
-    log = history.History()
-    work = writers(bench, "changes", log)
+    settings, log, work = await changed(bench, lease=6.0)
     work.start()
     async with two(bench, settings, tmp_path):
         before = {row["bucket"]: row for row in await bench.service.fetch(EPOCHS, FEED)}
@@ -173,18 +161,12 @@ async def test_what_was_taken_and_not_heard_of_is_taken_anew(bench: Bench) -> No
 
 
 async def test_killed_backends_are_no_more_than_a_pause(bench: Bench, tmp_path: Path) -> None:
-    await bench.make_stream()
-    settings = await prepared(bench, "changes")
-    log = history.History()
-    work = writers(bench, "changes", log)
+    settings, log, work = await changed(bench)
     async with two(bench, settings, tmp_path):
         work.start()
         for _ in range(6):
             await asyncio.sleep(0.5)
-            await bench.service.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
-                "'pillion' AND datname = current_database()"
-            )
+            await bench.end_sessions()
         await work.stop()
         await complete(bench, log)
         await until(share(bench, one=32, two=32), within=20)
@@ -384,10 +366,7 @@ async def sway(file: Path, seconds: float, bench: Bench) -> Mapping[int, Any]:
 async def test_a_relay_whose_clock_is_moved_by_an_hour_keeps_its_share(
     bench: Bench, tmp_path: Path, clock_file: Path
 ) -> None:
-    await bench.make_stream()
-    settings = await prepared(bench, "changes", lease=2.0)
-    log = history.History()
-    work = writers(bench, "changes", log)
+    settings, log, work = await changed(bench, lease=2.0)
     bench.env = {**os.environ, **moved_by(clock_file)}
     work.start()
     async with two(bench, settings, tmp_path):
@@ -412,10 +391,7 @@ async def test_a_database_whose_clock_is_moved_by_an_hour_changes_no_owner(
     try:
         await bench.open()
         real = time.time()
-        await bench.make_stream()
-        settings = await prepared(bench, "changes", lease=2.0)
-        log = history.History()
-        work = writers(bench, "changes", log)
+        settings, log, work = await changed(bench, lease=2.0)
         work.start()
         async with two(bench, settings, tmp_path):
             before = {row["bucket"]: row for row in await bench.service.fetch(EPOCHS, FEED)}

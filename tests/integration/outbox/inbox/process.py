@@ -15,13 +15,13 @@ from prometheus_client import CollectorRegistry
 
 from agent.config.settings import Settings
 from agent.outbox.inbox import ledger, poster
-from agent.outbox.inbox.sources import kafka, nats, rabbitmq, redis
+from agent.outbox.inbox.sources import kafka, nats_stream, rabbitmq, redis
 from agent.outbox.relay import boot_clock
 from agent.runtime.health import Board
 from agent.wiring.inbox import made
 
 STREAMS: Mapping[str, type] = {
-    "nats": nats._Stream, "kafka": kafka._Stream, "amqp": rabbitmq._Stream, "redis": redis._Stream
+    "nats": nats_stream.Pull, "kafka": kafka._Stream, "amqp": rabbitmq._Stream, "redis": redis._Stream
 }  # fmt: skip
 """By scheme of the broker's URL."""
 
