@@ -62,9 +62,17 @@ def load(
         yield result
         kube.execute(namespace, name, "main", "touch", "/tmp/stop")
         vars(result).update(until(f"{name} says its result", lambda: _said(kube, namespace, name), 60))
+        if mesh and result.failed:
+            _tell(kube, namespace, name)
     finally:
         kube.delete("pod", name, namespace, "--wait=false")
         kube.delete("configmap", name, namespace)
+
+
+def _tell(kube: Kube, namespace: str, name: str) -> None:
+    """Print what the sidecar knows and did, which pytest shows with the failure: the pod will be gone by then."""
+    print(kube.execute(namespace, name, "pillion", "pillion", "status"))  # noqa: T201
+    print(kube("logs", f"--namespace={namespace}", name, "--container=pillion"))  # noqa: T201
 
 
 def _said(kube: Kube, namespace: str, name: str) -> Any:
