@@ -23,7 +23,7 @@ async def main(file: str, identity: str) -> None:
         service="shop",
         identity=identity,
         url=lambda: settings.database,
-        broker=brokers.make(settings.broker, "shop"),
+        broker=brokers.make(settings.broker, "shop", durable=settings.require_durable),
         health=Board(boot_clock).of("relay"),
         metrics=Metrics(CollectorRegistry()),
     )

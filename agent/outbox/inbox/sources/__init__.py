@@ -1,7 +1,8 @@
 """Where messages come from: one module a broker, chosen by the scheme of ``inbox.broker.url`` and imported only
 then.
 
-``nats``; ``kafka`` with ``kafka_reader`` and ``offsets``; ``rabbitmq``; ``redis`` with ``redis_group`` and ``resp``.
+``nats`` with ``nats_api`` and ``nats_stream``; ``kafka`` with ``kafka_reader``, ``kafka_group`` and ``offsets``;
+``rabbitmq``; ``redis`` with ``redis_group`` and ``resp``.
 ``basket`` is where a connection puts what came. A source knows its broker alone: what is done with a message, and who
 may have a partition, is decided elsewhere.
 """
