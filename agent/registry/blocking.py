@@ -34,7 +34,8 @@ async def follow(
 
     The index is dropped after any error, and when it goes backwards: Consul then began anew, and an old
     index would block for the full wait although everything changed. It never stays 0, which would not block
-    at all. ``failed`` is told each error; the next try comes after a growing delay of at most 3 s.
+    at all. ``failed`` is told each error, also one that ``seen`` raises; the next try comes after a growing delay of at
+    most 3 s.
 
     A question that waits can be answered by Consul's streaming backend, which knows no refusal (seen with
     1.20): for a token that is deleted it gives what it knew, or an empty list with a lower index, in place of
@@ -46,6 +47,10 @@ async def follow(
     while True:
         try:
             new, answer = await _answer(client, ask(index, WAIT if index else 0.0))
+            if new < index:
+                client.broken()
+            elif not (stored and index and new == index):
+                await seen(answer)
         except _RenewedError:
             index = 0
             continue
@@ -55,14 +60,8 @@ async def follow(
             await asyncio.sleep(backoff.next(error.delay if isinstance(error, Transient) else None))
             continue
         backoff.reset()
-        if stored and index and new == index:
-            await asyncio.sleep(PAUSE)
-            continue
-        if new < index:
-            client.broken()
-        if new >= index:
-            await seen(answer)
-        index = max(new, 1) if new > index or not index else 0
+        if not (stored and new == index):
+            index = max(new, 1) if new > index or not index else 0
         await asyncio.sleep(PAUSE)
 
 

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import lru_cache
 
 from agent.model import names
@@ -37,7 +38,7 @@ class Reading:
     passing: tuple[Instance, ...] = ()
     """Ordered by id; one for an address."""
     present: frozenset[str] = frozenset()
-    """Ids of all instances that Consul knows, whatever their state or shape."""
+    """Ids of all instances that Consul knows, whatever their state or shape, but those out of sight."""
     routes: tuple[str, ...] = ()
     """Of all instances, passing or not: a critical service keeps its paths at the gateway."""
     namespaces: tuple[str, ...] = ()
@@ -45,6 +46,9 @@ class Reading:
     skipped: tuple[Skipped, ...] = ()
     nodes: tuple[Node, ...] = ()
     """On which the passing instances are; ordered by name."""
+    unseen: tuple[Instance, ...] = ()
+    """Well but for their node, of which the servers lost sight; in the order of ``passing``. Whether they live is not
+    known: a client agent or a server of Consul's that went says nothing about the services."""
 
 
 def usable(name: object) -> bool:
@@ -55,21 +59,26 @@ def usable(name: object) -> bool:
 def reading(service: str, rows: Sequence[object]) -> Reading:
     """Sort the entries of one service into instances and what was skipped."""
     passing: dict[Address, Instance] = {}
+    unseen: dict[Address, Instance] = {}
     present: set[str] = set()
     routes: set[str] = set()
     namespaces: set[str] = set()
     skipped: list[Skipped] = []
     nodes: set[Node] = set()
     for row in sorted(rows, key=_name):
-        present.add(_name(row))
         try:
-            instance, paths, passes = _entry(service, _mapping(row))
+            instance, paths, health = _entry(service, _mapping(row))
         except ValueError as error:
+            present.add(_name(row))
             skipped.append(Skipped(_shown(_name(row)), str(error)))
             continue
         routes.update(paths)
         namespaces.update(filter(None, (instance.namespace,)))
-        if passes:
+        if health is _Health.UNSEEN:
+            unseen.setdefault(instance.address, instance)
+            continue
+        present.add(instance.id)
+        if health is _Health.PASSING:
             passing.setdefault(instance.address, instance)
             nodes.update(_node(_mapping(row)))
     return Reading(
@@ -79,6 +88,7 @@ def reading(service: str, rows: Sequence[object]) -> Reading:
         tuple(sorted(namespaces)),
         tuple(skipped),
         tuple(sorted(nodes, key=lambda node: (node.name, node.birth))),
+        tuple(unseen.values()),
     )
 
 
@@ -94,7 +104,7 @@ def _shared(name: str, birth: int) -> Node:
     return Node(name, birth)
 
 
-def _entry(service: str, row: Mapping[str, object]) -> tuple[Instance, tuple[str, ...], bool]:
+def _entry(service: str, row: Mapping[str, object]) -> tuple[Instance, tuple[str, ...], "_Health"]:
     body, node = _mapping(row.get("Service")), _mapping(row.get("Node") or {})
     identity = body.get("ID")
     if not isinstance(identity, str) or not 0 < len(identity) <= 255 or not identity.isprintable():
@@ -113,16 +123,30 @@ def _entry(service: str, row: Mapping[str, object]) -> tuple[Instance, tuple[str
         advertise.namespace(meta),
         advertise.metrics(meta),
     )
-    return instance, advertise.routes(meta), _passes(row.get("Checks"))
+    return instance, advertise.routes(meta), _health(row.get("Checks"))
 
 
-def _passes(checks: object) -> bool:
+class _Health(Enum):
+    PASSING = auto()
+    UNSEEN = auto()
+    FAILING = auto()
+
+
+def _health(checks: object) -> _Health:
     """An instance without any check is well, as in Consul."""
     if checks is None:
-        return True
+        return _Health.PASSING
     if not isinstance(checks, list):
         raise ValueError("has malformed checks")  # noqa: TRY004 - one kind of error for all that is malformed
-    return all(_mapping(check).get("Status") == "passing" for check in checks)
+    failing = [check for check in map(_mapping, checks) if check.get("Status") != "passing"]
+    if not failing:
+        return _Health.PASSING
+    return _Health.UNSEEN if all(map(_of_gossip, failing)) else _Health.FAILING
+
+
+def _of_gossip(check: Mapping[str, object]) -> bool:
+    """Whether this is the check of a node that the servers make of what they hear of its client agent."""
+    return check.get("CheckID") == "serfHealth" and not check.get("ServiceID")
 
 
 def _host(value: object) -> str:

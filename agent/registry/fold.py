@@ -5,12 +5,15 @@ answers follow each other without a break, or when the datastore behind both is 
 stops in order, is deregistered or dies while Consul watches disappears at once. It was *lost* when Consul
 failed to answer in between and the datastore is not known to be the same one: Consul came back empty. It was
 lost too when the service's last instances went together with their nodes: a client agent of Consul's that ends takes
-what is registered at it along, and whoever lives registers again at the next one. Lost
+what is registered at it along, and whoever lives registers again at the next one. And it counts as lost while the
+servers have only lost sight of its node, where no other instance passes: a server that is started again, or a client
+agent that dies, makes every instance of the node fail, and those live. Lost
 instances stay in use, marked stale, until each is seen again; together they stay at most ``keep_last``
-seconds, and ``SETTLE`` seconds once any of the service's instances passes again, because those that still
-live have registered by then.
+seconds, as long as they are only out of sight without an end, and ``SETTLE`` seconds once any of the service's
+instances passes again, because those that still live have registered by then.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from agent.model.catalog import Instance, Service
@@ -30,7 +33,7 @@ class Known:
     lost: tuple[Instance, ...] = ()
     """Passing when Consul lost its data, not seen since."""
     lost_at: float = 0.0
-    """Seconds of the watcher's clock; without meaning where nothing is lost."""
+    """Seconds of the watcher's clock, infinite for what is only out of sight; without meaning where nothing is lost."""
     back_at: float | None = None
     """When an instance passed again after the loss."""
     routes: tuple[str, ...] = ()
@@ -61,7 +64,7 @@ def missing(before: Known, reading: Reading) -> bool:
 def last_gone(before: Known, reading: Reading) -> bool:
     """Whether all who passed are gone; only then does it matter whether nodes went with them. A client agent that is
     leaving may tell of an instance once more, so that its node goes twice."""
-    return bool(before.passing) and not reading.present
+    return bool(before.passing) and not reading.present and not reading.unseen
 
 
 def fold(before: Known, reading: Reading, *, lost: bool, keep_last: float, now: float) -> Known:
@@ -70,11 +73,17 @@ def fold(before: Known, reading: Reading, *, lost: bool, keep_last: float, now: 
     if lost:
         # No time-out yet: who lives can't register before Consul, or the client of its node, is back.
         missed, lost_at, back_at = (*before.lost, *before.passing), now, None
+    if keep_last and reading.unseen and not reading.passing:
+        unseen = {instance.id for instance in reading.unseen}
+        missed = (*(instance for instance in missed if instance.id not in unseen), *reading.unseen)
+        lost_at, back_at = math.inf, None
+    elif lost_at == math.inf:
+        lost_at = now
     missed = tuple(instance for instance in missed if instance.id not in reading.present)
     if missed and reading.passing and back_at is None:
         back_at = now
     # A service that is back says itself which paths it wants; a lost one is still asked for by its old ones.
-    said = reading if reading.present or not missed else before
+    said = reading if reading.present or reading.unseen or not missed else before
     known = Known(
         before.name, reading.passing, missed, lost_at, back_at, said.routes, said.namespaces, reading.nodes
     )

@@ -17,7 +17,7 @@ from agent.registry.due import Due
 from agent.registry.metrics import Reads
 from agent.registry.seen import Stamp, State, Whole
 from agent.runtime.component import Ready
-from agent.runtime.errors import PillionError
+from agent.runtime.errors import Permanent, PillionError
 from agent.runtime.files import write_atomically
 from agent.runtime.health import Health
 from agent.runtime.latest import Latest
@@ -179,23 +179,21 @@ class Watcher:
         breaks, state = self._client.breaks, self._states.get(name, State())
         try:
             index, rows = await self._client.newer(name, state.index if state.breaks == breaks else 0)
+            if rows is not None:
+                await self.observe(name, rows)
         except PillionError as error:
             self._failed(name, error)
             return False
         if rows is None:
             self._succeeded(name)
         else:
-            await self.observe(name, rows)
             self._states[name] = State(index, breaks)
         return True
 
     async def observe(self, name: str, rows: list[Any]) -> None:
-        """Take in Consul's answer about one service."""
+        """Take in Consul's answer about one service; raises Transient where another answer is needed to understand it,
+        and is then as if it had not come."""
         reading = decode.reading(name, rows)
-        self._succeeded(name)
-        first = name not in self._answered
-        self._answered.add(name)
-        self._note_skipped(name, reading.skipped)
         before = self._known.get(name, fold.Known(name))
         breaks, stamp = self._client.breaks, self._stamps.get(name, Stamp(-1, ""))
         identity = stamp.identity
@@ -204,20 +202,25 @@ class Watcher:
         same = stamp.breaks == breaks or (bool(identity) and identity == stamp.identity)
         lost = not same and fold.missing(before, reading)
         lost = lost or (fold.last_gone(before, reading) and await self._went(before.nodes))
-        if lost:
-            log.warning("catalog.lost", service=name, instances=len(before.passing))
+        self._succeeded(name)
+        self._note_skipped(name, reading.skipped)
+        first = name not in self._answered
+        self._answered.add(name)
         self._stamps[name] = Stamp(breaks, identity)
         now = self._clock()
         known = fold.fold(before, reading, lost=lost, keep_last=self._keep_last, now=now)
+        if lost or (known.lost and not before.lost):
+            log.warning("catalog.lost", service=name, instances=len(known.lost))
         if first or known != before:
             self._known[name] = known
             self._select()
             self._publish()
 
     async def _went(self, nodes: tuple[decode.Node, ...]) -> bool:
-        """Whether one of these nodes is gone or made anew; one that can't be asked for counts as there."""
+        """Whether one of these nodes is gone or made anew; one that may not be asked for counts as there. Raises
+        Transient."""
         for node in nodes:
-            with contextlib.suppress(PillionError):
+            with contextlib.suppress(Permanent):
                 if await self._client.birth(node.name) != node.birth:
                     return True
         return False

@@ -65,7 +65,8 @@ class Registry(Section, frozen=True):
     keep_last: Annotated[
         float,
         about(
-            "How long the last known instances stay in use when Consul loses a service. 0: not at all.",
+            "How long the last known instances stay in use when Consul loses a service. 0: not at all, nor those whose "
+            "node only is out of its sight.",
             unit="s",
             ge=0,
         ),

@@ -18,8 +18,10 @@ INSTANCES = Metric("pillion_catalog_instances", Kind.GAUGE, "Instances in the ca
 STALE = Metric(
     "pillion_catalog_stale_services",
     Kind.GAUGE,
-    "Services that Consul lost.",
-    meaning="Their last known instances stay in use for `registry.keep_last`, then they are gone.",
+    "Services that Consul lost, or of whose nodes it lost sight.",
+    meaning=(
+        "Their last known instances stay in use: for `registry.keep_last`, or for as long as they are out of sight."
+    ),
 )
 LEFT_OUT = Metric(
     "pillion_catalog_left_out_services",

@@ -46,12 +46,12 @@ ALL = (
         severity=Severity.WARNING,
         summary=f"Agents of {on(SERVICE)} use instances that Consul lost",
         description=(
-            "Consul does not list a service any more that it listed before. Its last known instances are used for "
-            "`registry.keep_last`."
+            "Consul does not list a service any more that it listed before, or has lost sight of the nodes of all its "
+            "instances. The last known ones are used: for `registry.keep_last`, or while they are out of sight."
         ),
         do=(
-            "See whether Consul lost its data or was restored; where the service was removed on "
-            "purpose it ends by itself."
+            "See whether Consul lost its data or was restored, and whether its client agents are alive (`consul "
+            "members`); where the service was removed on purpose it ends by itself."
         ),
         why="A service that is deployed anew by stopping all instances first is gone for less.",
     ),

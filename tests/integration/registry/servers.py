@@ -1,4 +1,4 @@
-"""Three servers of Consul that keep their data, and each other's company."""
+"""Three servers of Consul that keep their data and each other's company, and client agents of theirs."""
 
 import json
 import urllib.request
@@ -8,31 +8,31 @@ from agent.demo import backing
 from agent.demo.process import Process
 
 
-class Server(Process):
-    """One of them; what it knows survives a kill."""
+class Member(Process):
+    """A client agent; what a member knows survives a kill."""
 
-    def __init__(self, folder: Path, number: int, ports: dict[str, int], others: list[str]) -> None:
+    def __init__(
+        self, folder: Path, name: str, ports: dict[str, int], others: list[str], **more: object
+    ) -> None:
         self.http = ports["http"]
         self.url = f"http://127.0.0.1:{self.http}"
         folder.mkdir(parents=True)
         options = {
-            "node_name": f"server-{number}",
-            "server": True,
-            "bootstrap_expect": 3,
+            "node_name": name,
             "retry_join": others,
             "retry_interval": "1s",
             "data_dir": str(folder / "data"),
-            "ports": {**ports, "dns": -1, "serf_wan": -1, "grpc": -1, "grpc_tls": -1},
+            "ports": {**ports, "dns": -1, "grpc": -1, "grpc_tls": -1},
             "bind_addr": "127.0.0.1",
             "client_addr": "127.0.0.1",
             "log_level": "warn",
             "disable_update_check": True,
-            "performance": {"raft_multiplier": 1},
+            **more,
         }
         file = folder / "consul.json"
         file.write_text(json.dumps(options))
         argv = [backing.binary("consul"), "agent", f"-config-file={file}"]
-        super().__init__(f"Consul {number}", argv, folder / "consul.log", answers=self._serves)
+        super().__init__(f"Consul {name}", argv, folder / "consul.log", answers=self._serves)
 
     def _serves(self) -> bool:
         with backing.direct().open(f"{self.url}/v1/status/leader", timeout=1) as answer:
@@ -40,19 +40,36 @@ class Server(Process):
         return led and backing.http_ok(f"{self.url}/v1/catalog/nodes")
 
 
+class Server(Member):
+    """One of three."""
+
+    def __init__(self, folder: Path, number: int, ports: dict[str, int], others: list[str]) -> None:
+        serving = {"server": True, "bootstrap_expect": 3, "performance": {"raft_multiplier": 1}}
+        super().__init__(folder, f"server-{number}", {**ports, "serf_wan": -1}, others, **serving)
+
+
 class Servers:
     """The cluster."""
 
     def __init__(self, folder: Path) -> None:
-        taken: set[int] = set()
+        self._folder = folder
+        self._taken: set[int] = set()
+        ports = [self._ports() for _ in range(3)]
+        self._joined = [f"127.0.0.1:{one['serf_lan']}" for one in ports]
+        self.all = [
+            Server(folder / str(number), number, one, self._joined) for number, one in enumerate(ports)
+        ]
 
+    def _ports(self) -> dict[str, int]:
         def port() -> int:
-            taken.add(chosen := backing.free_port(taken))
+            self._taken.add(chosen := backing.free_port(self._taken))
             return chosen
 
-        ports = [{name: port() for name in ("http", "server", "serf_lan")} for _ in range(3)]
-        joined = [f"127.0.0.1:{one['serf_lan']}" for one in ports]
-        self.all = [Server(folder / str(number), number, one, joined) for number, one in enumerate(ports)]
+        return {name: port() for name in ("http", "server", "serf_lan")}
+
+    def client(self, name: str) -> Member:
+        """A client agent of the cluster; the caller starts and ends it."""
+        return Member(self._folder / name, name, self._ports(), self._joined)
 
     def start(self) -> None:
         """Returns when there is a leader that all know."""

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -22,6 +22,12 @@ from agent.runtime.health import Board
 from agent.runtime.latest import Latest
 from tests.integration.registry.side import Relay, call, ended, running
 from tests.waiting import until
+
+
+class Reachable(Protocol):
+    """A Consul with this HTTP address."""
+
+    url: str
 
 
 class Seen:
@@ -48,7 +54,7 @@ class Seen:
 
 @asynccontextmanager
 async def watching(
-    consul: backing.Consul,
+    consul: Reachable,
     *wanted: str,
     file: Path | None = None,
     keep_last: float = 600.0,
@@ -72,7 +78,7 @@ def unique() -> str:
     return f"s{uuid.uuid4().hex[:12]}"
 
 
-def put(consul: backing.Consul, name: str, instance: str, **fields: Any) -> None:
+def put(consul: Reachable, name: str, instance: str, **fields: Any) -> None:
     """Register an instance, passing unless told otherwise."""
     status = fields.pop("Status", "passing")
     check = {"CheckID": f"c:{instance}", "TTL": "10m", "Status": status}
@@ -80,11 +86,11 @@ def put(consul: backing.Consul, name: str, instance: str, **fields: Any) -> None
     call(consul.url, "/v1/agent/service/register", body, "PUT")
 
 
-def status(consul: backing.Consul, instance: str, verb: str) -> None:
+def status(consul: Reachable, instance: str, verb: str) -> None:
     call(consul.url, f"/v1/agent/check/{verb}/c:{instance}", method="PUT")
 
 
-def drop(consul: backing.Consul, instance: str) -> None:
+def drop(consul: Reachable, instance: str) -> None:
     call(consul.url, f"/v1/agent/service/deregister/{instance}", method="PUT")
 
 

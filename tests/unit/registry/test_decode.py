@@ -45,6 +45,29 @@ def test_an_instance_passes_when_all_its_checks_do(statuses: tuple[str, ...], pa
     assert found.present == {"a"}
 
 
+NODE = {"CheckID": "serfHealth", "ServiceID": "", "Status": "critical"}
+
+
+@pytest.mark.parametrize(
+    ("checks", "unseen"),
+    [
+        ([NODE], True),
+        ([NODE, {"CheckID": "service:a", "Status": "passing"}], True),
+        ([NODE, {"CheckID": "service:a", "Status": "critical"}], False),
+        ([NODE, {"CheckID": "_node_maintenance", "Status": "critical"}], False),
+        ([{**NODE, "ServiceID": "a"}], False),
+        ([{**NODE, "Status": "passing"}], False),
+        ([{**NODE, "CheckID": ["serfHealth"]}], False),
+    ],
+)
+def test_an_instance_is_out_of_sight_when_only_its_nodes_own_check_fails(
+    checks: list[dict[str, Any]], unseen: bool
+) -> None:
+    found = decode.reading("orders", [{**entry(), "Checks": checks}])
+    assert [one.id for one in found.unseen] == (["a"] if unseen else [])
+    assert found.present == (frozenset() if unseen else {"a"})
+
+
 def test_instances_are_ordered_by_id_and_an_address_counts_once() -> None:
     rows = [entry("b", Address="10.0.0.2"), entry("c"), entry("a")]
     assert [instance.id for instance in decode.reading("orders", rows).passing] == ["a", "b"]

@@ -118,3 +118,37 @@ def test_an_instance_that_a_leaving_client_tells_once_more_is_lost_with_the_othe
     again = after(told, NONE, 12, lost=True)
     assert sorted(ids(again)) == ["one", "two"]
     assert sorted(ids(after(again, NONE, 12 + fold.SETTLE))) == ["one", "two"]
+
+
+OUT = Reading(routes=("/o",), unseen=(ONE, TWO))
+
+
+def test_where_nobody_passes_those_whose_nodes_are_only_out_of_sight_are_called() -> None:
+    state = after(known(), OUT, 10)
+    assert (ids(state), state.service().stale, state.service().routes) == (["one", "two"], True, ("/o",))
+    assert ids(after(fold.Known("orders"), OUT, 10)) == ["one", "two"], "an agent that has just started"
+    assert not fold.last_gone(known(), OUT)
+
+
+def test_out_of_sight_has_no_end_while_consul_lists_it() -> None:
+    state = after(known(), OUT, 10)
+    assert ids(fold.expired(state, keep_last=600, now=1e6)) == ["one", "two"]
+    gone = after(state, NONE, 1000)
+    assert ids(fold.expired(gone, keep_last=600, now=1599)) == ["one", "two"]
+    assert fold.expired(gone, keep_last=600, now=1600).empty
+
+
+def test_one_in_sight_again_leaves_the_others_a_moment() -> None:
+    back = after(after(known(), OUT, 10), Reading((ONE,), frozenset({"one"}), unseen=(TWO,)), 50)
+    assert ids(fold.expired(back, keep_last=600, now=79)) == ["one", "two"]
+    assert ids(fold.expired(back, keep_last=600, now=80)) == ["one"]
+    assert ids(after(back, Reading((), unseen=(ONE, TWO)), 60)) == ["one", "two"]
+
+
+def test_while_another_passes_nobody_out_of_sight_is_called() -> None:
+    assert ids(after(known(), Reading((ONE,), frozenset({"one"}), unseen=(TWO,)), 10)) == ["one"]
+
+
+def test_out_of_sight_is_no_reason_to_call_one_that_fails_or_where_nothing_is_kept() -> None:
+    assert ids(after(known(), Reading((), frozenset({"one"}), unseen=(TWO,)), 10)) == ["two"]
+    assert after(known(), OUT, 10, keep=0).empty

@@ -21,12 +21,12 @@ from typing import Any
 
 import aio_pika
 from aio_pika import exceptions as said
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 
 from agent.config.sections.inbox import InboxBroker
 from agent.outbox.brokers import tls
 from agent.outbox.brokers.headers import encoded
-from agent.outbox.brokers.rabbitmq_connection import ERRORS, FORM, Connector, servers, words
+from agent.outbox.brokers.rabbitmq_connection import CLOSING, ERRORS, FORM, Connector, servers, words
 from agent.outbox.inbox.message import Parcel, headers
 from agent.outbox.inbox.shares import Place
 from agent.outbox.inbox.sources import SELDOM, Stream
@@ -80,7 +80,7 @@ class RabbitMQ:
                 stream = _Stream(channel, basket, name, doing)
                 await channel.set_qos(prefetch_count=self._settings.held)
                 queue = await channel.get_queue(name, ensure=False)
-                await queue.consume(stream.took)
+                stack.push_async_callback(stream.settled, queue, await queue.consume(stream.took))
                 await self._alone(connection, name, 1, doing, wait=self._pause() if alone else None)
             watch = asyncio.create_task(
                 self._watch(connection, name, doing, basket), name=f"inbox {name} watch"
@@ -197,6 +197,18 @@ class _Stream:
             await message.ack()
         except ERRORS as error:
             self._gone(None, error)
+
+    async def settled(self, queue: AbstractQueue, consumer: str) -> None:
+        """Let the acknowledgements arrive before the channel ends: it puts by those for a quorum queue that is behind,
+        and forgets them with itself. To cancel a consumer it waits for the queue. While messages are open the consumer
+        stays: without one the next owner would begin before they are back in their order."""
+        if self._open or self._basket.ended:
+            return
+        try:
+            async with asyncio.timeout(CLOSING):
+                await queue.cancel(consumer)
+        except (*ERRORS, TimeoutError):
+            return
 
     async def dead(self, parcel: Parcel) -> None:
         """See ``sources.Stream.dead``: acknowledged, too; it is kept by the inbox."""

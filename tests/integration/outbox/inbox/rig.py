@@ -41,7 +41,6 @@ class Rig:
         self.calls_file = folder / "calls"
         self.port = ports.free_port()
         self.board = Board(boot_clock)
-        self.registry = CollectorRegistry()
         self.children: list[subprocess.Popen[bytes]] = []
         self._read = 0
         self._notes: list[dict[str, Any]] = []

@@ -12,10 +12,12 @@ from msgspec.structs import replace
 from agent.config.settings import Settings
 from agent.outbox import brokers
 from agent.outbox.events import Event
+from agent.outbox.inbox import sources
+from agent.outbox.inbox.sources import Source
 from tests.integration.outbox.brokers.carrier import Carrier
 from tests.integration.outbox.brokers.rig import PASSWORD, Way
 from tests.integration.outbox.inbox import rig
-from tests.integration.outbox.inbox.sources.feeds import Feed
+from tests.integration.outbox.inbox.sources.feeds import CONSUMER, Feed
 
 LEASE = 4.0
 """Seconds; on a machine that is busy a shorter one runs out by itself."""
@@ -42,6 +44,11 @@ class SourceRig(rig.Rig):
 
     def settings(self, **more: Any) -> Settings:
         return super().settings(**{"partitions": self.partitions, "lease": LEASE, **more})
+
+    def source(self, settings: Settings) -> Source:
+        """The broker as the inbox gets it."""
+        broker = settings.inbox.broker
+        return sources.make(broker, broker.url, lambda: broker.url, CONSUMER, settings.inbox.lease)
 
     async def put(self, *made: Event) -> None:
         """Publish these by the relay's own broker, those of a key in order."""

@@ -1,11 +1,15 @@
 """What every source keeps, shown on its real server."""
 
 import asyncio
+import contextlib
 import signal
 
 import pytest
 
+from agent.outbox.inbox.inbox import places
 from agent.outbox.inbox.letters import Letters
+from agent.outbox.inbox.message import Parcel
+from agent.runtime.errors import Transient
 from tests.integration.outbox.brokers.rig import PASSWORD, WRONG, Way
 from tests.integration.outbox.inbox.process import GAP
 from tests.integration.outbox.inbox.sources.rig import SourceRig, event, many, restart
@@ -178,6 +182,25 @@ async def test_no_more_than_the_set_number_of_messages_is_open_and_the_partition
         await until(lambda: rig.called().count("e0") == 7, within=40)
     assert await rig.left() == 0
     rig.check_order()
+
+
+async def test_an_end_right_after_a_burst_of_acknowledgements_loses_none_of_them(rig: SourceRig) -> None:
+    settings = rig.settings(broker={"held": 400})
+    [place] = places(settings.inbox)
+    await rig.put(*(event(f"e{number}") for number in range(400)))
+
+    async def all_done() -> bool:
+        came: list[Parcel] = []
+        with contextlib.suppress(Transient):  # a broker that has just started
+            async with rig.source(settings).open(place, alone=False) as stream:
+                while len(came) < 400:
+                    came += await stream.fetch()
+                for each in came:
+                    await stream.done(each)
+        return len(came) == 400
+
+    await until(all_done, within=60)
+    assert await rig.left() == 0
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
