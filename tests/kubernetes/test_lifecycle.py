@@ -45,7 +45,7 @@ def steps(world: World, replicas: int = 1, grace: int = 45, slow: float = 0.0) -
 
 
 def _one(kube: Kube, name: str) -> dict[str, Any]:
-    (pod,) = kube.pods(SHOP, f"app={name}")
+    (pod,) = until("it has a pod", lambda: kube.pods(SHOP, f"app={name}"), 30)
     return pod
 
 
