@@ -45,6 +45,8 @@ class AgentLedger:
         self._written = False
         self._unlisted = False
         """The servers did not have what their agent has."""
+        self._glanced = False
+        """At the last look; every other one costs least and is still soon."""
 
     @property
     def feeding(self) -> float:
@@ -70,8 +72,10 @@ class AgentLedger:
         every one to two minutes (its anti-entropy, ``agent/ae`` in Consul's source).
         """
         await self._verify(1)
+        began = self._clock()
         found = await self._client.service(desired.instance)
-        self._unlisted = found is not None and not await self._listed(desired)
+        self._glanced = found is not None and not self._glanced and self._clock() - began <= GLANCE
+        self._unlisted = self._glanced and not await self._listed(desired)
         return None if self._unlisted else found
 
     async def _listed(self, desired: Definition) -> bool:
