@@ -5,15 +5,20 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from agent.registry.client import Client
+from agent.registry.pace import Pace
 from agent.runtime.backoff import Backoff
 from agent.runtime.errors import PillionError, Transient
 
 T = TypeVar("T")
 
 WAIT = 30.0
-"""Seconds that Consul may hold a question; a dead connection is noticed a few seconds after that."""
+"""Seconds that Consul may hold a question; a Consul that hangs is noticed a few seconds after that, one that is gone
+by its socket."""
 PAUSE = 0.02
 """Least seconds between two questions: a burst of changes becomes one answer."""
+BURST, RATE = 20, 10.0
+"""Questions in a row after a rest, and questions a second when every one is answered at once, as it is for a service
+whose instances flap: in a large one an answer has hundreds of kilobytes."""
 LOOK = 1.0
 """Seconds after which a waiting question is given up when the token is another one by then."""
 
@@ -42,7 +47,7 @@ async def follow(
     an error. So an answer that is not newer is not believed, but asked for again without waiting. ``stored``: the
     question always goes to the servers' store, which does refuse; one that brought nothing new is just asked again.
     """
-    backoff = Backoff(0.2, 3.0)
+    backoff, pace = Backoff(0.2, 3.0), Pace(BURST, RATE)
     index = 0
     while True:
         try:
@@ -62,7 +67,7 @@ async def follow(
         backoff.reset()
         if not (stored and new == index):
             index = max(new, 1) if new > index or not index else 0
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(max(PAUSE, pace.wait()))
 
 
 class _RenewedError(Exception):

@@ -1,5 +1,7 @@
 """Registration at Consul's own agent on this machine, which feeds the catalogue and watches the TTL."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -11,11 +13,14 @@ from agent.registry.client import Client
 from agent.registry.definition import Definition
 from agent.registry.endpoint import LOOPBACK, is_loopback
 from agent.registry.pin import Pin
-from agent.runtime.errors import Permanent
+from agent.runtime.errors import Permanent, PillionError
 
 LOOKS = 8
 """Answers that must name the same agent before something is written: two agents behind one address are
 overlooked once in 128 times."""
+
+GLANCE = 1.0
+"""Seconds that the servers may take to say whether they list the instance; the check must be fed meanwhile."""
 
 
 class AgentLedger:
@@ -38,6 +43,10 @@ class AgentLedger:
         self._pin = Pin() if pinned else None
         self._clock = clock
         self._written = False
+        self._unlisted = False
+        """The servers did not have what their agent has."""
+        self._glanced = False
+        """At the last look; every other one costs least and is still soon."""
 
     @property
     def feeding(self) -> float:
@@ -57,18 +66,34 @@ class AgentLedger:
         return await self._client.agent_address() or LOOPBACK
 
     async def look(self, desired: Definition) -> Mapping[str, Any] | None:
-        """As the agent has it."""
+        """As the agent has it; None also where its servers do not list it.
+
+        They lose it when their state is put back to an earlier one. The agent takes it for told then, and looks only
+        every one to two minutes (its anti-entropy, ``agent/ae`` in Consul's source).
+        """
         await self._verify(1)
-        return await self._client.service(desired.instance)
+        began = self._clock()
+        found = await self._client.service(desired.instance)
+        self._glanced = found is not None and not self._glanced and self._clock() - began <= GLANCE
+        self._unlisted = self._glanced and not await self._listed(desired)
+        return None if self._unlisted else found
+
+    async def _listed(self, desired: Definition) -> bool:
+        """Whether the servers list it; they count as doing so where they do not say."""
+        with contextlib.suppress(PillionError, TimeoutError):
+            async with asyncio.timeout(min(GLANCE, self._settings.ttl / 4)):
+                return await self._client.listed(desired.body["Name"], desired.instance)
+        return True
 
     async def write(self, desired: Definition, verdict: Verdict) -> None:
         """Consul keeps the status of a check that it still has. One that it lost comes back as the gate sees
         it, so that a Consul that lost its data brings no well instance to critical."""
         await self._verify(LOOKS)
         check = {**desired.body["Check"], "Status": "passing" if verdict.passing else "critical"}
-        if self._client.credentials:
+        if self._client.credentials or self._unlisted:
             # Consul's agent tells its servers of a service with the token of its registration. What a token
-            # that was deleted kept it from telling, it takes for told, until something differs.
+            # that was deleted kept it from telling, it takes for told, until something differs; so does it with
+            # what they lost.
             check["Notes"] = f"registered {datetime.now(UTC).isoformat()}"
         # Before: a request that fails here may have arrived there, unless it was refused.
         self._client.hold(True)

@@ -197,6 +197,11 @@ class Client:
         found = _rows(await self._ask(self._get(f"/v1/health/service/{service}", chosen)))
         return [_object(one) for one in found]
 
+    async def listed(self, service: str, instance: str) -> bool:
+        """Whether the servers' catalogue has an instance; Transient when the token may not see the whole service."""
+        chosen = [("filter", f'ServiceID == "{instance}"')]
+        return bool(_rows(await self._ask(self._whole(f"/v1/catalog/service/{service}", chosen))))
+
     async def node(self, name: str) -> Row | None:
         """A node of the catalogue, None when there is no such one."""
         found = _object(await self._ask(self._get(f"/v1/catalog/node-services/{name}")) or {}).get("Node")

@@ -49,6 +49,8 @@ class Reading:
     unseen: tuple[Instance, ...] = ()
     """Well but for their node, of which the servers lost sight; in the order of ``passing``. Whether they live is not
     known: a client agent or a server of Consul's that went says nothing about the services."""
+    silent: tuple[Instance, ...] = ()
+    """Failing only because nobody told Consul of them in time, see ``_untold``; in the order of ``passing``."""
 
 
 def usable(name: object) -> bool:
@@ -60,6 +62,7 @@ def reading(service: str, rows: Sequence[object]) -> Reading:
     """Sort the entries of one service into instances and what was skipped."""
     passing: dict[Address, Instance] = {}
     unseen: dict[Address, Instance] = {}
+    silent: dict[Address, Instance] = {}
     present: set[str] = set()
     routes: set[str] = set()
     namespaces: set[str] = set()
@@ -81,6 +84,8 @@ def reading(service: str, rows: Sequence[object]) -> Reading:
         if health is _Health.PASSING:
             passing.setdefault(instance.address, instance)
             nodes.update(_node(_mapping(row)))
+        elif health is _Health.SILENT:
+            silent.setdefault(instance.address, instance)
     return Reading(
         tuple(passing.values()),
         frozenset(present),
@@ -89,6 +94,7 @@ def reading(service: str, rows: Sequence[object]) -> Reading:
         tuple(skipped),
         tuple(sorted(nodes, key=lambda node: (node.name, node.birth))),
         tuple(unseen.values()),
+        tuple(silent.values()),
     )
 
 
@@ -123,17 +129,18 @@ def _entry(service: str, row: Mapping[str, object]) -> tuple[Instance, tuple[str
         advertise.namespace(meta),
         advertise.metrics(meta),
     )
-    return instance, advertise.routes(meta), _health(row.get("Checks"))
+    return instance, advertise.routes(meta), _health(row.get("Checks"), ours=advertise.HASH in meta)
 
 
 class _Health(Enum):
     PASSING = auto()
     UNSEEN = auto()
+    SILENT = auto()
     FAILING = auto()
 
 
-def _health(checks: object) -> _Health:
-    """An instance without any check is well, as in Consul."""
+def _health(checks: object, *, ours: bool) -> _Health:
+    """An instance without any check is well, as in Consul; ``ours``: Pillion registered it."""
     if checks is None:
         return _Health.PASSING
     if not isinstance(checks, list):
@@ -141,12 +148,28 @@ def _health(checks: object) -> _Health:
     failing = [check for check in map(_mapping, checks) if check.get("Status") != "passing"]
     if not failing:
         return _Health.PASSING
-    return _Health.UNSEEN if all(map(_of_gossip, failing)) else _Health.FAILING
+    if all(map(_of_gossip, failing)):
+        return _Health.UNSEEN
+    silent = all(_of_gossip(check) or _untold(check, ours=ours) for check in failing)
+    return _Health.SILENT if silent else _Health.FAILING
 
 
 def _of_gossip(check: Mapping[str, object]) -> bool:
     """Whether this is the check of a node that the servers make of what they hear of its client agent."""
     return check.get("CheckID") == "serfHealth" and not check.get("ServiceID")
+
+
+def _untold(check: Mapping[str, object], *, ours: bool) -> bool:
+    """Whether a check fails because nobody fed it, and not because anybody said so.
+
+    Source: Consul's ``agent/checks/check.go`` for the output of a TTL that is over, and ``agent/agent.go``: an agent
+    that starts again makes the checks that it had critical without any output. Who feeds a check may do that, too;
+    Pillion always says why.
+    """
+    said = check.get("Output", "")
+    if check.get("Type") != "ttl" or check.get("Status") != "critical" or not isinstance(said, str):
+        return False
+    return said.startswith("TTL expired") or (ours and not said)
 
 
 def _host(value: object) -> str:

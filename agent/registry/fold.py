@@ -11,6 +11,10 @@ agent that dies, makes every instance of the node fail, and those live. Lost
 instances stay in use, marked stale, until each is seen again; together they stay at most ``keep_last``
 seconds, as long as they are only out of sight without an end, and ``SETTLE`` seconds once any of the service's
 instances passes again, because those that still live have registered by then.
+
+An instance that passed and of which nobody has told Consul since is *quiet*: Consul itself stood still or was away
+for longer than the TTL, so that every check is over at once when it goes on, and is fed again a moment later. Where no
+other passes it stays in use for ``SETTLE`` seconds; by then who lives has spoken.
 """
 
 import math
@@ -40,31 +44,40 @@ class Known:
     namespaces: tuple[str, ...] = ()
     nodes: tuple[Node, ...] = ()
     """On which the passing instances of the last answer were."""
+    quiet: tuple[Instance, ...] = ()
+    """Known, and silent in the last answer, in which none passed."""
+    quiet_at: float = 0.0
+    """Since when, in seconds of the watcher's clock."""
 
     @property
     def empty(self) -> bool:
         """No instance to call."""
-        return not self.passing and not self.lost
+        return not self.passing and not self.held
+
+    @property
+    def held(self) -> tuple[Instance, ...]:
+        """In use although they don't pass."""
+        return (*self.lost, *self.quiet)
 
     def service(self) -> Service:
         """As callers get it."""
         taken = {instance.address for instance in self.passing}
-        kept = tuple(instance for instance in self.lost if instance.address not in taken)
+        kept = tuple(instance for instance in self.held if instance.address not in taken)
         instances = sorted((*self.passing, *kept), key=lambda instance: (instance.id, instance.address))
-        return Service(self.name, tuple(instances), self.routes, self.namespaces, stale=bool(self.lost))
+        return Service(self.name, tuple(instances), self.routes, self.namespaces, stale=bool(self.held))
 
 
 def missing(before: Known, reading: Reading) -> bool:
     """Whether the answer lacks an instance that passed:
     only then does it matter whether Consul lost its data.
     """
-    return any(instance.id not in reading.present for instance in before.passing)
+    return any(instance.id not in reading.present for instance in (*before.passing, *before.quiet))
 
 
 def last_gone(before: Known, reading: Reading) -> bool:
     """Whether all who passed are gone; only then does it matter whether nodes went with them. A client agent that is
     leaving may tell of an instance once more, so that its node goes twice."""
-    return bool(before.passing) and not reading.present and not reading.unseen
+    return bool(before.passing or before.quiet) and not reading.present and not reading.unseen
 
 
 def fold(before: Known, reading: Reading, *, lost: bool, keep_last: float, now: float) -> Known:
@@ -72,7 +85,7 @@ def fold(before: Known, reading: Reading, *, lost: bool, keep_last: float, now: 
     missed, lost_at, back_at = before.lost, before.lost_at, before.back_at
     if lost:
         # No time-out yet: who lives can't register before Consul, or the client of its node, is back.
-        missed, lost_at, back_at = (*before.lost, *before.passing), now, None
+        missed, lost_at, back_at = (*before.lost, *before.passing, *before.quiet), now, None
     if keep_last and reading.unseen and not reading.passing:
         unseen = {instance.id for instance in reading.unseen}
         missed = (*(instance for instance in missed if instance.id not in unseen), *reading.unseen)
@@ -84,20 +97,37 @@ def fold(before: Known, reading: Reading, *, lost: bool, keep_last: float, now: 
         back_at = now
     # A service that is back says itself which paths it wants; a lost one is still asked for by its old ones.
     said = reading if reading.present or reading.unseen or not missed else before
+    quiet = _quiet(before, reading) if keep_last else ()
     known = Known(
-        before.name, reading.passing, missed, lost_at, back_at, said.routes, said.namespaces, reading.nodes
-    )
+        before.name, reading.passing, missed, lost_at, back_at, said.routes, said.namespaces,
+        reading.nodes or (before.nodes if quiet else ()), quiet, before.quiet_at if before.quiet else now,
+    )  # fmt: skip
     return expired(known, keep_last=keep_last, now=now)
 
 
+def _quiet(before: Known, reading: Reading) -> tuple[Instance, ...]:
+    """Of the silent ones those that are to stay in use for a while."""
+    if reading.passing or reading.unseen:
+        return ()
+    used = {instance.id for instance in (*before.passing, *before.held)}
+    return tuple(instance for instance in reading.silent if instance.id in used)
+
+
 def expired(known: Known, *, keep_last: float, now: float) -> Known:
-    """The same without lost instances whose time is over."""
-    if not known.lost or now < until(known, keep_last):
-        return known
-    return replace(known, lost=(), lost_at=0.0, back_at=None)
+    """The same without held instances whose time is over."""
+    if known.quiet and now >= known.quiet_at + SETTLE:
+        known = replace(known, quiet=())
+    if known.lost and now >= _lost_until(known, keep_last):
+        known = replace(known, lost=(), lost_at=0.0, back_at=None)
+    return known
 
 
 def until(known: Known, keep_last: float) -> float:
-    """When what is lost ends."""
+    """When the first of what is held ends; infinite where nothing is, or nothing ends by itself."""
+    quiet = known.quiet_at + SETTLE if known.quiet else math.inf
+    return min(quiet, _lost_until(known, keep_last)) if known.lost else quiet
+
+
+def _lost_until(known: Known, keep_last: float) -> float:
     end = known.lost_at + keep_last
     return end if known.back_at is None else min(end, known.back_at + SETTLE)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import random
 import time
 from collections.abc import Callable
@@ -88,14 +89,17 @@ class Registrar:
     async def turn(self) -> float:
         """Look at the registration if it is time, feed the check; the seconds until the next turn is due."""
         try:
+            began = self._clock()
             credentials = await self._ledger.credentials()
-            if self._clock() >= self._look or credentials != self._credentials:
-                await self._reconcile(write="token" if credentials != self._credentials else "")
+            renewed = credentials != self._credentials
+            # Fed first: where Consul is slow a look takes seconds, and the check must not be over meanwhile.
+            known = renewed or self._desired is None or await self._tell()
+            if renewed or not known or self._clock() >= self._look:
+                # What is not known may still be there as it should be, without its check.
+                wrote = await self._reconcile(write="token" if renewed else "" if known else "check")
                 self._credentials = credentials
-            if not await self._tell():
-                # The service may still be there as it should be, without its check.
-                await self._reconcile(write="check")
-                if not await self._tell():
+                # Where Consul forgets nothing only a look shows that it has another word than the last.
+                if (wrote or math.isinf(self._ledger.feeding)) and not await self._tell():
                     raise Transient("Consul does not know the check that was registered a moment ago")
         except PillionError as error:
             self._troubled(error)
@@ -104,10 +108,13 @@ class Registrar:
         self._health.ok()
         self._registration.set(Registration(True, self._registration.value.told))
         self._metrics.registered.set(1)
-        return max(min(self._ledger.feeding, self._look - self._clock()), 0.05)
+        feed = began + self._ledger.feeding
+        return max(min(feed, self._look) - self._clock(), 0.05)
 
-    async def _reconcile(self, *, write: str = "") -> None:
-        """Compare and repair; ``write`` is a reason to register even what looks right."""
+    async def _reconcile(self, *, write: str = "") -> bool:
+        """Compare and repair; ``write`` is a reason to register even what looks right. Whether the check is to be fed
+        again after it, because it may be another one or nobody has fed it yet."""
+        first = self._desired is None
         desired = definition.build(self._settings, self._host, await self._address())
         found = await self._ledger.look(desired)
         reason = "" if found is None else ", ".join(definition.differences(desired.body, found))
@@ -119,6 +126,7 @@ class Registrar:
         self._desired = desired
         interval = self._settings.registry.reconcile_interval
         self._look = self._clock() + random.uniform(0.8, 1.0) * interval  # noqa: S311 - not for secrets
+        return first or bool(reason or write)
 
     async def _register(self, desired: definition.Definition, reason: str) -> None:
         await self._ledger.write(desired, self._verdicts.value)

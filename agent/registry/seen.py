@@ -13,6 +13,8 @@ class Stamp:
     """``Client.breaks`` then; -1 for what came from disk."""
     identity: str
     """The datastore's name then, empty when unknown."""
+    index: int = 0
+    """The answer's index: a datastore of the same name with a lower one was put back to an earlier state."""
 
 
 @dataclass(frozen=True, slots=True)

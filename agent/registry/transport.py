@@ -17,6 +17,7 @@ import yarl
 
 from agent.registry.endpoint import Endpoint
 from agent.registry.pyconsul import ConsulException, Response
+from agent.registry.sockets import watched
 from agent.registry.token import Credentials
 from agent.runtime.errors import Permanent, PillionError, Transient
 
@@ -40,7 +41,9 @@ class Transport:
         self.endpoint = endpoint
         self.token = token
         # A connection per request: one that Consul closed meanwhile would look like a Consul that is away.
-        connector = aiohttp.TCPConnector(limit=connections, force_close=True, ssl=_tls(endpoint, ca_cert))
+        connector = aiohttp.TCPConnector(
+            limit=connections, force_close=True, ssl=_tls(endpoint, ca_cert), socket_factory=watched
+        )
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT)
         headers = {"User-Agent": "pillion"}
         self._session = aiohttp.ClientSession(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -120,8 +121,14 @@ class Watcher:
         }
 
     async def _follow(self, name: str) -> None:
-        ask, seen = partial(self._client.instances, name), partial(self.observe, name)
-        await blocking.follow(self._client, ask, seen, partial(self._failed, name))
+        async def ask(index: int, wait: float) -> tuple[int, tuple[int, list[Any]]]:
+            new, rows = await self._client.instances(name, index, wait)
+            return new, (new, rows)
+
+        async def see(answer: tuple[int, list[Any]]) -> None:
+            await self.observe(name, answer[1], answer[0])
+
+        await blocking.follow(self._client, ask, see, partial(self._failed, name))
 
     async def _follow_services(self) -> None:
         self._listing = State()
@@ -180,7 +187,7 @@ class Watcher:
         try:
             index, rows = await self._client.newer(name, state.index if state.breaks == breaks else 0)
             if rows is not None:
-                await self.observe(name, rows)
+                await self.observe(name, rows, index)
         except PillionError as error:
             self._failed(name, error)
             return False
@@ -190,27 +197,31 @@ class Watcher:
             self._states[name] = State(index, breaks)
         return True
 
-    async def observe(self, name: str, rows: list[Any]) -> None:
-        """Take in Consul's answer about one service; raises Transient where another answer is needed to understand it,
-        and is then as if it had not come."""
+    async def observe(self, name: str, rows: list[Any], index: int = 0) -> None:
+        """Take in Consul's answer about one service, with its index; raises Transient where another answer is needed to
+        understand it, and is then as if it had not come."""
         reading = decode.reading(name, rows)
         before = self._known.get(name, fold.Known(name))
         breaks, stamp = self._client.breaks, self._stamps.get(name, Stamp(-1, ""))
         identity = stamp.identity
         if stamp.breaks != breaks or not identity:
             identity = await self._read_identity(breaks)
-        same = stamp.breaks == breaks or (bool(identity) and identity == stamp.identity)
+        same = stamp.breaks == breaks or (
+            bool(identity) and identity == stamp.identity and index >= stamp.index
+        )
         lost = not same and fold.missing(before, reading)
         lost = lost or (fold.last_gone(before, reading) and await self._went(before.nodes))
         self._succeeded(name)
         self._note_skipped(name, reading.skipped)
         first = name not in self._answered
         self._answered.add(name)
-        self._stamps[name] = Stamp(breaks, identity)
+        self._stamps[name] = Stamp(breaks, identity, index)
         now = self._clock()
         known = fold.fold(before, reading, lost=lost, keep_last=self._keep_last, now=now)
         if lost or (known.lost and not before.lost):
             log.warning("catalog.lost", service=name, instances=len(known.lost))
+        if known.quiet and not before.quiet:
+            log.warning("catalog.quiet", service=name, instances=len(known.quiet))
         if first or known != before:
             self._known[name] = known
             self._select()
@@ -274,9 +285,11 @@ class Watcher:
     async def _expire(self) -> None:
         while True:
             version = self._catalog.version
-            ends = [fold.until(known, self._keep_last) for known in self._known.values() if known.lost]
+            end = min(
+                (fold.until(known, self._keep_last) for known in self._known.values()), default=math.inf
+            )
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(min(ends) - self._clock(), 0.0) if ends else None):
+                async with asyncio.timeout(None if end == math.inf else max(end - self._clock(), 0.0)):
                     await self._catalog.changed(version)
             now = self._clock()
             for name, known in self._known.items():

@@ -51,6 +51,10 @@ class Machine:
         """Pull the cable: what is sent is lost, and nobody is told."""
         run("ip", "-n", self.name, "link", "set", "eth0", "down")
 
+    def plug(self) -> None:
+        """Put the cable back."""
+        run("ip", "-n", self.name, "link", "set", "eth0", "up")
+
 
 def seen(load: "subprocess.Popen[bytes]", file: Path) -> dict[str, Any]:
     """What clients saw, after they were told to end."""

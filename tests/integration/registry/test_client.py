@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import socket
 import time
 import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -15,6 +17,7 @@ from agent.config.sections.registry import Registry
 from agent.demo import backing
 from agent.registry import client
 from agent.registry.client import Client
+from agent.registry.sockets import GONE, watched
 from agent.runtime.errors import Permanent, PillionError, Transient
 from tests.integration.registry.side import Side, settings_of, sides
 from tests.serving import closed
@@ -215,3 +218,23 @@ async def test_leaving_while_consul_hangs_ends_in_bounded_time(own_consul: backi
         finally:
             os.kill(own_consul.pid, signal.SIGCONT)
         assert side.drained == ["the instance is leaving"]
+
+
+async def test_each_connection_asks_whether_consul_is_still_there(
+    odd: Odd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tests/integration/registry/test_dead_peer.py shows what it is good for, where one may make networks."""
+    options: list[tuple[int, int]] = []
+
+    def noted(where: tuple[Any, ...]) -> socket.socket:
+        made = watched(where)
+        asks = made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        options.append((asks, made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)))
+        return made
+
+    monkeypatch.setattr("agent.registry.transport.watched", noted)
+    odd.body = b"{}"
+    async with client.connect(Registry(address=odd.url)) as consul:
+        assert await consul.services() == (7, [])
+        await consul.tell("service:i", True, "note")
+    assert options == [(1, GONE), (1, GONE)]

@@ -142,3 +142,11 @@ async def test_errors_in_a_row_are_asked_again_ever_later_and_never_later_than_3
 async def test_a_delay_that_consul_asked_for_is_kept(pauses: list[float]) -> None:
     await follow(Script(Transient("busy", delay=9.0)))
     assert pauses == [9.0]
+
+
+async def test_answers_that_never_end_are_asked_for_ten_times_a_second_after_a_burst(
+    pauses: list[float],
+) -> None:
+    await follow(Script(*[(number, "a") for number in range(1, 61)]))
+    assert pauses[: blocking.BURST] == [blocking.PAUSE] * blocking.BURST
+    assert pauses[-1] == pytest.approx((60 - blocking.BURST) / blocking.RATE, abs=0.1)

@@ -48,6 +48,43 @@ def test_an_instance_passes_when_all_its_checks_do(statuses: tuple[str, ...], pa
 NODE = {"CheckID": "serfHealth", "ServiceID": "", "Status": "critical"}
 
 
+EXPIRED = {
+    "CheckID": "service:a",
+    "ServiceID": "a",
+    "Type": "ttl",
+    "Status": "critical",
+    "Output": "TTL expired (last output before timeout follows): all is well",
+}
+RESTORED = {**EXPIRED, "Output": ""}
+
+
+@pytest.mark.parametrize(
+    ("checks", "ours", "silent"),
+    [
+        ([EXPIRED], False, True),
+        ([{**EXPIRED, "Output": "TTL expired"}], False, True),
+        ([RESTORED], True, True),
+        ([RESTORED], False, False),
+        ([NODE, EXPIRED], True, True),
+        ([EXPIRED, {"CheckID": "http", "Type": "http", "Status": "critical", "Output": ""}], True, False),
+        ([{"CheckID": "http", "Type": "http", "Status": "critical", "Output": ""}], True, False),
+        ([{**EXPIRED, "Output": "the database is away"}], True, False),
+        ([{**EXPIRED, "Status": "warning"}], True, False),
+        ([{**EXPIRED, "Output": ["TTL expired"]}], True, False),
+        ([{**EXPIRED, "Type": {}}], True, False),
+        ([EXPIRED, {"CheckID": "_service_maintenance:a", "Status": "critical", "Output": ""}], True, False),
+        ([{**EXPIRED, "Status": "passing"}], True, False),
+    ],
+)
+def test_an_instance_is_silent_when_it_fails_only_because_nobody_fed_its_check(
+    checks: list[dict[str, Any]], ours: bool, silent: bool
+) -> None:
+    row = entry(Meta={advertise.HASH: "0"} if ours else {})
+    found = decode.reading("orders", [{**row, "Checks": checks}])
+    assert [instance.id for instance in found.silent] == (["a"] if silent else [])
+    assert found.present == {"a"}
+
+
 @pytest.mark.parametrize(
     ("checks", "unseen"),
     [

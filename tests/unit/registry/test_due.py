@@ -1,9 +1,12 @@
 """The order in which services are read."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
+
+import pytest
 
 from agent.registry.due import Due
 from tests.waiting import until
@@ -117,3 +120,15 @@ async def test_what_is_dropped_is_not_read() -> None:
     async with reading(due.read, due.read) as reader:
         await until(lambda: not due)
         assert reader.done == ["b"]
+
+
+async def test_changes_without_end_are_read_at_a_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each read waits for its turn, also when everything is urgent."""
+    monkeypatch.setattr("agent.registry.due.BURST", 5)
+    monkeypatch.setattr("agent.registry.due.RATE", 20.0)
+    due = Due()
+    async with reading(due.read, due.read) as reader:
+        began = time.monotonic()
+        due.want([str(number) for number in range(15)], urgent=True)
+        await until(lambda: len(reader.done) == 15)
+        assert time.monotonic() - began >= 9 / 20

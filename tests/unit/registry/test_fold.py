@@ -152,3 +152,48 @@ def test_while_another_passes_nobody_out_of_sight_is_called() -> None:
 def test_out_of_sight_is_no_reason_to_call_one_that_fails_or_where_nothing_is_kept() -> None:
     assert ids(after(known(), Reading((), frozenset({"one"}), unseen=(TWO,)), 10)) == ["two"]
     assert after(known(), OUT, 10, keep=0).empty
+
+
+QUIET = Reading((), frozenset({"one", "two"}), ("/o",), silent=(ONE, TWO))
+
+
+def test_instances_of_which_nobody_told_consul_since_are_called_for_a_moment_where_none_passes() -> None:
+    """All checks of a Consul that stood still are over at once; who lives feeds his own a moment later."""
+    state = after(known(), QUIET, 10)
+    assert (ids(state), state.service().stale, state.empty) == (["one", "two"], True, False)
+    assert fold.until(state, 600) == 10 + fold.SETTLE
+    assert ids(after(state, QUIET, 25)) == ["one", "two"]
+    assert ids(fold.expired(state, keep_last=600, now=9 + fold.SETTLE)) == ["one", "two"]
+    assert fold.expired(state, keep_last=600, now=10 + fold.SETTLE).empty
+    assert after(after(state, QUIET, 25), QUIET, 10 + fold.SETTLE).empty, (
+        "hearing of it again does not prolong it"
+    )
+
+
+def test_while_another_passes_no_quiet_one_is_called() -> None:
+    assert ids(after(known(), Reading((ONE,), frozenset({"one", "two"}), silent=(TWO,)), 10)) == ["one"]
+    fed = after(after(known(), QUIET, 10), Reading((ONE,), frozenset({"one", "two"}), silent=(TWO,)), 11)
+    assert (ids(fed), fed.service().stale) == (["one"], False)
+    assert fold.until(fed, 600) == float("inf")
+
+
+def test_a_quiet_one_that_speaks_is_believed() -> None:
+    quiet = after(known(), QUIET, 10)
+    assert after(quiet, Reading((), frozenset({"one", "two"})), 11).empty
+    assert not after(quiet, BOTH, 11).service().stale
+
+
+def test_who_was_not_called_before_is_not_called_for_being_quiet() -> None:
+    assert after(fold.Known("orders"), QUIET, 10).empty
+    assert after(known(), QUIET, 10, keep=0).empty
+
+
+def test_what_is_quiet_can_be_lost_and_what_was_lost_can_come_back_quiet() -> None:
+    quiet = after(known(), QUIET, 10)
+    assert fold.missing(quiet, NONE)
+    assert fold.last_gone(quiet, NONE)
+    assert ids(after(quiet, NONE, 11, lost=True)) == ["one", "two"]
+    assert ids(after(quiet, NONE, 11)) == []
+    back = after(after(known(), NONE, 1, lost=True), QUIET, 50)
+    assert (ids(back), back.lost) == (["one", "two"], ())
+    assert fold.until(back, 600) == 50 + fold.SETTLE

@@ -1,5 +1,6 @@
 """The two ways in which an instance is written down in Consul."""
 
+import asyncio
 import math
 from typing import Any
 
@@ -42,6 +43,10 @@ class Consul:
         self.known: dict[str, Any] | None = None
         self.error: Transient | None = None
         self.refusal: PillionError | None = None
+        self.local: dict[str, Any] | None = None
+        self.catalogue: bool | PillionError | None = True
+        """Whether the servers list the instance; None: they do not answer."""
+        self.looks = 0
 
     async def authenticate(self) -> None:
         """The token is there."""
@@ -53,8 +58,17 @@ class Consul:
     async def servers(self) -> int:
         return self.peers
 
-    async def service(self, instance: str) -> None:
-        """Nothing is registered."""
+    async def service(self, instance: str) -> dict[str, Any] | None:
+        return self.local
+
+    async def listed(self, service: str, instance: str) -> bool:
+        assert (service, instance) == ("orders", "orders-u1")
+        self.looks += 1
+        if isinstance(self.catalogue, PillionError):
+            raise self.catalogue
+        if self.catalogue is None:
+            await asyncio.Event().wait()
+        return bool(self.catalogue)
 
     def hold(self, held: bool) -> None:
         self.held = held
@@ -155,6 +169,36 @@ async def test_outside_a_pod_nobody_asks_who_answers() -> None:
     consul.names, consul.server, consul.peers = ["a", "b"], True, 3
     await by_agent(consul, pinned=False).write(DESIRED, PASSING)
     assert (len(consul.registered), consul.asked) == (1, 0)
+
+
+async def test_what_only_the_agent_has_is_written_once_more_in_a_way_that_it_tells_its_servers() -> None:
+    """Else they would learn of it with the agent's next full synchronisation, in one to two minutes."""
+    consul = Consul()
+    consul.local, consul.catalogue = {"ID": "orders-u1"}, False
+    ledger = by_agent(consul)
+    assert await ledger.look(DESIRED) is None
+    await ledger.write(DESIRED, PASSING)
+    consul.catalogue = True
+    assert await ledger.look(DESIRED) == {"ID": "orders-u1"}
+    await ledger.write(DESIRED, PASSING)
+    told, again = (body["Check"] for body in consul.registered)
+    assert told["Notes"].startswith("registered 20")
+    assert "Notes" not in again
+
+
+@pytest.mark.parametrize("silent", [Transient("no leader"), Permanent("403"), None])
+async def test_servers_that_do_not_say_what_they_list_count_as_listing_it(
+    silent: PillionError | None,
+) -> None:
+    consul = Consul()
+    consul.local, consul.catalogue = {"ID": "orders-u1"}, silent
+    assert await by_agent(consul).look(DESIRED) == {"ID": "orders-u1"}
+
+
+async def test_servers_are_not_asked_for_what_the_agent_does_not_have() -> None:
+    consul = Consul()
+    assert await by_agent(consul).look(DESIRED) is None
+    assert consul.looks == 0
 
 
 async def test_a_new_instance_is_written_whole_on_a_node_that_is_marked() -> None:

@@ -33,6 +33,8 @@ class Consul:
         self.member = "10.0.0.6"
         self.credentials = 0
         self.notes: list[str | None] = []
+        self.synchronised = True
+        """The servers have what their agent has."""
 
     async def authenticate(self) -> None:
         """The token is there."""
@@ -50,6 +52,9 @@ class Consul:
         if self.error:
             raise self.error
         return self.services.get(instance)
+
+    async def listed(self, service: str, instance: str) -> bool:
+        return instance in self.services and self.synchronised
 
     async def register(self, body: dict[str, Any]) -> None:
         self.statuses.append(body["Check"]["Status"])
@@ -214,3 +219,37 @@ async def test_it_deregisters_only_when_the_instance_leaves(leaving: bool) -> No
     with contextlib.suppress(asyncio.CancelledError):
         await task
     assert bool(world.consul.services) is not leaving
+
+
+async def test_what_the_servers_lost_although_their_agent_has_it_is_written_again_within_two_looks() -> None:
+    world = World()
+    world.verdicts.set(PASSING)
+    await world.registrar.turn()
+    world.now += 10
+    await world.registrar.turn()
+    world.consul.synchronised = False
+    for _ in range(2):
+        assert world.consul.statuses == ["passing"]
+        world.now += 10
+        await world.registrar.turn()
+    assert world.consul.statuses == ["passing", "passing"]
+    assert world.consul.notes[0] is None
+    assert str(world.consul.notes[1]).startswith("registered ")
+
+
+async def test_the_check_is_fed_before_a_look_that_takes_its_time_and_in_its_own_time_after_it() -> None:
+    world = World()
+    world.verdicts.set(PASSING)
+    await world.registrar.turn()
+    told: list[int] = []
+    look = world.consul.service
+
+    async def slow(instance: str) -> dict[str, Any] | None:
+        told.append(len(world.consul.told))
+        world.now += 4
+        return await look(instance)
+
+    world.consul.service = slow  # type: ignore[method-assign]
+    world.now += 10
+    assert await world.registrar.turn() == pytest.approx(0.05), "the next feed was due meanwhile"
+    assert told == [2]
