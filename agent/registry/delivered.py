@@ -41,7 +41,7 @@ class Delivered:
             body = json.loads(outer["body"])
             values = {str(key): str(value) for key, value in body["values"].items()}
             salt, told = str(body["salt"]), str(body["told"])
-        except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
             return
         self.values, self._salt, self.told = values, salt, told
 

@@ -129,8 +129,8 @@ class Delivery:
         self._delivered = delivered or Latest(Store())
         self._noted: tuple[str, ...] = ()
         """The problems that the journal has."""
-        self._values: Mapping[str, str] | None = None
-        """What was delivered last; None: not known."""
+        self._values: Mapping[str, str] | None = {}
+        """What was delivered last; None: by an earlier agent, which kept references in place of secrets."""
         self._changed: tuple[str, ...] = ()
         """The keys of changes that the journal has not."""
         self._asked = False
@@ -140,6 +140,7 @@ class Delivery:
         """Deliver each change until cancelled."""
         if self._running():
             self._kept.load()
+            self._values = None if self._kept.values else {}
         backoff = Backoff(0.2, 3.0)
         try:
             while True:
@@ -159,12 +160,15 @@ class Delivery:
 
     async def turn(self) -> bool:
         """Bring file and service up to the store; False when something has to be tried again."""
-        good = renewed(self._kept.values, self._store.value, self._references.text)
+        written = self._kept.values
+        good = renewed(written, self._store.value, self._references.text)
         values = {key: self._references.text(value) for key, value in good.values.items()}
         problems = (*good.problems, *self._references.keep(good.values.values()))
         self._metrics.refused.set(len(problems))
-        if self._values is not None:
-            self._changed = tuple(dict.fromkeys((*self._changed, *changed_keys(self._values, values))))
+        keys = (
+            changed_keys(written, good.values) if self._values is None else changed_keys(self._values, values)
+        )
+        self._changed = tuple(dict.fromkeys((*self._changed, *keys)))
         try:
             await asyncio.to_thread(self._write, values)
             self._values = values

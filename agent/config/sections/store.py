@@ -17,8 +17,9 @@ class Store(Section, frozen=True):
     action: Annotated[
         Literal["none", "signal", "restart", "exec"],
         about(
-            "What follows a change: nothing; `signal` to the service; `restart` of it, one instance after the other, the "
-            "next when the former passes its check (both only with `run -- CMD`); `exec`: the command of store.exec."
+            "What follows a change: nothing; `signal` to the service; `restart` of it, one instance after the other, "
+            "the next when the former passes its check (both only with `run -- CMD`); `exec`: the command of "
+            "store.exec."
         ),
     ] = "none"
     signal: Annotated[
