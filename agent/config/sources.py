@@ -57,7 +57,7 @@ def load(
     warnings: list[Problem] = []
     given = {**from_file, **_from_environ(environ, warnings, report), **_from_flags(flags, report)}
     given = {**_from_foreign(environ, given, report), **given}
-    given = secrets.resolve(given, disk, warnings, report)
+    given = secrets.resolve(given, environ, disk, warnings, report)
     report.check()
     settings = assemble(given)
     origins = {
