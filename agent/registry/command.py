@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 import structlog
 
@@ -37,41 +37,63 @@ class Command:
         Raises Permanent when it can't be started, Transient when it fails or takes too long.
         """
         began = time.monotonic()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *self._argv, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT, env=dict(self._environ), start_new_session=True,
-            )  # fmt: skip
-        except (OSError, ValueError) as error:
-            words = getattr(error, "strerror", None) or type(error).__name__
-            raise Permanent(f"starting store.exec, {self._argv[0]}, failed: {words}") from None
         output = bytearray()
-        reading = asyncio.create_task(_read(process.stdout, output), name="command.output")
-        try:
-            async with asyncio.timeout(self._timeout):
-                status = await process.wait()
-            await asyncio.wait({reading}, timeout=LAST)
-        except TimeoutError:
-            said = masked(bytes(output), values)
-            raise Transient(
-                f"store.exec, {self._argv[0]}, was killed after {self._timeout:g} s{said}"
-            ) from None
-        finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            reading.cancel()
-            await asyncio.wait({reading})
-            await process.wait()
+        async with _pipe(output) as (written, reading):
+            try:
+                # A pipe of our own: with asyncio's, waiting for the end waits for all that hold the pipe.
+                process = await asyncio.create_subprocess_exec(
+                    *self._argv, stdin=asyncio.subprocess.DEVNULL, stdout=written, stderr=written,
+                    env=dict(self._environ), start_new_session=True,
+                )  # fmt: skip
+            except (OSError, ValueError) as error:
+                words = getattr(error, "strerror", None) or type(error).__name__
+                raise Permanent(f"starting store.exec, {self._argv[0]}, failed: {words}") from None
+            finally:
+                os.close(written)
+            status = await self._end(process, reading)
         said = masked(bytes(output), values)
+        if status is None:
+            raise Transient(f"store.exec, {self._argv[0]}, was killed after {self._timeout:g} s{said}")
         if status:
             raise Transient(f"store.exec, {self._argv[0]}, {_ending(status)}{said}")
         log.info(
             "configuration.command", seconds=round(time.monotonic() - began, 3), said=said.removeprefix(": ")
         )
 
+    async def _end(self, process: asyncio.subprocess.Process, reading: "asyncio.Task[None]") -> int | None:
+        """How it ended; None when its time was over. Nothing of it runs afterwards."""
+        status = None
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timeout):
+                    status = await process.wait()
+            await asyncio.wait({reading}, timeout=LAST)
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+        return status
 
-async def _read(stream: asyncio.StreamReader | None, output: bytearray) -> None:
-    while stream is not None and (chunk := await stream.read(65536)):
+
+@contextlib.asynccontextmanager
+async def _pipe(output: bytearray) -> "AsyncIterator[tuple[int, asyncio.Task[None]]]":
+    """The end of a pipe that a command writes to, closed by the user of this, and the task that reads the other."""
+    ours, written = os.pipe()
+    stream = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(ours, "rb", buffering=0)
+    )
+    reading = asyncio.create_task(_read(stream, output), name="command.output")
+    try:
+        yield written, reading
+    finally:
+        reading.cancel()
+        await asyncio.wait({reading})
+        transport.close()
+
+
+async def _read(stream: asyncio.StreamReader, output: bytearray) -> None:
+    while chunk := await stream.read(65536):
         output += chunk[: READ - len(output)]
 
 
