@@ -20,7 +20,7 @@ from agent.registry.lock import Held, Lock, Phase
 from agent.registry.metrics import Metrics
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
-from agent.runtime.errors import PillionError
+from agent.runtime.errors import Permanent, PillionError
 from agent.runtime.health import Health
 from agent.runtime.journal import Journal
 from agent.runtime.latest import Latest
@@ -156,7 +156,10 @@ class Restarts:
                 backoff.reset()
             except PillionError as error:
                 log.warning("restart.failed", error=str(error))
-                self._health.degraded(f"the service is not restarted for changed configuration: {error}")
+                rights = f" (session write, and write on the key {self._lock.key})" if refused(error) else ""
+                self._health.degraded(
+                    f"the service is not restarted for changed configuration: {error}{rights}"
+                )
                 pause = backoff.next()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -296,6 +299,11 @@ class Restarts:
     def _note(self, outcome: str, detail: str) -> None:
         if self._journal is not None:
             self._journal.add(SUBJECT, outcome, detail)
+
+
+def refused(error: PillionError) -> bool:
+    """Whether Consul refused what was asked."""
+    return isinstance(error, Permanent) and "refused" in str(error)
 
 
 def mark_of(store: Store) -> str:
