@@ -89,14 +89,17 @@ class Lock:
 
     async def renew(self) -> bool:
         """Keep the session; False when Consul ended it, and with it the lock."""
-        if not self._session:
+        session, began = self._session, self._clock()
+        if not session:
             return False
-        began = self._clock()
-        if await self._client.put(f"/v1/session/renew/{self._session}") is None:
+        known = await self._client.put(f"/v1/session/renew/{session}") is not None
+        if session != self._session:
+            return False  # it was given up meanwhile
+        if known:
+            self._until = began + TTL
+        else:
             self._session, self._held = "", False
-            return False
-        self._until = began + TTL
-        return True
+        return known
 
     async def give(self, phase: Phase) -> None:
         """Give it up, if it is held, and end the session; the next one reads ``phase``."""

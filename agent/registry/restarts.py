@@ -2,12 +2,10 @@
 
 import asyncio
 import contextlib
-import hashlib
-import json
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import structlog
 
@@ -18,6 +16,7 @@ from agent.registry.client import Client
 from agent.registry.delivery import SUBJECT
 from agent.registry.lock import Held, Lock, Phase
 from agent.registry.metrics import Metrics
+from agent.registry.rounds import instance_of, mark_of, passes
 from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
 from agent.runtime.errors import Permanent, PillionError
@@ -80,6 +79,7 @@ class Restarts:
         verdicts: Latest[Verdict],
         registration: Latest[Registration],
         leaving: Latest[bool],
+        draining: Latest[bool],
         store: Latest[Store],
         ended: Callable[[], bool],
         spread: float,
@@ -101,6 +101,7 @@ class Restarts:
         self._verdicts = verdicts
         self._registration = registration
         self._leaving = leaving
+        self._draining = draining
         self._store = store
         self._ended = ended
         self._spread = spread
@@ -142,10 +143,15 @@ class Restarts:
                 async with asyncio.timeout(1.0):
                     await self._lock.give(self._last_word())
 
+    @property
+    def _goes(self) -> bool:
+        return self._leaving.value or self._draining.value
+
     def _last_word(self) -> Phase:
         if self._proven:
             return "done"
-        return "failed" if self._stuck or self._ended() else "restarted"
+        failed = self._ended() or (self._stuck and not self._draining.value)
+        return "failed" if failed else "restarted"
 
     async def _follow(self) -> None:
         backoff = Backoff(0.2, 3.0)
@@ -169,10 +175,11 @@ class Restarts:
         """One step; the seconds until the next, None: not before something else is wanted."""
         settled = self._settled
         self._metrics.unsettled.set(int(not settled))
-        if settled:
+        if settled or (self._goes and self._proven):
             await self._lock.give("done")
+        if settled:
             self._health.ok()
-        if settled or self._leaving.value:
+        if settled or self._goes:
             return None
         before, after = self._wanted.value
         if after == (self._started or before):
@@ -193,7 +200,9 @@ class Restarts:
         """Try for the lock; when another instance is at it, wait until that changes."""
         index, held = await self._lock.look()
         if held.session:
-            self._waits(f"{held.owner or 'another instance'} is restarted first and has to pass its check")
+            own = held.owner == self._instance
+            other = f"{held.owner or 'another instance'} is restarted first and has to pass its check"
+            self._waits("the lock that it had before has to end" if own else other)
             await self._news(index)
             return False
         mark = mark_of(self._store.value)
@@ -242,11 +251,11 @@ class Restarts:
             if self._probe is not None:
                 self._probe.hold(WHY)
                 await self._leave()
-            if not self._leaving.value:
+            if not self._goes:
                 await self._lock.say("restarted", mark_of(self._store.value))
-                after = self._wanted.value[1]
+                after, self._proven, self._stuck = self._wanted.value[1], False, False
                 await self._restart()
-                self._started, self._proven, self._stuck, self._since = after, False, False, self._clock()
+                self._started, self._since = after, self._clock()
                 log.info("restart.done")
         finally:
             if self._probe is not None:
@@ -261,7 +270,7 @@ class Restarts:
                     lambda known: not known.registered or (known.told is not None and not known.told.passing)
                 )
         _, entries = await self._client.instances(self._service)
-        if any(passes([one]) and _id(one) != self._instance for one in entries):
+        if any(passes([one]) and instance_of(one) != self._instance for one in entries):
             await asyncio.sleep(self._spread)
 
     async def _prove(self) -> float:
@@ -304,26 +313,3 @@ class Restarts:
 def refused(error: PillionError) -> bool:
     """Whether Consul refused what was asked."""
     return isinstance(error, Permanent) and "refused" in str(error)
-
-
-def mark_of(store: Store) -> str:
-    """Names the state of the store for all instances of the service, without its values. Pure."""
-    rows = sorted((key, entry.index) for key, entry in store.entries.items())
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:32]
-
-
-def passes(entries: list[Any]) -> bool:
-    """Whether entries of the catalogue, unchecked, are of an instance all of whose checks pass. Pure."""
-    return bool(entries) and all(_passing(entry) for entry in entries)
-
-
-def _passing(entry: Any) -> bool:
-    checks = entry.get("Checks") if isinstance(entry, Mapping) else None
-    if not isinstance(checks, list) or not checks:
-        return False
-    return all(isinstance(check, Mapping) and check.get("Status") == "passing" for check in checks)
-
-
-def _id(entry: Any) -> object:
-    service = entry.get("Service") if isinstance(entry, Mapping) else None
-    return service.get("ID") if isinstance(service, Mapping) else None

@@ -86,6 +86,7 @@ def restarts(
     return Restarts(
         Lock(reading, key_of(name), instance), reading, child.restart, probe,
         service=name, instance=instance, verdicts=cells.verdict, registration=cells.registration,
-        leaving=base.leaving, store=cells.store, ended=partial(service.ended, base.around.supervisor),
+        leaving=base.leaving, draining=cells.draining, store=cells.store,
+        ended=partial(service.ended, base.around.supervisor),
         spread=settings.registry.spread, health=base.board.of("restarts"), metrics=metrics, journal=base.journal,
     )  # fmt: skip

@@ -127,6 +127,7 @@ class Instance:
         self.verdicts = Latest(Verdict(True, "well"))
         self.registration = Latest(Registration(True, Verdict(True, "well")))
         self.leaving = Latest(False)
+        self.draining = Latest(False)
         self.store = Latest(Store({"limit": Entry(1, b"old")}, 1))
         self.board = Board(lambda: 0.0)
         self.metrics = Metrics(CollectorRegistry())
@@ -140,7 +141,7 @@ class Instance:
         self.restarts = Restarts(
             Lock(consul, KEY, name, clock=now), consul, self._restart, self,
             service="orders", instance=name, verdicts=self.verdicts, registration=self.registration,
-            leaving=self.leaving, store=self.store, ended=lambda: self.ended, spread=2.0,
+            leaving=self.leaving, draining=self.draining, store=self.store, ended=lambda: self.ended, spread=2.0,
             health=self.board.of("restarts"), metrics=self.metrics, journal=self.journal, clock=now,
         )  # fmt: skip
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.registry import lock, restarts
+from agent.registry import lock, rounds
 from agent.registry.lock import Held
+from agent.runtime.errors import Permanent
 from tests.unit.registry.fleet import KEY, Consul, Instance, change, fleet, now, phase
 from tests.unit.runtime import virtual
 
@@ -233,6 +234,52 @@ def test_an_instance_that_leaves_gives_the_lock_up() -> None:
     virtual.run(story())
 
 
+def test_an_instance_that_is_drained_is_not_restarted_and_holds_nobody_up() -> None:
+    async def story() -> None:
+        consul = Consul()
+        first, second = Instance(consul, "orders-0"), Instance(consul, "orders-1")
+        async with fleet(first, second):
+            first.draining.set(True)
+            await change("new", 2, first, second)
+            await asyncio.sleep(30)
+            assert not first.started
+            assert second.has == "new"
+
+    virtual.run(story())
+
+
+def test_an_agent_that_ends_in_the_middle_of_a_restart_does_not_call_it_done() -> None:
+    async def story() -> None:
+        consul = Consul()
+        first = Instance(consul, "orders-0", boot=5.0)
+        async with fleet(first):
+            await change("new", 2, first)
+            await asyncio.sleep(1)
+            assert first.started
+            await first.end()
+            assert phase(consul) == "restarted"
+
+    virtual.run(story())
+
+
+def test_a_refusal_names_the_rights_that_are_missing() -> None:
+    async def story() -> None:
+        consul = Consul()
+        first = Instance(consul, "orders-0")
+
+        async def refuse(*_: object) -> None:
+            raise Permanent("PUT /v1/session/create at Consul was refused with 403: Permission denied")
+
+        consul.put = refuse
+        async with fleet(first):
+            await change("new", 2, first)
+            await asyncio.sleep(1)
+            assert first.word.endswith(f"(session write, and write on the key {KEY})")
+            assert not first.started
+
+    virtual.run(story())
+
+
 @pytest.mark.parametrize(
     ("row", "held"),
     [
@@ -266,12 +313,12 @@ def test_whatever_is_in_the_lock_is_read(value, session) -> None:
 
 @given(st.lists(json_values, max_size=3))
 def test_whatever_an_entry_is_it_passes_only_if_all_checks_do(entries) -> None:
-    assert restarts.passes(entries) is False
+    assert rounds.passes(entries) is False
 
 
 def test_an_entry_passes_if_all_its_checks_do() -> None:
     well, ill = {"Status": "passing"}, {"Status": "critical"}
-    assert restarts.passes([{"Checks": [well, well]}])
-    assert not restarts.passes([{"Checks": [well, ill]}])
-    assert not restarts.passes([{"Checks": []}])
-    assert not restarts.passes([])
+    assert rounds.passes([{"Checks": [well, well]}])
+    assert not rounds.passes([{"Checks": [well, ill]}])
+    assert not rounds.passes([{"Checks": []}])
+    assert not rounds.passes([])
