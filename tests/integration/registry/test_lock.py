@@ -18,14 +18,14 @@ from agent.runtime.errors import PillionError
 from tests.acl import AclConsul
 from tests.integration.registry.side import call
 from tests.integration.registry.test_store import put, unique
+from tests.unit.docs import blocks
 from tests.waiting import until
 
-RIGHTS = """
-service_prefix "" {{ policy = "write" }}
-node_prefix "" {{ policy = "read" }}
-key_prefix "pillion/" {{ policy = "read" }}
-key "{key}" {{ policy = "write" }}
-session_prefix "" {{ policy = "write" }}
+READING = """
+service_prefix "" { policy = "write" }
+node_prefix "" { policy = "read" }
+key_prefix "config/" { policy = "read" }
+key "pillion/orders" { policy = "read" }
 """
 
 
@@ -122,8 +122,9 @@ async def test_a_token_with_the_rights_of_the_page_may_and_one_without_is_told_s
     try:
         consul.prepare()
         key = key_of("orders")
-        rules = RIGHTS.format(key=key)
-        consul.ask("/v1/acl/policy", {"Name": "restarts", "Rules": rules}, "PUT")
+        page = blocks.ROOT / "docs" / "configuration-store.md"
+        (more,) = [one.text for one in blocks.blocks([page]) if one.language == "hcl"]
+        consul.ask("/v1/acl/policy", {"Name": "restarts", "Rules": READING + more}, "PUT")
         may = consul.ask("/v1/acl/token", {"Policies": [{"Name": "restarts"}]}, "PUT")["SecretID"]
         _, may_not = consul.grant()
         async with client.connect(Registry(address=consul.url, token=may)) as reading:
