@@ -60,7 +60,7 @@ async def _live(
     async with Supervisor(descriptor) as supervisor:
         around = stories.Around(
             settings, place, supervisor, _binary(settings),
-            socket.gethostname(), dict(os.environ), metadata.version("pillion"), os.getpid(),
+            socket.gethostname(), resolved.inherited(os.environ), metadata.version("pillion"), os.getpid(),
         )  # fmt: skip
         parts = stories.gateway(around, board) if is_gateway else stories.sidecar(around, service, board)
         async with parts as story:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.config import fields, values
 from agent.config.disk import Disk
-from agent.config.origins import Given, Layer
+from agent.config.origins import Given, Layer, Origin
 from agent.config.problems import Report
 from agent.config.secret import first_line
 from agent.runtime.errors import Problem
@@ -62,7 +62,8 @@ def referred(given: Layer, environ: Mapping[str, str], report: Report) -> dict[s
         elif variable := _VARIABLE.fullmatch(one.value):
             about = report.of(str(one.origin), secret=True)
             if text := environ.get(variable[1]):
-                found[setting.key] = Given(values.read(setting.shape, text, setting.key, about), one.origin)
+                value = values.read(setting.shape, text, setting.key, about)
+                found[setting.key] = Given(value, Origin("environment", variable[1]))
             else:
                 about.refuse(setting.key, f"refers to the variable {variable[1]}, which is not set")
     return found

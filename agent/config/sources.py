@@ -36,6 +36,17 @@ class Resolved:
     file: Path | None = None
     """The file that was read, if any."""
 
+    def inherited(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """``environ`` without the variables to which secret settings refer: they are the agent's, and nothing that it
+        starts is to have them. Those of ``fields.secret_variables`` are left in: the agent reads some of them."""
+        secret = {one.key for one in fields.all_settings() if one.file_key}
+        own = {self.origins[key].name for key in secret if self.origins[key].kind == "environment"}
+        return {
+            name: value
+            for name, value in environ.items()
+            if name not in own or name in fields.secret_variables()
+        }
+
 
 def load(
     flags: Mapping[str, object],

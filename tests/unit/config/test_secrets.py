@@ -133,6 +133,14 @@ def test_a_secret_setting_may_say_where_the_secret_is():
     assert Secret.of(resolved.settings.registry, "registry.token").from_file
 
 
+def test_a_variable_to_which_a_secret_setting_refers_is_the_agents_alone():
+    environ = {"ORDERS_TOKEN": SECRET, "PILLION_REGISTRY_TOKEN": "env:ORDERS_TOKEN", "REGION": "eu"}
+    resolved = load({}, environ, None, Memory())
+    assert resolved.settings.registry.token == SECRET
+    assert str(resolved.origins["registry.token"]) == "ORDERS_TOKEN"
+    assert resolved.inherited(environ) == {"PILLION_REGISTRY_TOKEN": "env:ORDERS_TOKEN", "REGION": "eu"}
+
+
 def test_a_variable_that_says_where_the_secret_is_works_like_the_file():
     files = Memory({"/run/token": SECRET})
     environ = {"PILLION_REGISTRY_TOKEN": "file:/run/token"}
