@@ -38,14 +38,12 @@ class Resolved:
 
     def inherited(self, environ: Mapping[str, str]) -> dict[str, str]:
         """``environ`` without the variables to which secret settings refer: they are the agent's, and nothing that it
-        starts is to have them. Those of ``fields.secret_variables`` are left in: the agent reads some of them."""
-        secret = {one.key for one in fields.all_settings() if one.file_key}
-        own = {self.origins[key].name for key in secret if self.origins[key].kind == "environment"}
-        return {
-            name: value
-            for name, value in environ.items()
-            if name not in own or name in fields.secret_variables()
-        }
+        starts is to have them. Variables of settings themselves are left in."""
+        settings = fields.all_settings()
+        known = {name for one in settings for name in (one.variable, *one.member.aliases)}
+        origins = [self.origins[one.key] for one in settings if one.file_key]
+        own = {origin.name for origin in origins if origin.kind == "environment"} - known
+        return {name: value for name, value in environ.items() if name not in own}
 
 
 def load(
