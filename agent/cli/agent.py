@@ -5,6 +5,7 @@ import contextlib
 import os
 import socket
 import time
+from collections.abc import Mapping
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -48,19 +49,31 @@ def command(resolved: sources.Resolved, is_gateway: bool, cmd: tuple[str, ...]) 
     logs.set_up(resolved.settings.log)
     place = prepared(resolved.settings, "gateway" if is_gateway else "")
     settings = bound(resolved.settings, PortBook(place.ports).keep)
-    check(settings, "gateway" if is_gateway else "sidecar")
+    check(settings, "gateway" if is_gateway else "launcher" if service else "sidecar")
+    environ = resolved.inherited(os.environ)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_live(settings, place, int(descriptor), tuple(service), is_gateway))
+        return runner.run(
+            _live(
+                settings, place, environ,
+                descriptor=int(descriptor), service=tuple(service), is_gateway=is_gateway,
+            )
+        )  # fmt: skip
 
 
 async def _live(
-    settings: Settings, place: Place, descriptor: int, service: tuple[str, ...], is_gateway: bool
+    settings: Settings,
+    place: Place,
+    environ: Mapping[str, str],
+    *,
+    descriptor: int,
+    service: tuple[str, ...],
+    is_gateway: bool,
 ) -> int:
     board = Board(time.time)
     async with Supervisor(descriptor) as supervisor:
         around = stories.Around(
             settings, place, supervisor, _binary(settings),
-            socket.gethostname(), dict(os.environ), metadata.version("pillion"), os.getpid(),
+            socket.gethostname(), environ, metadata.version("pillion"), os.getpid(),
         )  # fmt: skip
         parts = stories.gateway(around, board) if is_gateway else stories.sidecar(around, service, board)
         async with parts as story:

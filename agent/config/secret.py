@@ -77,11 +77,11 @@ class Secret:
 
     def _look(self, file: Path) -> None:
         try:
-            state = _state(file)
+            state = state_of(file)
             if state == self._seen:
                 return
             value = first_line(self._disk.read(file))
-            still = _state(file) == state and not 0 <= self._now() - state[-1] / 1e9 < SETTLED
+            still = state_of(file) == state and not 0 <= self._now() - state[-1] / 1e9 < SETTLED
         except OSError as error:
             self._keep(file, f"can't be read: {error.strerror or type(error).__name__}")
         except ValueError as error:
@@ -113,7 +113,8 @@ def first_line(text: str) -> str:
     return value
 
 
-def _state(file: Path) -> State:
+def state_of(file: Path) -> State:
+    """The state of a file, or of that to which a link leads. Raises OSError."""
     # Its last part can't be set by anybody: an older file that takes the name is new all the same.
     found = file.stat()
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

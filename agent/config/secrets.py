@@ -1,23 +1,30 @@
-"""Secrets that come from files, at start: the ``…_file`` sibling of a secret setting names one. ``secret`` reads
-them again while the agent runs."""
+"""Secrets that come from elsewhere, at start: a secret setting may hold ``file:/PATH`` or ``env:NAME`` in place of the
+value, and its ``…_file`` sibling may name the file. ``secret`` reads files again while the agent runs."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from agent.config import fields, values
 from agent.config.disk import Disk
-from agent.config.origins import Given, Layer
+from agent.config.origins import Given, Layer, Origin
 from agent.config.problems import Report
 from agent.config.secret import first_line
 from agent.runtime.errors import Problem
 
+_FILE = re.compile(r"file:(/(?!/).*)")
+_VARIABLE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 
-def resolve(given: Layer, disk: Disk, warnings: list[Problem], report: Report) -> dict[str, Given]:
-    """``given`` with each secret that a file holds; the first line of the file counts, without white space
-    around it.
+
+def resolve(
+    given: Layer, environ: Mapping[str, str], disk: Disk, warnings: list[Problem], report: Report
+) -> dict[str, Given]:
+    """``given`` with each secret that a file or a variable holds; the first line of a file counts, without white
+    space around it.
 
     A problem: the secret and its file both given, a file that can't be read or is empty. A warning: a file
     that every user may read, where there may be other users: a pod's volume is seen by those only that mount it."""
-    found = dict(given)
+    given = found = referred(given, environ, report)
     pod = given.get("kubernetes.pod_uid")
     told = [] if pod is not None and pod.value else warnings
     for setting in fields.all_settings():
@@ -37,6 +44,28 @@ def resolve(given: Layer, disk: Disk, warnings: list[Problem], report: Report) -
             about = report.of(str(sibling.origin), secret=True)
             value = values.read(setting.shape, content, setting.key, about)
             found[setting.key] = Given(value, sibling.origin)
+    return found
+
+
+def referred(given: Layer, environ: Mapping[str, str], report: Report) -> dict[str, Given]:
+    """``given`` with ``file:/PATH`` as the ``…_file`` sibling and ``env:NAME`` as the variable's value. A problem: a
+    variable that is not set."""
+    found = dict(given)
+    for setting in fields.all_settings():
+        one = given.get(setting.key)
+        if not setting.file_key or one is None or not isinstance(one.value, str):
+            continue
+        both = bool((sibling := given.get(setting.file_key)) and sibling.value)
+        if (file := _FILE.fullmatch(one.value)) and not both:
+            found[setting.file_key] = Given(file[1], one.origin)
+            del found[setting.key]
+        elif variable := _VARIABLE.fullmatch(one.value):
+            about = report.of(str(one.origin), secret=True)
+            if text := environ.get(variable[1]):
+                value = values.read(setting.shape, text, setting.key, about)
+                found[setting.key] = Given(value, Origin("environment", variable[1]))
+            else:
+                about.refuse(setting.key, f"refers to the variable {variable[1]}, which is not set")
     return found
 
 

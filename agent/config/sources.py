@@ -36,6 +36,15 @@ class Resolved:
     file: Path | None = None
     """The file that was read, if any."""
 
+    def inherited(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """``environ`` without the variables to which secret settings refer: they are the agent's, and nothing that it
+        starts is to have them. Variables of settings themselves are left in."""
+        settings = fields.all_settings()
+        known = {name for one in settings for name in (one.variable, *one.member.aliases)}
+        origins = [self.origins[one.key] for one in settings if one.file_key]
+        own = {origin.name for origin in origins if origin.kind == "environment"} - known
+        return {name: value for name, value in environ.items() if name not in own}
+
 
 def load(
     flags: Mapping[str, object],
@@ -57,7 +66,7 @@ def load(
     warnings: list[Problem] = []
     given = {**from_file, **_from_environ(environ, warnings, report), **_from_flags(flags, report)}
     given = {**_from_foreign(environ, given, report), **given}
-    given = secrets.resolve(given, disk, warnings, report)
+    given = secrets.resolve(given, environ, disk, warnings, report)
     report.check()
     settings = assemble(given)
     origins = {

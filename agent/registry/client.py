@@ -2,7 +2,9 @@
 translated."""
 
 import asyncio
+import base64
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +25,8 @@ Row = Mapping[str, Any]
 
 DEADLINE = 5.0
 """Seconds for an answer that does not block."""
+FOLDER = 8 * 1024 * 1024
+"""Bytes of an answer about a folder of KV; what may be in one is less, see ``kv``."""
 
 
 @contextlib.asynccontextmanager
@@ -178,18 +182,26 @@ class Client:
         return await self._indexed(asked, wait)
 
     async def values(self, prefix: str, index: int = 0, wait: float = 0) -> tuple[int, list[Any]]:
-        """All keys that begin with the prefix, each with its ``Value`` as bytes or None."""
-        asked = self._consul.kv.get(prefix, recurse=True, index=index, wait=_wait(wait))
-        new, found = await self._indexed(asked, wait)
-        return new, [] if found is None else _rows(found)
+        """All keys that begin with the prefix, each with its ``Value`` as bytes or None; Transient when the token
+        may not see all of them, or when they are too large."""
+        params = [("recurse", "1"), *([("index", str(index)), ("wait", _wait(wait))] if index else [])]
+        asked = self._transport.get(_pairs, f"/v1/kv/{prefix}", params, limit=FOLDER)
+        return await self._indexed(asked, wait)
+
+    async def row(self, key: str, index: int = 0, wait: float = 0) -> tuple[int, Row | None]:
+        """One key with its ``Value``, as bytes or None, and the ``Session`` that holds it, None when there is none."""
+        new, found = await self._indexed(self._consul.kv.get(key, index=index, wait=_wait(wait)), wait)
+        return new, None if found is None else _object(found)
+
+    async def put(self, path: str, body: str | bytes = "", params: Sequence[tuple[str, str]] = ()) -> Any:
+        """A write at the HTTP API: the JSON of the answer, None for a 404."""
+        return await self._ask(self._transport.put(_written, path, params, body))
 
     async def value(self, key: str, index: int = 0, wait: float = 0) -> tuple[int, bytes | None]:
         """One key's value, None when there is no such key."""
-        new, found = await self._indexed(self._consul.kv.get(key, index=index, wait=_wait(wait)), wait)
-        if found is None:
-            return new, None
-        value = _object(found).get("Value")
-        return new, value if isinstance(value, bytes) else b""
+        new, found = await self.row(key, index, wait)
+        value = b"" if found is None else found.get("Value")
+        return new, None if found is None else value if isinstance(value, bytes) else b""
 
     async def entries(self, service: str, instance: str) -> list[Row]:
         """The catalogue's entries of one instance, on whatever nodes, with their checks."""
@@ -286,12 +298,34 @@ def _unfiltered(response: Response) -> Any:
     Source: Consul's documentation of its HTTP API, "Filtered results": what a token may not read is missing
     without an error, and a header says so.
     """
-    if response.headers.get("X-Consul-Results-Filtered-By-ACLs", "").lower() == "true":
+    if _filtered(response):
         raise Transient(
             "the holder of registry.token sees only a part of Consul's catalogue: "
             "give it read on all nodes and services"
         )
     return CB.json()(response)
+
+
+def _filtered(response: Response) -> bool:
+    told: str = response.headers.get("X-Consul-Results-Filtered-By-ACLs", "")
+    return told.lower() == "true"
+
+
+def _pairs(response: Response) -> tuple[str, list[Any]]:
+    """Index and rows of a folder of KV. A right that was taken away is not to look like keys that were deleted."""
+    if _filtered(response):
+        raise Transient(
+            "the holder of registry.token sees only a part of the folder: give it key_prefix read on all of it"
+        )
+    rows = [] if response.code == 404 else _rows(CB.json()(response))
+    for row in rows:
+        value = row.get("Value")
+        row["Value"] = None if value is None else base64.b64decode(value, validate=True)
+    return response.headers["X-Consul-Index"], rows
+
+
+def _written(response: Response) -> Any:
+    return None if response.code == 404 else json.loads(response.body)
 
 
 def _answer(response: Response) -> tuple[str, Any]:

@@ -27,6 +27,13 @@ log = structlog.get_logger(__name__)
 PATIENCE = 5.0
 """Seconds that a start waits for Consul before it takes the values on disk."""
 
+MOST = 2000
+"""Keys that a folder may have."""
+LARGEST = 4 * 1024 * 1024
+"""Bytes of all values of a folder."""
+LONGEST_KEY = 512
+"""Bytes of a key below the folder; longer ones are left out."""
+
 Folder = Mapping[str, Entry]
 
 
@@ -34,7 +41,8 @@ class Configuration:
     """Ready with Consul's values, or after ``PATIENCE`` with those that an earlier run left on disk, or
     with none.
 
-    A folder that is suddenly empty after Consul failed to answer was lost, not cleared: its last values stay.
+    A folder that is suddenly empty after Consul failed to answer was lost, not cleared: its last values stay. So they
+    do when there is more in it than a folder may have.
     """
 
     name = "configuration"
@@ -62,6 +70,8 @@ class Configuration:
         self._folders: dict[bool, Folder] = {}
         """By whether it is the shared one; both are needed before anything is published."""
         self._breaks: dict[bool, int] = {}
+        self._problems: dict[bool, str] = {}
+        """Why the last values of a folder stay in use."""
         self._complete = asyncio.Event()
 
     async def run(self, ready: Ready) -> None:
@@ -75,6 +85,7 @@ class Configuration:
                         await self._complete.wait()
                 if not self._complete.is_set():
                     self._restore()
+                    await self._do_without()
                 ready()
         finally:
             self._health.stopped()
@@ -87,18 +98,36 @@ class Configuration:
         """Take in Consul's answer about one folder."""
         found, before = folder(prefix, shared, rows), self._folders.get(shared)
         lost = bool(before) and not found and self._breaks.get(shared) != self._client.breaks
-        if lost:
-            log.warning("configuration.lost", folder=prefix, keys=len(before or ()))
-            self._health.degraded(
-                f"Consul lost {prefix}; its last values stay in use until it has some again"
-            )
-            return
-        self._breaks[shared] = self._client.breaks
-        self._folders[shared] = found
+        problem = f"Consul lost {prefix}" if lost else too_large(prefix, found)
+        if problem and problem != self._problems.get(shared):
+            log.warning("configuration.refused", problem=problem, keys=len(before or ()))
+        self._problems[shared] = problem
+        if not problem:
+            self._breaks[shared] = self._client.breaks
+            self._folders[shared] = found
+        self._tell()
+        await self._combine()
+
+    async def _combine(self) -> None:
         if len(self._folders) == 2:
             self._complete.set()
-            self._health.ok()
             await self._publish(merged(self._folders[True], self._folders[False]))
+
+    async def _do_without(self) -> None:
+        """Take a folder that is not taken, and of which nothing was known before, for empty."""
+        for shared, problem in self._problems.items():
+            if problem:
+                self._folders.setdefault(shared, {})
+        await self._combine()
+
+    def _tell(self) -> None:
+        problems = [problem for problem in self._problems.values() if problem]
+        if problems:
+            self._health.degraded(
+                "; ".join(f"{one}: its last values stay in use until that is mended" for one in problems)
+            )
+        elif len(self._problems) == 2:
+            self._health.ok()
 
     async def _publish(self, store: Store) -> None:
         changed = store != self._store.value
@@ -146,6 +175,7 @@ def folder(prefix: str, shared: bool, rows: list[Any]) -> Folder:
             not isinstance(key, str)
             or not key.startswith(prefix)
             or key.endswith("/")
+            or len(key) > len(prefix) + LONGEST_KEY
             or type(index) is not int
         ):
             continue
@@ -153,6 +183,14 @@ def folder(prefix: str, shared: bool, rows: list[Any]) -> Folder:
             max(index, 1), value if isinstance(value, bytes) else b"", shared
         )
     return found
+
+
+def too_large(prefix: str, found: Folder) -> str:
+    """Why a folder is not taken, as a clause; empty for one that is. Pure."""
+    if len(found) > MOST:
+        return f"{prefix} has {len(found)} keys, more than {MOST}"
+    size = sum(len(entry.value) for entry in found.values())
+    return f"{prefix} has {size} bytes of values, more than {LARGEST}" if size > LARGEST else ""
 
 
 def merged(shared: Folder, own: Folder) -> Store:

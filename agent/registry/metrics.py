@@ -43,3 +43,4 @@ class Metrics(Reads):
         self.keys = make.gauge(declared.KEYS, registry)
         self.refused = make.gauge(declared.REFUSED, registry)
         self.deliveries = make.counter(declared.DELIVERIES, registry)
+        self.unsettled = make.gauge(declared.UNSETTLED, registry)

@@ -1,6 +1,7 @@
 """Asks the service whether it is well, as often and as patiently as the settings say."""
 
 import asyncio
+import contextlib
 
 import aiohttp
 import structlog
@@ -34,6 +35,27 @@ class Probe:
         self._metrics = metrics
         self._failures = 0
         self._answered = False
+        self._held = False
+        self._news = asyncio.Event()
+        """Whatever a check finds that began before no longer counts."""
+
+    def hold(self, why: str) -> None:
+        """Call the service unwell until ``resume``, whatever it answers: it is about to be started anew."""
+        self._held = True
+        self._renew()
+        self._state.set(ServiceHealth(False, why))
+        self._metrics.healthy.set(0)
+        self._health.degraded(why)
+
+    def resume(self) -> None:
+        """Go on as after a start: well at the first success from now on."""
+        self._held = self._answered = False
+        self._failures = 0
+        self._renew()
+
+    def _renew(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def run(self, ready: Ready) -> None:
         """Check, wait, again. Ready at once: the gate waits for the first success."""
@@ -47,8 +69,13 @@ class Probe:
         ) as session:
             ready()
             while True:
-                self._note(await (self._get(session) if self._service.health_path else self._connect()))
-                await asyncio.sleep(self._pause())
+                news = self._news
+                trouble = await (self._get(session) if self._service.health_path else self._connect())
+                if not self._held and not news.is_set():
+                    self._note(trouble)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause()):
+                        await news.wait()
 
     def _pause(self) -> float:
         interval = self._service.health_interval

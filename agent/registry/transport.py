@@ -23,6 +23,8 @@ from agent.runtime.errors import Permanent, PillionError, Transient
 
 LIMIT = 64 * 1024 * 1024
 """Bytes of an answer; a catalogue of thousands of instances has a few."""
+TOO_LARGE = 15.0
+"""Least seconds until an answer beyond the limit is asked for again."""
 CONNECT = 3.0
 """Seconds to open a connection."""
 
@@ -55,13 +57,21 @@ class Transport:
         await self._session.close()
 
     async def get(
-        self, callback: Callback, path: str, params: Params = None, *, known: int = 0, **_: Any
+        self,
+        callback: Callback,
+        path: str,
+        params: Params = None,
+        *,
+        known: int = 0,
+        limit: int = LIMIT,
+        **_: Any,
     ) -> Any:
         """A GET; py-consul's own headers carry nothing but a token, which is set here.
 
-        The body of an answer with the index ``known`` is left where it is: ``callback`` gets None for it.
+        The body of an answer with the index ``known`` is left where it is: ``callback`` gets None for it. One of more
+        than ``limit`` bytes is not read to its end.
         """
-        return await self._request(callback, "GET", path, params, known=known)
+        return await self._request(callback, "GET", path, params, known=known, limit=limit)
 
     async def put(
         self, callback: Callback, path: str, params: Params = None, data: str | bytes = "", **_: Any
@@ -87,6 +97,7 @@ class Transport:
         *,
         token: str = "",
         known: int = 0,
+        limit: int = LIMIT,
     ) -> Any:
         query = f"?{urllib.parse.urlencode(params)}" if params else ""
         url = yarl.URL(f"{self.endpoint}{urllib.parse.quote(path, safe='/:')}{query}", encoded=True)
@@ -99,7 +110,7 @@ class Transport:
             ) as answer:
                 status, got = answer.status, answer.headers
                 old = known and status == 200 and got.get("X-Consul-Index") == str(known)
-                body = "" if old else await _text(answer, doing)
+                body = "" if old else await _text(answer, doing, limit)
         except (aiohttp.ClientError, OSError, UnicodeDecodeError) as error:
             raise Transient(f"{doing} failed: {_words(error)}") from error
         if status == 403 and "ACL not found" in body and self.token.refused(token):
@@ -139,12 +150,13 @@ def _tls(endpoint: Endpoint, ca_cert: str) -> ssl.SSLContext | bool:
         raise Permanent(f"reading registry.ca_cert {ca_cert} failed: {_words(error)}") from error
 
 
-async def _text(answer: aiohttp.ClientResponse, doing: str) -> str:
+async def _text(answer: aiohttp.ClientResponse, doing: str, limit: int) -> str:
     body = bytearray()
     async for chunk in answer.content.iter_chunked(65536):
         body += chunk
-        if len(body) > LIMIT:
-            raise Transient(f"{doing} brought more than {LIMIT} bytes")
+        if len(body) > limit:
+            # Not again at once: all of it would come again.
+            raise Transient(f"{doing} brought more than {limit} bytes", delay=TOO_LARGE)
     return body.decode()
 
 

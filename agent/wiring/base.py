@@ -91,6 +91,7 @@ class Cells:
     reviews: Latest[Review] = field(default_factory=lambda: Latest(Review()))  # reviewer
     revision: Latest[Revision] = field(default_factory=lambda: Latest(Revision()))  # xds
     store: Latest[Store] = field(default_factory=lambda: Latest(Store()))  # configuration
+    delivered: Latest[Store] = field(default_factory=lambda: Latest(Store()))  # delivery
     registration: Latest[Registration] = field(default_factory=lambda: Latest(Registration()))  # registrar
     service: Latest[ServiceHealth] = field(default_factory=lambda: Latest(ServiceHealth()))  # probe
     verdict: Latest[Verdict] = field(default_factory=lambda: Latest(Verdict()))  # gate

@@ -1,6 +1,5 @@
-"""The service of ``run -- CMD``: what it is started with, and what follows a change of its configuration."""
+"""The service of ``run -- CMD``: what it is started with, and whether it runs."""
 
-import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -11,14 +10,11 @@ from agent.admin import own as service_metrics
 from agent.carry import isolated
 from agent.config import fields
 from agent.config.sections.service import Service as ServiceSettings
-from agent.config.settings import Settings
 from agent.model.address import Address
 from agent.model.store import Store
 from agent.proxy.environment import service_environment
 from agent.registry.environment import Environment, environment
-from agent.runtime.child import Child
 from agent.runtime.child import Command as ChildCommand
-from agent.runtime.errors import Permanent
 from agent.runtime.health import Board, Health
 from agent.runtime.latest import Latest
 from agent.runtime.supervisor import Supervisor
@@ -28,7 +24,10 @@ log = structlog.get_logger(__name__)
 
 
 def command(around: Around, argv: tuple[str, ...], store: Latest[Store], board: Board) -> ChildCommand:
-    """The service's arguments and environment: the operator's own, configuration, the mesh, the hook."""
+    """The service's arguments and environment: the operator's own, configuration, the mesh, the hook.
+
+    ``store`` is what is delivered, references to secrets replaced.
+    """
     settings = around.settings
     own = {name: value for name, value in around.environ.items() if name not in fields.secret_variables()}
     given = environment(store.value, own) if settings.store.environment else Environment({})
@@ -63,21 +62,6 @@ def _report(given: Environment, health: Health) -> None:
         health.ok()
 
 
-async def act(service: Child | None, settings: Settings) -> None:
-    """What follows a change of the configuration that the service was given as a file."""
-    action = settings.store.action
-    if action == "none":
-        return
-    if service is None:
-        raise Permanent(
-            f"store.action is {action!r}, but the service was not started by `pillion run -- CMD`"
-        )
-    if action == "restart":
-        await service.restart()
-    else:
-        await service.signal(signal.Signals[f"SIG{settings.store.signal}"])
-
-
 def metrics(settings: ServiceSettings) -> Callable[[], Awaitable[str]] | None:
     """The way to the service's own metrics, where it names a port for them."""
     if not settings.metrics_port:
@@ -89,3 +73,9 @@ def metrics(settings: ServiceSettings) -> Callable[[], Awaitable[str]] | None:
 def runs(supervisor: Supervisor) -> bool:
     state = supervisor.states.value.get("service")
     return state is not None and state.running
+
+
+def ended(supervisor: Supervisor) -> bool:
+    """Whether it ended by itself."""
+    state = supervisor.states.value.get("service")
+    return state is not None and not state.running and not state.asked and state.status is not None

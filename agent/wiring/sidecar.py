@@ -33,7 +33,7 @@ from agent.runtime.component import Component
 from agent.runtime.errors import Misconfigured, Problem
 from agent.runtime.latest import Latest
 from agent.versions import declared
-from agent.wiring import service
+from agent.wiring import changes, service
 from agent.wiring.base import Base, Cells, serving
 from agent.wiring.explaining import explained
 from agent.wiring.hook import Hook
@@ -66,6 +66,10 @@ class Sidecar:
         self._relay = _relay(base, self._instance, tracer)
         self._inbox = _inbox(base, self._instance, tracer)
         self._service = self._child() if command else None
+        self._probe = self._probing() if base.settings.service.register else None
+        self._restarts = changes.restarts(
+            base, self._service, self._probe, reading=reading, instance=self._instance, metrics=self._metrics
+        )
         self._history = base.history(self._relay.status if self._relay else None)
 
     def story(self) -> tuple[Component, ...]:
@@ -88,8 +92,9 @@ class Sidecar:
             self._delivery(),
             self._registrar() if registered else None,
             self._relay,
-            self._probe() if registered else None,
+            self._probe,
             self._service,
+            self._restarts,
             base.upstreams(self._plan),
             self._inbox,
             self._gate() if registered else None,
@@ -154,13 +159,16 @@ class Sidecar:
 
     def _delivery(self) -> Delivery:
         base, store = self._base, self._settings.store
-        act, running = (
-            partial(service.act, self._service, self._settings),
-            partial(service.runs, base.around.supervisor),
+        # Whether somebody else's service runs is not known: a command may be for it.
+        runs = (
+            partial(service.runs, base.around.supervisor)
+            if self._service
+            else partial(bool, store.action == "exec")
         )
         return Delivery(
-            base.cells.store, store, act, running, base.place.delivered,
+            base.cells.store, store, changes.act(base, self._service, self._restarts), runs, base.place.delivered,
             health=base.board.of("delivery"), metrics=self._metrics, journal=base.journal,
+            references=changes.references(base), delivered=base.cells.delivered,
         )  # fmt: skip
 
     def _registrar(self) -> Registrar:
@@ -171,7 +179,7 @@ class Sidecar:
             health=base.board.of("registrar"), metrics=self._metrics,
         )  # fmt: skip
 
-    def _probe(self) -> Probe:
+    def _probing(self) -> Probe:
         base = self._base
         return Probe(self._settings.service, base.cells.service, base.board.of("probe"), self._metrics)
 
@@ -189,7 +197,8 @@ class Sidecar:
         base = self._base
         return Child(
             "service", base.around.supervisor,
-            partial(service.command, base.around, self._command, base.cells.store, base.board), _at_once, base.leaving,
+            partial(service.command, base.around, self._command, base.cells.delivered, base.board),
+            _at_once, base.leaving,
             stop_timeout=self._settings.service.stop_timeout, health=base.board.of("service"), wait_ready=False,
         )  # fmt: skip
 

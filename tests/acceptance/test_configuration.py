@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from pathlib import Path
 
 from tests.acceptance.conftest import GUNICORN, Mesh
 from tests.acceptance.load import load
@@ -66,3 +67,61 @@ async def test_a_live_override_changes_routes_and_a_bad_one_is_refused_and_repor
     await until(lambda: "a while" in json.dumps(shop.status()["components"]))
     assert call() == 504
     await inventory.ready()
+
+
+def volume(folder: Path, text: str) -> None:
+    """A secret as the kubelet writes it into a volume: a folder of its own, then the switch of ``..data``."""
+    folder.mkdir(exist_ok=True)
+    new = folder / f"..{text}"
+    new.mkdir()
+    (new / "greeting").write_text(text)
+    (folder / "..data_tmp").symlink_to(new.name)
+    (folder / "..data_tmp").replace(folder / "..data")
+    if not (folder / "greeting").is_symlink():
+        (folder / "greeting").symlink_to("..data/greeting")
+
+
+async def test_a_secret_of_a_volume_reaches_the_service_and_so_does_its_successor(mesh: Mesh) -> None:
+    secrets = mesh.folder / "secrets"
+    volume(secrets, "hunter2")
+    put(mesh, "config/orders/greeting", f"file:{secrets}/greeting")
+    put(mesh, "config/orders/other", "file:/etc/passwd")
+    settings = {"store": {"action": "restart", "secret_dirs": [str(secrets)]}}
+    orders = await mesh.service("orders", settings=settings).ready()
+    greeting = lambda: json.loads(orders.get("/", orders.inbound)[1] or "{}").get("greeting")  # noqa: E731
+    await until(lambda: greeting() == "hunter2")
+    assert orders.get("/v1/config/greeting") == (200, f"file:{secrets}/greeting"), "the API tells no secret"
+    assert "below none of store.secret_dirs" in json.dumps(orders.status()["components"])
+    volume(secrets, "hunter3")
+
+    def renewed() -> bool:
+        code, body = orders.get("/", orders.inbound)
+        return code == 200 and json.loads(body)["greeting"] == "hunter3"
+
+    await until(renewed, within=30)
+    said = orders.tail(1_000_000) + json.dumps(orders.status()) + orders.get("/metrics")[1]
+    state = [file.read_bytes() for file in (orders.folder / "state").iterdir() if file.is_file()]
+    assert b"hunter" not in b"".join([said.encode(), *state])
+
+
+async def test_a_command_follows_a_change_of_a_file_for_a_service_that_runs_already(mesh: Mesh) -> None:
+    put(mesh, "config/orders/greeting", "before")
+    folder = mesh.folder / "conf"
+    folder.mkdir()
+    script = folder / "reload.sh"
+    script.write_text(f'#!/bin/sh\nenv > {folder}/env\ncat "$1" >> {folder}/seen\ncat "$1"\n')
+    script.chmod(0o755)
+    file = folder / "orders.json"
+    store = {"file": str(file), "format": "json", "action": "exec", "exec": [str(script), str(file)]}
+    settings = {"store": store, "registry": {"token": "hunter2-token"}}
+    orders = await mesh.service("orders", settings=settings, environ={"CONSUL_HTTP_TOKEN": "hunter2"}).ready()
+    put(mesh, "config/orders/greeting", "changed-value")
+    await until((folder / "seen").exists)
+    await until(lambda: "changed-value" in (folder / "seen").read_text())
+    assert "hunter2" not in (folder / "env").read_text()
+    await until(lambda: "configuration.command" in orders.tail(100_000))
+    assert "changed-value" not in orders.tail(1_000_000)
+    script.write_text("#!/bin/sh\necho no room; exit 4\n")
+    put(mesh, "config/orders/greeting", "third")
+    await until(lambda: "ended with exit code 4: no room" in json.dumps(orders.status()["components"]))
+    assert "pillion_store_deliveries_total" in orders.get("/metrics")[1]

@@ -15,6 +15,7 @@ from agent.config.checks import (
     outbox,
     proxy,
     registry,
+    store,
     traffic,
     versions,
     webhook,
@@ -45,6 +46,8 @@ RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     gateway.tls,
     gateway.jwt,
     registry.login,
+    store.command,
+    store.secrets,
     traffic.tries,
     traffic.hashing,
     versions.offered,
@@ -83,4 +86,10 @@ def _missing(settings: Settings, require: Purpose) -> Iterator[Finding]:
             "is missing",
             "the port at which the service listens (--service-port), or a command after -- that gets a "
             "free one as PORT",
+        )
+    if require == "sidecar" and settings.store.action in {"signal", "restart"}:
+        yield Finding(
+            "store.action",
+            f"is {settings.store.action}, for a service that somebody else starts",
+            "none or exec, or start the service with `pillion run -- CMD`",
         )

@@ -15,16 +15,36 @@ class Store(Section, frozen=True):
     file: Annotated[str, about("File to write it to, replaced atomically. Empty: none.")] = ""
     format: Annotated[Literal["dotenv", "json", "yaml"], about("Form of that file.")] = "dotenv"
     action: Annotated[
-        Literal["none", "signal", "restart"],
+        Literal["none", "signal", "restart", "exec"],
         about(
-            "What follows a change: nothing, `signal` to the service, or a restart of it (both only with "
-            "`run -- CMD`). A restart cuts requests in flight, and all instances restart at once: use `signal` "
-            "where the service can reload."
+            "What follows a change: nothing; `signal` to the service; `restart` of it, one instance after the other, "
+            "the next when the former passes its check (both only with `run -- CMD`); `exec`: the command of "
+            "store.exec."
         ),
     ] = "none"
     signal: Annotated[
         Literal["HUP", "USR1", "USR2"], about("Signal of the action `signal`; gunicorn reloads on HUP.")
     ] = "HUP"
+    exec: Annotated[
+        tuple[str, ...],
+        about("Command of the action `exec`: program with its whole path, and arguments; no shell reads it."),
+    ] = ()
+    exec_timeout: Annotated[
+        float, about("How long that command may take; then it is killed.", unit="s", gt=0, le=600)
+    ] = 30.0
+    secret_dirs: Annotated[
+        tuple[str, ...],
+        about(
+            "Folders of secrets: a value `file:/PATH` in KV stands for what that file below one of them holds, read "
+            "again when it changes. Empty: there are no such values."
+        ),
+    ] = ()
+    secret_variables: Annotated[
+        tuple[str, ...],
+        about(
+            "Variables of the operator's environment for which a value `env:NAME` in KV may stand. Empty: none."
+        ),
+    ] = ()
 
 
 class Admin(Section, frozen=True):

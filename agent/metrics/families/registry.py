@@ -89,6 +89,17 @@ DELIVERIES = Metric(
     labels={"outcome": one_of("delivered", "failed")},
     where=Where.SIDECAR,
 )
+UNSETTLED = Metric(
+    "pillion_store_unsettled",
+    Kind.GAUGE,
+    "1 while a change of configuration waits for the service's restart, or the service for passing its check after it.",
+    Unit.TRUTH,
+    where=Where.SIDECAR,
+    meaning=(
+        "Only with `store.action: restart`, where one instance restarts after the other; `pillion status` says for "
+        "what it waits."
+    ),
+)
 OVERRIDES = Metric(
     "pillion_override_changes_total",
     Kind.COUNTER,
@@ -98,5 +109,5 @@ OVERRIDES = Metric(
 
 ALL = (
     FAILURES, SKIPPED, SERVICES, INSTANCES, STALE, LEFT_OUT, REGISTERED, PASSING, REPAIRS, UPDATES, HEALTHY, PROBES,
-    KEYS, REFUSED, DELIVERIES, OVERRIDES,
+    KEYS, REFUSED, DELIVERIES, UNSETTLED, OVERRIDES,
 )  # fmt: skip

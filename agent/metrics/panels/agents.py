@@ -85,6 +85,7 @@ REGISTRY = Part(
             (
                 _plain(registry.KEYS, f"{_LEGEND} keys"),
                 _plain(registry.REFUSED, f"{_LEGEND} refused"),
+                _plain(registry.UNSETTLED, f"{_LEGEND} waiting to restart"),
             ),
         ),
         Panel(

@@ -118,6 +118,23 @@ ALL = (
         why="Somebody has just written it.",
     ),
     Rule(
+        "PillionRestartsStuck",
+        values=(ask.gathered("max", SERVICE, ask.select(registry.UNSETTLED)),),
+        holds="> 0",
+        wait="15m",
+        severity=Severity.WARNING,
+        summary=f"Instances of {on(SERVICE)} do not get a changed configuration",
+        description=(
+            "With `store.action: restart` instances restart one after the other. One does not pass its check with the "
+            "new values, or waits for the lock; the others keep what they have, and serve."
+        ),
+        do=(
+            "`pillion status` of any of them says for whom it waits and why: correct the value in Consul's KV, or give "
+            "the token its rights."
+        ),
+        why="An instance takes some seconds; a fleet of a hundred may need longer than this.",
+    ),
+    Rule(
         "PillionSpansLost",
         values=(
             ask.gathered("sum", INSTANCE, ask.increase(process.SPANS, 'outcome="lost"', over="10m")),

@@ -36,7 +36,8 @@ def slow() -> Response:
 
 @app.get("/health")
 def health() -> tuple[str, int]:
-    return ("sick", 503) if Path(SICK).exists() else ("well", 200)
+    sick = Path(SICK).exists() or os.environ.get("GREETING") == "bad"
+    return ("sick", 503) if sick else ("well", 200)
 
 
 @app.get("/call/<host>")

@@ -135,3 +135,27 @@ async def test_the_environments_proxy_is_ignored(small: Small, monkeypatch: pyte
     await small.start()
     async with probing(small.port) as state:
         await until(lambda: state.value.healthy, within=2)
+
+
+async def test_a_service_that_is_held_is_unwell_whatever_it_answers_and_well_again_by_a_later_answer(
+    small: Small,
+) -> None:
+    await small.start()
+    state, board = Latest(ServiceHealth()), Board(lambda: 0.0)
+    settings = Service(name="s", port=small.port, health_path="/health", health_interval=60, health_timeout=5)
+    probe = Probe(settings, state, board.of("probe"), Metrics(CollectorRegistry()))
+    task = await running(probe)
+    try:
+        await until(lambda: state.value.healthy)
+        asked, small.delay = len(small.paths), 0.3
+        probe.resume()  # a check begins, of the service as it was
+        await until(lambda: len(small.paths) > asked)
+        probe.hold("it is restarted")
+        assert state.value == ServiceHealth(False, "it is restarted")
+        probe.resume()
+        asked = len(small.paths)
+        assert not state.value.healthy
+        await until(lambda: state.value.healthy, within=5)
+        assert len(small.paths) > asked, "not by the check that began before"
+    finally:
+        await ended(task)

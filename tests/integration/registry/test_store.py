@@ -63,11 +63,12 @@ class Seen:
         )
 
     async def delivery(self, settings: sections.Store, kept: Path | None = None, runs: bool = True) -> None:
-        async def act() -> None:
+        async def act(_before: str, _after: str) -> bool:
             if self.fails:
                 self.fails -= 1
                 raise Transient("the supervisor is busy")
             self.acted.append(time.monotonic())
+            return True
 
         health = self.board.of("delivery")
         delivery = Delivery(
@@ -97,9 +98,9 @@ def settings_of(service: str) -> Settings:
 
 
 @asynccontextmanager
-async def agent(consul: backing.Consul, service: str) -> AsyncIterator[Seen]:
+async def agent(consul: backing.Consul, service: str, token_file: str = "") -> AsyncIterator[Seen]:
     """Cells and a client for the components that a test starts."""
-    async with client.connect(Registry(address=consul.url)) as reading:
+    async with client.connect(Registry(address=consul.url, token_file=token_file)) as reading:
         seen = Seen(reading, service)
         try:
             yield seen

@@ -227,3 +227,32 @@ def test_partitions_of_kafka_are_shared_by_leases_only(url: str, dedupe: str, is
         f"inbox: {{topics: [{{topic: a, path: /x, partitions: 2}}], dedupe: {dedupe}, broker: {{url: '{url}'}}}}"
     )
     assert ("inbox.topics[0].partitions" in found) == is_wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "said"),
+    [
+        ("{action: exec}", "store.exec", "is empty; allowed: the program with its whole path"),
+        (
+            "{action: exec, exec: [reload.sh]}",
+            "store.exec[0]",
+            "is 'reload.sh'",
+        ),
+        ("{secret_dirs: [secrets]}", "store.secret_dirs[0]", "a whole path of a folder of secrets"),
+        ("{secret_dirs: [/run, /]}", "store.secret_dirs[1]", "is '/'"),
+        ("{secret_dirs: [/proc/self]}", "store.secret_dirs[0]", "is '/proc/self'"),
+        ("{secret_dirs: [/run/../etc]}", "store.secret_dirs[0]", "is '/run/../etc'"),
+        ("{secret_variables: [A B]}", "store.secret_variables[0]", "a variable's name"),
+        ("{secret_variables: [CONSUL_HTTP_TOKEN]}", "store.secret_variables[0]", "which is the agent's own"),
+        ("{secret_variables: [PILLION_X]}", "store.secret_variables[0]", "which is the agent's own"),
+    ],
+)
+def test_what_values_may_reach_and_what_follows_them_is_the_operators_and_exact(text, key, said):
+    assert said in wrong(f"store: {text}")[key]
+
+
+def test_nobody_is_signalled_whom_somebody_else_started():
+    text = Memory({"p.yaml": "{service: {name: a, port: 1}, store: {action: restart}}"})
+    with pytest.raises(Misconfigured, match="is restart, for a service that somebody else starts"):
+        load({}, {}, Path("p.yaml"), text, require="sidecar")
+    assert load({}, {}, Path("p.yaml"), text, require="launcher").settings.store.action == "restart"

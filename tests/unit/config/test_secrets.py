@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.config.secret import Secret
 from agent.config.sources import load
 from agent.runtime.errors import Misconfigured
 from tests.unit.config.memory import Memory
@@ -116,3 +117,54 @@ def test_no_secret_is_in_any_problem_or_warning(environ, other):
     except Misconfigured as error:
         said += error.problems
     assert not any(SECRET in str(one) for one in said)
+
+
+def test_a_secret_setting_may_say_where_the_secret_is():
+    files = Memory(
+        {
+            "p.yaml": "{registry: {token: 'file:/run/token'}, outbox: {database: 'env:ORDERS_DSN'}}",
+            "/run/token": SECRET,
+        }
+    )
+    dsn = f"postgresql://u:{SECRET}@h/d"
+    resolved = load({}, {"ORDERS_DSN": dsn}, Path("p.yaml"), files)
+    assert (resolved.settings.registry.token, resolved.settings.registry.token_file) == (SECRET, "/run/token")
+    assert resolved.settings.outbox.database == dsn
+    assert Secret.of(resolved.settings.registry, "registry.token").from_file
+
+
+def test_a_variable_to_which_a_secret_setting_refers_is_the_agents_alone():
+    environ = {"ORDERS_TOKEN": SECRET, "PILLION_REGISTRY_TOKEN": "env:ORDERS_TOKEN", "REGION": "eu"}
+    resolved = load({}, environ, None, Memory())
+    assert resolved.settings.registry.token == SECRET
+    assert str(resolved.origins["registry.token"]) == "ORDERS_TOKEN"
+    assert resolved.inherited(environ) == {"PILLION_REGISTRY_TOKEN": "env:ORDERS_TOKEN", "REGION": "eu"}
+
+
+def test_a_variable_that_says_where_the_secret_is_works_like_the_file():
+    files = Memory({"/run/token": SECRET})
+    environ = {"PILLION_REGISTRY_TOKEN": "file:/run/token"}
+    assert load({}, environ, None, files).settings.registry.token == SECRET
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file:/run/none", "names /run/none, which can't be read"),
+        ("env:NOT_SET", "refers to the variable NOT_SET, which is not set"),
+        ("env:EMPTY", "refers to the variable EMPTY, which is not set"),
+    ],
+)
+def test_a_reference_to_nothing_is_a_problem(text, said):
+    assert said in refused({"PILLION_REGISTRY_TOKEN": text, "EMPTY": ""})
+
+
+def test_a_reference_and_the_setting_of_the_file_are_one_too_many():
+    environ = {"PILLION_REGISTRY_TOKEN": "file:/run/a", "PILLION_REGISTRY_TOKEN_FILE": "/run/b"}
+    assert "registry.token_file too" in refused(environ, {"/run/a": SECRET, "/run/b": SECRET})
+
+
+def test_a_reference_to_a_variable_with_a_bad_value_does_not_show_it():
+    found = refused({"PILLION_REGISTRY_TOKEN": "env:TOKEN", "TOKEN": f"{SECRET}\n"})
+    assert "registry.token holds a line break" in found
+    assert SECRET not in found
