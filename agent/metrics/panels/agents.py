@@ -110,12 +110,19 @@ AGENTS = Part(
         Panel("CPU of the agents", (_each_second(process.CPU),), "1 is one core.", unit=Unit.SHARE),
         Panel("Memory of the agents", (_plain(process.RESIDENT),)),
         Panel("Memory of the Envoys", (_plain(envoy.MEMORY),)),
+        Panel("Envoys that answer", (_plain(process.ANSWERED),), most=1),
         Panel(
-            "Envoys and services that answer",
+            "Services that do not show their metrics",
             (
-                _plain(process.ANSWERED, f"{_LEGEND} Envoy"),
-                _plain(process.SERVICE_ANSWERED, f"{_LEGEND} service"),
+                Target(
+                    ask.or_zero(
+                        f"1 - {ask.select(process.SERVICE_ANSWERED, *SELECTED)}",
+                        ask.select(process.ANSWERED, *SELECTED),
+                    ),
+                    _LEGEND,
+                ),
             ),
+            "1 where they were asked and did not; 0 also where `service.metrics_port` is not set.",
             most=1,
         ),
         Panel(
