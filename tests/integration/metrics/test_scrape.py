@@ -1,13 +1,10 @@
 """The list and what real agents show are the same."""
 
 import re
-import socket
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterable
-from http.client import HTTPConnection
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -18,6 +15,7 @@ from agent.metrics.declare import Kind, Metric, Where
 from agent.metrics.families import envoy, outbox, process
 from tests.acceptance.conftest import Mesh
 from tests.acceptance.instance import Instance
+from tests.integration.metrics.admin import all_of_envoy
 from tests.integration.metrics.conftest import Tool
 from tests.ports import free_port
 from tests.waiting import until
@@ -154,28 +152,6 @@ def judged(done: "subprocess.CompletedProcess[str]") -> None:
     assert done.returncode in {0, 3}, done.stderr
     without = {line.split(" ")[0] for line in done.stderr.splitlines() if line.endswith("no help text")}
     assert not without & {metric.name for metric in (*catalog.OWN, *envoy.ALL)}
-
-
-class UnixConnection(HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("envoy")
-        self._path = str(path)
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self._path)
-
-
-def all_of_envoy(instance: Instance) -> str:
-    """All of Envoy's series, also those that never counted, which a scrape leaves out."""
-    (admin,) = (instance.folder / "state").rglob("admin.sock")
-    connection = UnixConnection(admin)
-    connection.request("GET", "/stats/prometheus")
-    text = connection.getresponse().read().decode()
-    connection.close()
-    return text
 
 
 async def test_envoys_metrics_have_the_names_and_labels_of_the_list_and_are_in_the_scrape(
