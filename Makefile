@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs chaos chaos-inbox bench bench-planning bench-carry bench-proxy bench-capture bench-outbox bench-commit-order bench-sizing bench-inject bench-kubernetes wheel image lock clean clean-cache
+.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs chaos chaos-inbox bench bench-planning bench-fleet bench-carry bench-proxy bench-capture bench-outbox bench-commit-order bench-sizing bench-inject bench-kubernetes wheel image lock clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench: venv ## measure what an agent costs beside one service: memory and idle C
 
 bench-planning: venv ## measure from a change in Consul to an Envoy that acts on it; table and build/bench-planning.json
 	$(BIN)/python -m tests.bench.planning
+
+bench-fleet: venv ## measure what fifty agents ask of one Consul, idle and while an instance flaps; AGENTS, SECONDS and PARTS change how
+	$(BIN)/python -m tests.bench.fleet
 
 bench-carry: venv ## measure what the carry hook adds to a request, a call and a start; JSON to build/bench-carry.json
 	$(BIN)/python -m tests.bench.carry

@@ -35,7 +35,7 @@ def exposition(
     The agent's win, then Envoy's. ``envoy`` and ``service`` are None when they did not answer, which a gauge says, the
     second where ``of_service`` says that the service has any.
     """
-    families = dict(_families(generate_latest(collectors).decode()))
+    families = _own(collectors)
     families |= _families(_answered(declared.ANSWERED, envoy is not None))
     if of_service:
         families |= _families(_answered(declared.SERVICE_ANSWERED, service is not None))
@@ -46,6 +46,17 @@ def exposition(
         if name not in families and name not in taken:
             families[name] = text
     return "".join(families.values())
+
+
+def own(collectors: CollectorRegistry) -> str:
+    """What the process itself counts, alone."""
+    return "".join(_own(collectors).values())
+
+
+def _own(collectors: CollectorRegistry) -> dict[str, str]:
+    # The library says of each counter when it began: as many series again, which nobody declared and nobody asks for.
+    families = _families(generate_latest(collectors).decode())
+    return {name: text for name, text in families if not name.endswith("_created")}
 
 
 def sound(lines: Iterable[str]) -> Iterator[str]:

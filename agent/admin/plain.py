@@ -6,10 +6,9 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import generate_latest
 
 from agent.admin import guard
-from agent.admin.exposition import CONTENT_TYPE
+from agent.admin.exposition import CONTENT_TYPE, own
 from agent.admin.server import GOODBYE, bind
 from agent.model.address import Address
 from agent.runtime.component import Ready
@@ -62,4 +61,4 @@ class Plain:
         return web.Response(status=200 if ready else 503, text=text)
 
     async def _counts(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._collectors), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=own(self._collectors).encode(), headers={"Content-Type": CONTENT_TYPE})

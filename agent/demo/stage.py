@@ -80,6 +80,10 @@ class Stage:
         """What an instance's agent says of itself, as JSON. Raises OSError."""
         return await asyncio.to_thread(self.sidecars[label].get, "/status")
 
+    async def page(self, label: str) -> str:
+        """An instance's status page. Raises OSError."""
+        return await asyncio.to_thread(self.sidecars[label].get, "/")
+
     def inbound_ports(self, service: str) -> Sequence[int]:
         """The ports on which the agents of the service's instances receive."""
         return [sidecar.inbound for sidecar in self.sidecars.values() if sidecar.service == service]

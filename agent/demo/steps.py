@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import uuid
 from functools import partial
 from typing import Any
@@ -176,7 +177,8 @@ async def outbox(scene: Scene) -> str:
 
 
 async def configuration(scene: Scene) -> str:
-    """A value changed in Consul reaches a service in use."""
+    """A value changed in Consul reaches a service in use and the status page of its agent."""
+    began = time.time()
     value = f"Good evening, {uuid.uuid4().hex[:6]}"
 
     async def arrived() -> bool:
@@ -190,7 +192,8 @@ async def configuration(scene: Scene) -> str:
         mark = record.answers
         await until(lambda: record.answers > mark + 100, "100 more answers")
     _none_failed(record.failures)
-    shown = await until(partial(_changed, scene, "storefront", "GREETING"), "the change on the status page")
+    changed = partial(_changed, scene, "storefront", "GREETING", began)
+    shown = await until(changed, "the change on the status page")
     scene.report.saw(f"storefront's status page: {shown}")
     return (
         f"gunicorn reloaded with the new value; {record.answers} requests meanwhile, none failed; the status page says "
@@ -214,11 +217,13 @@ async def system(scene: Scene) -> str:
     return f"{len(calls)} lines between the services, gathered from each agent's Envoy"
 
 
-async def _changed(scene: Scene, label: str, key: str) -> str:
-    """How an instance's status tells that a value was delivered; empty before."""
+async def _changed(scene: Scene, label: str, key: str, since: float) -> str:
+    """How an instance's status and its page tell that a value was delivered after that time; empty before."""
     found = json.loads(await scene.system.status(label))["history"]["changes"]
-    told = (f"{one['subject']}: {one['detail']} {one['outcome']}" for one in found if key in one["detail"])
-    return next(told, "")
+    changes = (one for one in found if key in one["detail"] and one["at"] >= since)
+    told = next((f"{one['subject']}: {one['detail']} {one['outcome']}" for one in changes), "")
+    shown = (await scene.system.page(label)).partition("Recent changes of configuration")[2]
+    return told if key in shown else ""
 
 
 async def discovery(scene: Scene) -> str:

@@ -57,6 +57,10 @@ class System(Protocol):
         """What an instance's agent says of itself, as JSON. Raises OSError when that does not answer."""
         ...
 
+    async def page(self, label: str) -> str:
+        """The instance's status page, as HTML. Raises OSError when its agent does not answer."""
+        ...
+
     def inbound_ports(self, service: str) -> Sequence[int]:
         """The ports on which the agents of the service's instances receive, one for each instance."""
         ...

@@ -15,7 +15,9 @@ edited. `make docs` writes all that is made from them.
 Every agent answers `/metrics` on `admin.listen` (this machine only) and, where it is set, on `admin.metrics` for a
 Prometheus elsewhere: the Compose system and the charts use port 15090. The answer holds the agent's own metrics and all
 of its Envoy's; where Envoy does not answer, `pillion_envoy_answered` is 0 and the rest is still there. Metrics of the
-service itself come along where `service.metrics_port` names their port ([status.md](status.md)).
+service itself come along where `service.metrics_port` names their port ([status.md](status.md)). The form is
+Prometheus' text 0.0.4 whatever a scraper asks for: OpenMetrics would give Envoy's counters other names. Of Envoy's
+series only those are shown that ever counted, so their number goes with what is used and not with what is configured.
 
 Rules and dashboard expect three labels that the scrape configuration gives: `job` is `pillion`, `service` says whose
 agents they are, `instance` which one. `compose/prometheus/prometheus.yml` shows how.

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests import figures
 from tests.acceptance.conftest import Mesh
 from tests.acceptance.instance import Instance
 from tests.acceptance.test_configuration import put
 from tests.bench.footprint import cpu
 from tests.integration.admin.browser import opened, visit
+from tests.integration.metrics.admin import all_of_envoy
 from tests.waiting import until
 
 TELLS = {"admin": {"metrics": "127.0.0.1:0"}}
@@ -94,15 +96,18 @@ async def test_a_scrape_with_100_upstreams_is_small_valid_and_costs_less_than_30
     shop = await mesh.service("shop", settings={"upstreams": {"*": {}}}).ready()
     await until(lambda: len(shop.status()["upstreams"]) >= 100, within=60)
     await until(lambda: 'envoy_cluster_name="upstream_s099x"' in shop.get("/metrics")[1], within=60)
-    figures = {path: measured(shop, path) for path in ("/metrics", "/")}
-    print(figures)  # noqa: T201 - the figures are what one looks for
+    took = {path: measured(shop, path) for path in ("/metrics", "/")}
     text = shop.get("/metrics")[1]
+    whole = len(all_of_envoy(shop))
+    figures.keep("scrape", {**took, "bytes": len(text), "bytes_of_all_that_envoy_has": whole})
     types = [line.split(" ")[2] for line in text.splitlines() if line.startswith("# TYPE")]
     assert len(types) == len(set(types))
     assert sum(len(family.samples) for family in text_string_to_metric_families(text)) > 1000
     assert len(text) < 200_000
-    assert figures["/metrics"]["cpu_ms"] <= 30
-    assert figures["/"]["cpu_ms"] <= 100
+    assert len(text) < whole / 5
+    assert took["/metrics"]["cpu_ms"] <= 30
+    assert took["/metrics"]["least_ms"] <= 30
+    assert took["/"]["cpu_ms"] <= 100
 
 
 def measured(instance: Instance, path: str, times: int = 20) -> dict[str, float]:

@@ -48,6 +48,7 @@ class Figures:
     """What was measured, with the figure to reach; printed as it comes."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
+    report: Path = REPORT
 
     def note(self, what: str, value: float, unit: str, target: float | None = None) -> None:
         """One figure; ``target`` is the most that it may be."""
@@ -59,10 +60,12 @@ class Figures:
 
     def write(self) -> None:
         """Keep them as JSON, with how busy the machine was."""
-        REPORT.parent.mkdir(exist_ok=True)
+        self.report.parent.mkdir(exist_ok=True)
         about = {"load": os.getloadavg(), "cores": os.cpu_count(), "figures": self.rows}
-        REPORT.write_text(json.dumps(about, indent=1) + "\n")
-        sys.stdout.write(f"load average now {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores; {REPORT}\n")
+        self.report.write_text(json.dumps(about, indent=1) + "\n")
+        sys.stdout.write(
+            f"load average now {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores; {self.report}\n"
+        )
 
 
 def names(count: int) -> list[str]:

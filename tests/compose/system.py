@@ -92,6 +92,10 @@ class ComposeSystem:
         """What the instance's agent says of itself, as JSON. Raises OSError."""
         return await self._asked(label, "http://127.0.0.1:15020/status")
 
+    async def page(self, label: str) -> str:
+        """The instance's status page. Raises OSError."""
+        return await self._asked(label, "http://127.0.0.1:15020/")
+
     async def _asked(self, label: str, url: str) -> str:
         name = label if label == "gateway" else f"{label}-agent"
         try:

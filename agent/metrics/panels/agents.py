@@ -47,6 +47,13 @@ CONFIGURATION = Part(
             "Of the last quarter of an hour; nothing without a change.",
         ),
         Panel("Streams", (_each_second(proxy.STREAMS),), unit=Unit.EACH_SECOND),
+        Panel(
+            "Not in any plan",
+            (
+                _plain(proxy.LEFT_OUT, f"{_LEGEND} left out"),
+                _plain(proxy.CONFLICTS, f"{_LEGEND} paths that another has"),
+            ),
+        ),
     ),
 )
 
@@ -63,6 +70,7 @@ REGISTRY = Part(
             most=1,
         ),
         Panel("Registrations written", (_each_second(registry.REPAIRS, "reason"),), unit=Unit.EACH_SECOND),
+        Panel("Updates of the check", (_each_second(registry.UPDATES, "outcome"),), unit=Unit.EACH_SECOND),
         Panel("Failures of Consul", (_each_second(registry.FAILURES, "subject"),), unit=Unit.EACH_SECOND),
         Panel(
             "Health checks of the service",
@@ -80,6 +88,7 @@ REGISTRY = Part(
             "Stale or left out",
             (_plain(registry.STALE, f"{_LEGEND} stale"), _plain(registry.LEFT_OUT, f"{_LEGEND} left out")),
         ),
+        Panel("Malformed entries", (_each_second(registry.SKIPPED),), unit=Unit.EACH_SECOND),
         Panel(
             "Values from KV",
             (
@@ -103,6 +112,23 @@ AGENTS = Part(
         Panel("Memory of the agents", (_plain(process.RESIDENT),)),
         Panel("Memory of the Envoys", (_plain(envoy.MEMORY),)),
         Panel("Envoys that answer", (_plain(process.ANSWERED),), most=1),
+        Panel(
+            "Services that do not show their metrics",
+            (
+                Target(
+                    ask.or_zero(
+                        f"1 - {ask.select(process.SERVICE_ANSWERED, *SELECTED)}",
+                        ask.select(process.ANSWERED, *SELECTED),
+                    ),
+                    _LEGEND,
+                ),
+            ),
+            "1 where they were asked and did not; 0 also where `service.metrics_port` is not set.",
+            most=1,
+        ),
+        Panel(
+            "Time since the start", (Target(f"time() - {ask.select(process.STARTED, *SELECTED)}", _LEGEND),)
+        ),
         Panel("Spans of the agents", (_each_second(process.SPANS, "outcome"),), unit=Unit.EACH_SECOND),
     ),
 )

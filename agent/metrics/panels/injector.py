@@ -1,7 +1,7 @@
 """The injector in Kubernetes."""
 
 from agent.metrics import ask
-from agent.metrics.ask import INSTANCE
+from agent.metrics.ask import INSTANCE, SERVICE
 from agent.metrics.families import injector
 from agent.metrics.panels.declare import OVER, SELECTED, Panel, Part, Target, Unit
 
@@ -70,6 +70,16 @@ INJECTOR = Part(
                 ),
             ),
             "What dead pods had left, in the last hour; in catalog mode.",
+        ),
+        Panel(
+            "Time since the sweep's last look",
+            (
+                Target(
+                    f"time() - {ask.gathered('max', SERVICE, ask.select(injector.LOOKED, *SELECTED) + ' > 0')}",
+                    "{{service}}",
+                ),
+            ),
+            "In catalog mode.",
         ),
         Panel(
             "Failures of the API server",

@@ -59,6 +59,8 @@ OUTBOX = Part(
             ),
         ),
         Panel("Rows set aside", _together("max", outbox.HELD_ROWS)),
+        Panel("Oldest key set aside", _together("max", outbox.HELD_OLDEST)),
+        Panel("Left out", _together("sum", outbox.SKIPPED, Unit.EACH_SECOND), unit=Unit.EACH_SECOND),
         Panel("Stopped buckets", _together("max", outbox.STOPPED)),
         Panel("Broker away", _together("sum", outbox.AWAY, Unit.EACH_SECOND), unit=Unit.EACH_SECOND),
         Panel(

@@ -122,6 +122,7 @@ UPSTREAMS = Part(
             _counted(
                 (envoy.TIMEOUTS, "timeout"),
                 (envoy.TRY_TIMEOUTS, "timeout of a try"),
+                (envoy.UNREACHED, "connection failed"),
                 (envoy.CONNECT_TIMEOUTS, "connect timeout"),
                 (envoy.RETRIES_HELD, "retry held back"),
             ),

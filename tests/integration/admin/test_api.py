@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from prometheus_client.parser import text_string_to_metric_families
 
 from agent.admin import own
 from agent.admin.server import Admin
@@ -190,6 +191,15 @@ async def test_without_envoy_the_scrape_has_the_agents_metrics() -> None:
         status, body, _ = await agent.get(f"{agent.metrics}/metrics")
         assert status == 200
         assert "pillion_envoy_answered 0.0\n" in body
+
+
+async def test_a_scrape_is_in_the_one_form_whatever_is_asked_for() -> None:
+    """OpenMetrics would give Envoy's counters other names than rules and dashboard ask for."""
+    async with running(sources(envoy_metrics=silent())) as agent:
+        for accept in ("application/openmetrics-text;version=1.0.0", "text/html", "*/*"):
+            status, body, headers = await agent.get(f"{agent.metrics}/metrics", Accept=accept)
+            assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+            assert "pillion_envoy_answered" in {one.name for one in text_string_to_metric_families(body)}
 
 
 async def test_the_page_brings_its_own_style_and_script_and_forbids_all_others() -> None:

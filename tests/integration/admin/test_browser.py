@@ -1,11 +1,13 @@
 """The status page in a real browser."""
 
 from functools import partial
+from statistics import median
 
 import pytest
 
 from agent.model.catalog import Catalog
 from agent.model.revision import Revision
+from tests import figures
 from tests.integration.admin import lively
 from tests.integration.admin.browser import PHONE, opened, visit
 from tests.integration.admin.test_api import running as running_for
@@ -14,6 +16,7 @@ from tests.waiting import until
 
 running = partial(running_for, within=120)
 """A browser takes its time to start on a busy machine."""
+FIRST_PAINT = "performance.getEntriesByName('first-paint')[0]?.startTime"
 BACK_AND_TEXT = "(({backgroundColor, color}) => [backgroundColor, color])(getComputedStyle(document.body))"
 
 
@@ -117,21 +120,18 @@ async def test_a_gateway_draws_who_calls_whom() -> None:
 
 @pytest.mark.exclusive
 async def test_the_first_paint_comes_within_300_ms() -> None:
+    """By the browser's own clock, from the click on; each time in a profile that has nothing of the page."""
     world = lively.World()
+    paints = []
     async with running(await lively.instance(world)) as agent, opened() as browser:
-        shown = await visit(browser, agent.api)
-        paints = []
-        for _ in range(7):
-            await shown.page.goto(agent.api)
-            paints.append(
-                await until(
-                    lambda: shown.page.evaluate("performance.getEntriesByName('first-paint')[0]?.startTime"),
-                    within=10,
-                )
-            )
-        print(f"first paint: {sorted(paints)} ms")  # noqa: T201 - the figure is what one looks for
-        # The slower ones are what else the machine does.
-        assert sorted(paints)[2] <= 300
+        for _ in range(8):
+            shown = await visit(browser, agent.api)
+            paints.append(await until(partial(shown.page.evaluate, FIRST_PAINT), within=10))
+            await shown.page.context.close()
+    first, *later = paints
+    figures.keep("first-paint", {"browser_just_started_ms": first, "ms": sorted(later)})
+    # The slower ones are what else the machine does.
+    assert median(later) <= 300
 
 
 def brightness(colour: str) -> int:

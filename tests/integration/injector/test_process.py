@@ -15,8 +15,11 @@ import pytest
 
 from agent.inject.certificates import making
 from agent.inject.certificates.making import Pair
+from agent.metrics.declare import Where
+from agent.metrics.families import injector as declared
 from tests.integration.injector.cluster import MWC, ApiServer
 from tests.integration.injector.process import POD, Caller, Injector, review, trusting
+from tests.integration.metrics.scrapes import expected, otherwise, ours, parsed
 from tests.unit.inject.keys import rsa_pair
 from tests.waiting import until
 
@@ -56,6 +59,22 @@ def bundle(cluster: ApiServer) -> str:
 
 def caller(injector: Injector, cluster: ApiServer) -> Caller:
     return Caller(injector, trusting(bundle(cluster)), NAME)
+
+
+async def test_its_metrics_are_those_of_the_list(cluster: ApiServer, tmp_path: Path) -> None:
+    """With those of the sweep, which comes with the catalog mode."""
+    injector = Injector(
+        tmp_path / "one", cluster.environ, cluster.account, {"injector": {"registry_mode": "catalog"}}
+    )
+    injector.start()
+    try:
+        await injector.ready()
+        _, text = await injector.get("/metrics", injector.metrics)
+        assert ours(text) == expected({Where.INJECTOR})
+        assert otherwise(text, declared.ALL) == []
+        assert all(metric.late or parsed(text).get(metric.series[0]) for metric in declared.ALL)
+    finally:
+        injector.kill()
 
 
 async def test_a_pod_is_injected_by_an_injector_that_made_its_own_certificate(

@@ -72,6 +72,29 @@ def test_a_rule_fires_when_it_should_and_is_silent_when_it_should_be(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(("instead", "half"), [("vector(0) > 1", "fires"), ("vector(1)", "silent")])
+def test_the_cases_of_each_rule_notice_that_it_never_fires_and_that_it_always_does(
+    instead: str, half: str, promtool: Tool, tmp_path: Path
+) -> None:
+    document = yaml.safe_load(RULES.read_text())
+    for rule in (rule for group in document["groups"] for rule in group["rules"]):
+        rule["expr"] = instead
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(document))
+    tests = [
+        examined(name, {"series": case["series"], half: case[half]})
+        for name, cases in CASES.items()
+        for case in cases
+        if half in case
+    ]
+    file = tmp_path / "cases.yml"
+    file.write_text(
+        yaml.safe_dump({"rule_files": ["rules.yml"], "evaluation_interval": "15s", "tests": tests})
+    )
+    done = promtool("test", "rules", str(file))
+    noticed = set(re.findall(r'alertname="(\w+)"', done.stdout + done.stderr))
+    assert noticed == {rule.name for rule in alerts.ALL}
+
+
 def test_prometheus_reads_its_configuration_and_the_rules(promtool: Tool) -> None:
     """The rules stand beside the configuration, which names them."""
     done = promtool("check", "config", "--lint-fatal", "--lint=all", str(RULES.parent / "prometheus.yml"))

@@ -1,13 +1,8 @@
 """The list and what real agents show are the same."""
 
-import re
-import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterable
-from http.client import HTTPConnection
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -18,15 +13,11 @@ from agent.metrics.declare import Kind, Metric, Where
 from agent.metrics.families import envoy, outbox, process
 from tests.acceptance.conftest import Mesh
 from tests.acceptance.instance import Instance
+from tests.integration.metrics.admin import all_of_envoy
 from tests.integration.metrics.conftest import Tool
+from tests.integration.metrics.scrapes import Samples, expected, kinds, otherwise, ours, parsed
 from tests.ports import free_port
 from tests.waiting import until
-
-SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
-LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-TYPE = re.compile(r"^# TYPE (\S+) (\S+)$", re.MULTILINE)
-Samples = dict[str, list[tuple[dict[str, str], float]]]
-"""Labels and values by the name of the series, as Prometheus stores it: the library's parser renames counters."""
 
 
 class Scene:
@@ -89,32 +80,9 @@ async def scene(own_database: str, mesh: Mesh, shared_nats: backing.Nats) -> Sce
     return Scene(writer, caller, gateway)
 
 
-def parsed(text: str) -> Samples:
-    """The samples of a scrape."""
-    found: Samples = {}
-    for name, labels, value in SAMPLE.findall(text):
-        found.setdefault(name, []).append((dict(LABEL.findall(labels)), float(value)))
-    return found
-
-
 def scrape(instance: Instance) -> Samples:
     """What an agent shows now."""
     return parsed(instance.get("/metrics")[1])
-
-
-def kinds(instance: Instance) -> dict[str, str]:
-    """The type of each family, also of those without a sample."""
-    return dict(TYPE.findall(instance.get("/metrics")[1]))
-
-
-def expected(where: set[Where]) -> set[str]:
-    """The families of our own that agents of these kinds show."""
-    return {metric.name for metric in catalog.OWN if metric.where in where}
-
-
-def ours(names: Iterable[str]) -> set[str]:
-    """Those that Pillion counts itself; the library also says when each began."""
-    return {name for name in names if name.startswith("pillion_") and not name.endswith("_created")}
 
 
 def values(instance: Instance, metric: Metric) -> list[dict[str, str]]:
@@ -130,18 +98,15 @@ def published(instance: Instance) -> float:
 
 async def test_every_metric_of_the_list_is_there_and_no_other(scene: Scene, promtool: Tool) -> None:
     await until(lambda: published(scene.writer) == 1, within=20)
-    shown = {instance: kinds(instance) for instance in scene.all}
-    assert ours(set(shown[scene.writer])) == expected({Where.AGENT, Where.SIDECAR, Where.OUTBOX})
-    assert ours(set(shown[scene.caller])) == expected({Where.AGENT, Where.SIDECAR, Where.INBOX})
-    assert ours(set(shown[scene.gateway])) == expected({Where.AGENT})
+    for instance, where in (
+        (scene.writer, {Where.AGENT, Where.SIDECAR, Where.OUTBOX}),
+        (scene.caller, {Where.AGENT, Where.SIDECAR, Where.INBOX}),
+        (scene.gateway, {Where.AGENT}),
+    ):
+        assert ours(instance.get("/metrics")[1]) == expected(where)
+    for instance in scene.all:
+        assert otherwise(instance.get("/metrics")[1], catalog.OWN) == []
     for metric in (one for one in catalog.OWN if one.where is not Where.INJECTOR):
-        for instance in scene.all:
-            assert shown[instance].get(metric.name, metric.kind) == metric.kind
-            own = {"le"} if metric.kind is Kind.HISTOGRAM else set()
-            for labels in values(instance, metric):
-                assert set(labels) - own == set(metric.labels), metric.name
-                for label, known in metric.labels.items():
-                    assert not known or labels[label] in known, metric.name
         assert metric.late or any(values(instance, metric) for instance in scene.all), metric.name
     for metric in process.OF_THE_LIBRARY:
         assert all(values(instance, metric) for instance in scene.all)
@@ -156,34 +121,12 @@ def judged(done: "subprocess.CompletedProcess[str]") -> None:
     assert not without & {metric.name for metric in (*catalog.OWN, *envoy.ALL)}
 
 
-class UnixConnection(HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("envoy")
-        self._path = str(path)
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(self._path)
-
-
-def all_of_envoy(instance: Instance) -> str:
-    """All of Envoy's series, also those that never counted, which a scrape leaves out."""
-    (admin,) = (instance.folder / "state").rglob("admin.sock")
-    connection = UnixConnection(admin)
-    connection.request("GET", "/stats/prometheus")
-    text = connection.getresponse().read().decode()
-    connection.close()
-    return text
-
-
 async def test_envoys_metrics_have_the_names_and_labels_of_the_list_and_are_in_the_scrape(
     scene: Scene,
 ) -> None:
     for instance in (scene.caller, scene.gateway):
         text = all_of_envoy(instance)
-        there, types = parsed(text), dict(TYPE.findall(text))
+        there, types = parsed(text), kinds(text)
         for metric in envoy.ALL:
             assert types[metric.name] == metric.kind
             assert set(metric.series) <= set(there), metric.name

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.admin.exposition import exposition
+from agent.admin.exposition import exposition, own
 
 ENVOY = """# TYPE envoy_a_total counter
 envoy_a_total{x="1"} 1
@@ -39,6 +39,11 @@ def test_every_family_is_there_once_and_the_agents_win() -> None:
     assert samples["envoy_a_total", "2"] == 2
     assert samples["envoy_b_sum", ""] == 2
     assert samples["pillion_envoy_answered", ""] == 1
+
+
+def test_only_what_is_declared_is_shown_and_not_when_each_counter_began() -> None:
+    assert own(registry()).splitlines()[-1] == "pillion_mine_total 1.0"
+    assert "_created" not in exposition(registry(), ENVOY)
 
 
 def test_without_envoy_the_agents_metrics_say_so() -> None:

@@ -104,6 +104,11 @@ def test_envoys_metrics_are_listed_because_somebody_asks_for_them() -> None:
     assert {metric.name for metric in envoy.ALL} <= asked
 
 
+@pytest.mark.parametrize("metric", catalog.ALL, ids=lambda metric: metric.name)
+def test_every_metric_is_on_the_dashboard(metric: Metric) -> None:
+    assert any(set(metric.series) & named(target.expr).series for panel in PANELS for target in panel.targets)
+
+
 def test_alerts_have_names_of_their_own() -> None:
     names = [rule.name for rule in alerts.ALL]
     assert len(names) == len(set(names))

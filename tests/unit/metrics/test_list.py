@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from agent.metrics import catalog, make
 from agent.metrics.declare import ANY, Kind, Metric, Unit, one_of
@@ -84,6 +86,18 @@ def test_a_histogram_has_the_declared_buckets() -> None:
     ).observe(1)
     assert registry.get_sample_value("pillion_a_seconds_bucket", {"le": "0.5"}) == 0
     assert registry.get_sample_value("pillion_a_seconds_bucket", {"le": "2.0"}) == 1
+
+
+def test_our_own_metrics_are_valid_by_openmetrics_too() -> None:
+    """A stricter form than the one that is shown: it holds names to kinds, and labels and values to their form."""
+    registry, makers = CollectorRegistry(), {Kind.COUNTER: make.counter, Kind.GAUGE: make.gauge}
+    for metric in catalog.OWN:
+        made = {**makers, Kind.HISTOGRAM: make.histogram}[metric.kind](metric, registry)
+        if metric.labels:
+            made.labels(*((values or ("any",))[0] for values in metric.labels.values()))
+    families = list(text_string_to_metric_families(generate_latest(registry).decode()))
+    assert {family.name for family in families} == {one.name.removesuffix("_total") for one in catalog.OWN}
+    assert all(family.documentation and family.samples for family in families)
 
 
 def test_an_agent_loads_no_rules_and_no_dashboard() -> None:
