@@ -87,7 +87,12 @@ def _told(ask: Ask, settings: Settings, address: str | None, catalog: Path | Non
             if address:
                 raise
             why = str(error)
-    known, source = world(settings, catalog, gateway=ask.side is Side.GATEWAY)
+    try:
+        known, source = world(
+            settings, catalog, gateway=ask.side is Side.GATEWAY, needed=ask.side is not Side.INBOUND
+        )
+    except Transient as error:
+        raise Transient(f"nothing is known of other services: {why}; {error}") from error
     told = explain(ask, known)
     return {**told, "source": source, "snapshot": known.snapshot.hash, "no_agent": why}
 

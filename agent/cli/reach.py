@@ -12,6 +12,7 @@ from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.model.address import Address
 from agent.runtime.errors import Misconfigured, Problem, Transient
+from agent.runtime.words import words
 
 SECTIONS = ("admin", "state", "service")
 """The settings by which an agent is found."""
@@ -73,5 +74,6 @@ def call(
         with error:
             return Answer(error.code, error.read().decode(errors="replace"))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise Transient(f"no agent answers at {address} ({reason}): is `pillion run` running?") from error
+        raise Transient(
+            f"no agent answers at {address} ({words(error)}): is `pillion run` running?"
+        ) from error

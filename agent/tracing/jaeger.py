@@ -8,6 +8,7 @@ import aiohttp
 import msgspec
 
 from agent.runtime.errors import Permanent, Transient
+from agent.runtime.words import words
 from agent.tracing.traces import Span
 
 TRACE_ID = re.compile(r"[0-9a-f]{16,32}", re.ASCII)
@@ -126,7 +127,7 @@ class Jaeger:
                     raise kind(f"{doing}: it answered {response.status}; {WHERE}")
                 return await _whole(response, doing)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Transient(f"{doing}: {error or type(error).__name__}; {WHERE}") from error
+            raise Transient(f"{doing}: {words(error)}; {WHERE}") from error
 
 
 async def _whole(response: aiohttp.ClientResponse, doing: str) -> bytes:

@@ -79,8 +79,8 @@ async def cluster(api: Api) -> AsyncIterator[tuple[Check, ...]]:
     try:
         module = importlib.import_module("agent.doctor.cluster")
     except ImportError as error:
-        wrong = f"needs a library that is not installed ({error.name})"
-        raise Misconfigured([Problem("--kubernetes", wrong, "pip install 'pillion[kubernetes]'")]) from error
+        wrong = f"needs {error.name}, which is not installed: pip install 'pillion[kubernetes]'"
+        raise Misconfigured([Problem("--kubernetes", wrong)]) from error
     documents = Documents(api)
     try:
         yield module.Cluster(documents).checks()

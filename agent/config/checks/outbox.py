@@ -25,7 +25,7 @@ def connections(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "outbox.broker.url",
             "is missing",
-            "such as nats://HOST:4222, by PILLION_OUTBOX_BROKER_URL or outbox.broker.url_file",
+            "a URL such as nats://HOST:4222, by PILLION_OUTBOX_BROKER_URL or outbox.broker.url_file",
         )
     if outbox.require_durable and re.match(r"https?://", outbox.broker.url):
         yield Finding(
