@@ -16,9 +16,13 @@ SPOKEN = frozenset({"nats"})
 
 def check(settings: Settings) -> None:
     """Raise Misconfigured for what is missing: known before anything is started, and not by the agent's death."""
-    wrong = [*_outbox(settings), *_inbox(settings)]
-    if wrong:
+    if wrong := lacking(settings):
         raise Misconfigured(wrong)
+
+
+def lacking(settings: Settings) -> list[Problem]:
+    """What is missing."""
+    return [*_outbox(settings), *_inbox(settings)]
 
 
 def missing(key: str, library: str, extra: str) -> Problem:
