@@ -203,8 +203,8 @@ TRACES = Part(
 
 OUTBOX = Part(
     "The outbox",
-    "Where the settings have one: its database with the relay's own role and way, and its broker as the relay opens it. "
-    "No row of yours is read, nothing is sent.",
+    "Where the settings have one: its database with the relay's own role and way, and its broker as the relay opens "
+    "it. No row of yours is read, nothing is sent.",
     (
         Entry(
             "outbox.database",

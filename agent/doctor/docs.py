@@ -18,15 +18,15 @@ $ pillion doctor --gateway
 $ pillion doctor --kubernetes --context staging
 ```
 
-It looks at everything that must work, at once and each within 15 seconds, and says of each what was found and what to do.
-Give it the settings that the agent has: the same file, the same variables, the same user. An agent that runs with
-them is asked; without one the machine is looked at as an agent would find it. Nothing is started or changed, no secret is
-shown.
+It looks at everything that must work, at once and each within 15 seconds, and says of each what was found and what to
+do. Give it the settings that the agent has: the same file, the same variables, the same user. An agent that runs with
+them is asked; without one the machine is looked at as an agent would find it. Nothing is started or changed, no secret
+is shown.
 
-A *problem* keeps something from working, and makes the command end with 1. A *warning* does not. What needs no looking at
-is marked `-`. With `--json` there is one object, `ok` and `findings`, each with `id`, `level` (`ok`, `not applicable`,
-`warning`, `problem`), `subject`, `found` and `todo`; the ids are those below and stay. A thing that can't be looked at at
-all is a problem with the id of its check, such as `consul` or `agent`.
+A *problem* keeps something from working, and makes the command end with 1. A *warning* does not. What needs no looking
+at is marked `-`. With `--json` there is one object, `ok` and `findings`, each with `id`, `level` (`ok`,
+`not applicable`, `warning`, `problem`), `subject`, `found` and `todo`; the ids are those below and stay. A thing that
+can't be looked at at all is a problem with the id of its check, such as `consul` or `agent`.
 """
 
 

@@ -1,11 +1,12 @@
 """What `pillion doctor` asks Consul, and nobody else: who leads, its clock, what the token allows."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from agent.registry.client import Client
-from agent.registry.pyconsul import CB, Response
+from agent.registry.pyconsul import Response
 from agent.registry.rights import Rule
 from agent.registry.transport import encode
 from agent.runtime.errors import Permanent, Transient
@@ -37,7 +38,7 @@ async def status(client: Client, now: Callable[[], float]) -> Answer:
     response: Response = await client.plain("/v1/status/leader")
     after = now()
     try:
-        leader = CB.json()(response) if response.code == 200 else None
+        leader = json.loads(response.body or "") if response.code == 200 else None
     except ValueError:
         leader = None
     if not isinstance(leader, str):

@@ -85,7 +85,8 @@ async def inbox(url: str, key: str) -> Sequence[Finding]:
             async with asyncio.timeout(WITHIN):
                 _, writer = await asyncio.open_connection(host, port)
         except (OSError, TimeoutError) as error:
-            reasons.append(f"{host}:{port}: {words(error)}")
+            said = words(error)
+            reasons.append(said if f"{host}:{port}" in said else f"{said} ({host}:{port})")
         else:
             writer.close()
             return [ok("inbox.broker", subject, f"{host}:{port} takes connections")]
@@ -96,11 +97,10 @@ async def inbox(url: str, key: str) -> Sequence[Finding]:
 def _places(url: str) -> list[tuple[str, int]]:
     """The hosts of a URL, several apart by commas; none of what may be a secret."""
     scheme, _, rest = url.partition("://")
-    hosts = rest.partition("/")[0].rpartition("@")[2]
     found = []
-    for one in hosts.split(","):
+    for one in rest.partition("/")[0].split(","):
         try:
-            parts = urlsplit(f"//{one.rpartition('@')[2].rpartition('://')[2]}")
+            parts = urlsplit(f"//{one.rpartition('@')[2]}")
             if parts.hostname:
                 found.append((parts.hostname, parts.port or PORTS.get(scheme.lower(), 0)))
         except ValueError:
