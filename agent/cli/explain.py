@@ -106,5 +106,5 @@ def _by_agent(ask: Ask, settings: Settings, address: str | None) -> dict[str, An
         said = found.get("problem") or f"it answers {answer.status}, as an older agent does"
         raise Transient(f"the agent at {where} can't tell: {said}")
     if not isinstance(found, dict) or "outcome" not in found:
-        raise Transient(f"what answers at {where} is no Pillion agent: give --address")
+        raise Transient(f"what answers at {where} is no Pillion agent: name the agent's own --address")
     return {**found, "source": f"the agent at {where}"}

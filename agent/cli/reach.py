@@ -24,13 +24,17 @@ class Answer:
 
     status: int
     body: str
+    where: str
+    """HOST:PORT, for texts."""
 
     def data(self) -> Any:
         """The body as JSON; raises Transient where it is none: something else listens there."""
         try:
             return json.loads(self.body)
         except ValueError as error:
-            raise Transient("what answers there is no Pillion agent: give --address") from error
+            raise Transient(
+                f"what answers at {self.where} is no Pillion agent: name the agent's own --address"
+            ) from error
 
 
 def find(settings: Settings, address: str | None) -> Address:
@@ -69,10 +73,10 @@ def call(
     request = urllib.request.Request(f"http://{address}{path}", data=body, method=method)
     try:
         with opener.open(request, timeout=timeout) as response:
-            return Answer(response.status, response.read().decode(errors="replace"))
+            return Answer(response.status, response.read().decode(errors="replace"), str(address))
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(error.code, error.read().decode(errors="replace"))
+            return Answer(error.code, error.read().decode(errors="replace"), str(address))
     except (OSError, ValueError) as error:
         raise Transient(
             f"no agent answers at {address} ({words(error)}): is `pillion run` running?"

@@ -38,7 +38,7 @@ class Problem:
 
     def __str__(self) -> str:
         where = f" (from {self.source})" if self.source else ""
-        word = "give" if self.wrong in {"is missing", "is not set"} else "allowed:"
+        word = "give" if self.wrong.startswith(("is missing", "is not set")) else "allowed:"
         allowed = f"; {word} {self.allowed}" if self.allowed else ""
         return f"{self.key} {self.wrong}{where}{allowed}"
 

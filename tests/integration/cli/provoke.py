@@ -6,8 +6,10 @@ import os
 import shlex
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,8 @@ class Place:
     """A port of 127.0.0.1 that refuses connections."""
     taken: int
     """One at which something listens that is no Pillion."""
+    page: int
+    """One at which every question is answered with a page of HTML."""
 
     def filled(self, text: str) -> str:
         """The table's text with what its words stand for here."""
@@ -53,22 +57,59 @@ class Place:
         return text
 
     def _words(self) -> tuple[tuple[str, str], ...]:
-        return ("FOLDER", str(self.folder)), ("DEAD", str(self.dead)), ("TAKEN", str(self.taken))
+        return (
+            ("FOLDER", str(self.folder)),
+            ("DEAD", str(self.dead)),
+            ("TAKEN", str(self.taken)),
+            ("PAGE", str(self.page)),
+        )
 
 
 @contextlib.contextmanager
 def place(folder: Path) -> Iterator[Place]:
-    """A folder with the table's files, a port that refuses and one that is taken."""
-    with socket.socket() as taken:
+    """A folder with the table's files and programs, and the ports of the table."""
+    with socket.socket() as taken, _page() as page:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        found = Place(folder, free_port(), taken.getsockname()[1])
+        found = Place(folder, free_port(), taken.getsockname()[1], page)
         for name, text in table()["files"].items():
             (folder / name).write_bytes(text if isinstance(text, bytes) else found.filled(text).encode())
+        for name, text in table()["programs"].items():
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o755)
         (folder / "held").mkdir()
         with (folder / "held" / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield found
+
+
+@contextlib.contextmanager
+def _page() -> Iterator[int]:
+    with HTTPServer(("127.0.0.1", 0), _Page) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Page(BaseHTTPRequestHandler):
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>hunter2")
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
 
 
 def ends(case: Mapping[str, Any], where: Place, patch: pytest.MonkeyPatch) -> int:
@@ -81,7 +122,9 @@ def ends(case: Mapping[str, Any], where: Place, patch: pytest.MonkeyPatch) -> in
     for library in case.get("without", ()):
         _forget(patch, library, case["forget"])
     patch.chdir(where.folder)
-    arguments = shlex.split(where.filled(case["pillion"]))
+    if "file" in case:
+        Path("case.yaml").write_text(where.filled(case["file"]))
+    arguments = shlex.split(where.filled(case.get("pillion", "config check case.yaml")))
     patch.setattr(sys, "argv", ["pillion", *arguments])
     patch.setattr(os, "execv", _started)
     return ended(group, arguments)

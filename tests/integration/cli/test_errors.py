@@ -11,7 +11,9 @@ from tests.integration.cli.provoke import SECRET, ends, place, table
 
 def _title(case: Mapping[str, Any]) -> str:
     extra = {**case.get("environment", {}), **dict.fromkeys(case.get("without", ()), "missing")}
-    return " ".join([case["pillion"] or "(nothing)", *(f"{name}={value}" for name, value in extra.items())])
+    if "file" in case:
+        return " ".join(case["file"].split())[:80]
+    return " ".join([case["pillion"], *(f"{name}={value}" for name, value in extra.items())])
 
 
 @pytest.mark.parametrize("case", table()["cases"], ids=_title)
