@@ -80,7 +80,8 @@ def _machine(config: Path | None, gateway: bool) -> Sequence[Finding]:
     try:
         resolved = sources.load({}, os.environ, config, LocalDisk())
     except Misconfigured as error:
-        return [problem("settings.valid", "the settings", str(one), todo) for one in error.problems]
+        wrong = [problem("settings.valid", "the settings", str(one), todo) for one in error.problems]
+        return [*wrong, *(warning("settings.valid", "the settings", str(one), todo) for one in error.odd)]
     odd = [warning("settings.valid", "the settings", str(one), todo) for one in resolved.warnings]
     place = Place.of(resolved.settings, os.environ, "gateway" if gateway else "")
     kept = reach.kept_ports(place.ports)
