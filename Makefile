@@ -68,11 +68,12 @@ format: venv ## put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-docs: venv ## write the generated pages anew: settings, metrics, alert rules, dashboard, annotations, the charts' tables and copies
+docs: venv ## write the generated pages anew: settings, metrics, alert rules, dashboard, annotations, doctor, the charts' tables and copies
 	$(BIN)/python -m agent.config.docs docs/settings.md
 	$(BIN)/python -m agent.metrics.documents
 	$(BIN)/python -m tests.charts.generated
 	$(BIN)/python -m agent.inject.docs docs/injection.md
+	$(BIN)/python -m agent.doctor.docs docs/doctor.md
 
 bench: venv ## measure what an agent costs beside one service: memory and idle CPU
 	$(BIN)/python -m tests.bench.footprint

@@ -7,10 +7,12 @@ import gc
 import importlib
 import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 import click
 
 from agent.cli.errors import ended
+from agent.runtime.errors import Misconfigured, Problem
 from agent.runtime.lean import without
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -48,8 +50,22 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """Name, where the command is, what the list of commands says of it; without words it is not listed."""
 
 
+EXTRAS = {"asyncpg": "postgres", "cryptography": "kubernetes"}
+"""Libraries that commands need from their first line on, each with the extra that brings it."""
+
+
 class Commands(click.Group):
     """A group whose commands are imported when they are called."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with the command most like an unknown one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The listed names, in the order of the table."""
@@ -60,7 +76,14 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(_imported(module), attribute)
+        try:
+            command = getattr(_imported(module), attribute)
+        except ModuleNotFoundError as error:
+            extra = EXTRAS.get((error.name or "").partition(".")[0])
+            if extra is None:
+                raise
+            wrong = f"needs {error.name}, which is not installed: pip install 'pillion[{extra}]'"
+            raise Misconfigured([Problem(f"pillion {cmd_name}", wrong)]) from error
         assert isinstance(command, click.Command)
         return command
 

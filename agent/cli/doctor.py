@@ -9,16 +9,20 @@ from pathlib import Path
 
 import click
 
+from agent.cli import reach
 from agent.cli.errors import FAILED
 from agent.config import sources
+from agent.config.bound import bound
 from agent.config.disk import LocalDisk
 from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.doctor import report
 from agent.doctor.examine import examine
 from agent.doctor.finding import Finding, Level, ok, problem, warning
+from agent.model.address import Address
 from agent.runtime.errors import Misconfigured
 from agent.wiring import doctor
+from agent.wiring.doctor_machine import machine
 
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 
@@ -41,23 +45,27 @@ COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
     metavar="NAME",
     help="The kubeconfig's context; with --kubernetes. Default: its current one.",
 )
+@click.option("--gateway", is_flag=True, help="As a gateway needs it, instead of an agent beside a service.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with everything.")
-def command(config: Path | None, kubernetes: bool, context: str, as_json: bool) -> int:
+def command(config: Path | None, kubernetes: bool, context: str, gateway: bool, as_json: bool) -> int:
     """Look at everything that must work; say what was found, and what to do about each problem.
 
-    Nothing is started or changed. Ends with 1 when there is a problem; warnings are none.
+    An agent that runs here with these settings is asked; without one it is looked at what it would find. Nothing is
+    started or changed. Ends with 1 when there is a problem; warnings are none.
 
     \b
-    pillion doctor                                 this machine: settings, Consul, Envoy, ports
+    pillion doctor                                 this machine: settings, agent, Consul, Envoy, ports, disk, …
     pillion doctor --kubernetes                    the cluster of the current kubeconfig
     """
     if context and not kubernetes:
         raise click.UsageError("--context is of --kubernetes")
+    if gateway and kubernetes:
+        raise click.UsageError("--gateway is of this machine, --kubernetes of a cluster: give one")
     if kubernetes:
         settings = sources.load({}, os.environ, config, LocalDisk()).settings
         findings = asyncio.run(_cluster(context, settings))
     else:
-        findings = _machine(config)
+        findings = _machine(config, gateway)
     show(findings, as_json)
     return 0 if report.is_well(findings) else FAILED
 
@@ -67,16 +75,25 @@ async def _cluster(context: str, settings: Settings) -> Sequence[Finding]:
         return await examine(checks)
 
 
-def _machine(config: Path | None) -> Sequence[Finding]:
+def _machine(config: Path | None, gateway: bool) -> Sequence[Finding]:
     todo = "See docs/settings.md; `pillion config check FILE` tells the same."
     try:
         resolved = sources.load({}, os.environ, config, LocalDisk())
     except Misconfigured as error:
-        return [problem("settings.valid", "the settings", str(one), todo) for one in error.problems]
+        wrong = [problem("settings.valid", "the settings", str(one), todo) for one in error.problems]
+        return [*wrong, *(warning("settings.valid", "the settings", str(one), todo) for one in error.odd)]
     odd = [warning("settings.valid", "the settings", str(one), todo) for one in resolved.warnings]
-    place = Place.of(resolved.settings, os.environ)
-    found = asyncio.run(examine(doctor.machine(resolved.settings, place)))
+    place = Place.of(resolved.settings, os.environ, "gateway" if gateway else "")
+    kept = reach.kept_ports(place.ports)
+    settings = bound(resolved.settings, lambda name, _, port: port or kept.get(name, 0))
+    found = asyncio.run(examine(machine(settings, place, _where(settings), gateway=gateway)))
     return [*(odd or [ok("settings.valid", "the settings", "nothing is wrong with them")]), *found]
+
+
+def _where(settings: Settings) -> str:
+    """Where the agent is asked; empty when its port is a free one and nobody left word which."""
+    found = Address.parse(settings.admin.listen)
+    return str(reach.find(settings, str(found))) if found.port else ""
 
 
 def show(findings: Sequence[Finding], as_json: bool) -> None:

@@ -32,8 +32,9 @@ from agent.proxy.planner import Fragments, plan, plan_gateway, static_bootstrap,
 from agent.proxy.snapshot import Resource, Snapshot
 from agent.registry import decode, remembered, selection
 from agent.registry.client import Client, connect
-from agent.runtime.errors import Permanent, PillionError
-from agent.wiring.gateway_files import with_keys
+from agent.runtime.errors import Misconfigured, Permanent, PillionError, Problem
+from agent.runtime.words import words
+from agent.wiring.gateway_given import with_keys
 
 WITHIN = 5.0
 """Seconds for Consul to tell its services."""
@@ -141,7 +142,7 @@ def planned(settings: Settings, file: Path | None, gateway: bool) -> tuple[Setti
     kept = reach.kept_ports(place.ports)
     settings = bound(settings, lambda name, _, port: port or kept.get(name, 0))
     fragments = assets.load(settings.proxy.assets_dir)
-    catalog = known(file) if file else asyncio.run(read(settings, place))
+    catalog = given(file) if file else asyncio.run(read(settings, place))
     if gateway:
         settings = with_keys(settings)
         return settings, fragments, plan_gateway(settings, catalog, fragments)
@@ -171,11 +172,40 @@ def started_with(
     )
 
 
+def given(file: Path) -> Catalog:
+    """The catalogue in a file that somebody named. Raises Misconfigured for what is none."""
+    try:
+        found = remembered.parse(file.read_bytes())
+    except OSError as error:
+        raise Misconfigured(
+            [Problem("--catalog", f"is {file}, which can't be read: {words(error)}")]
+        ) from error
+    if found is None:
+        allowed = "catalog.json of an agent's state folder (state.dir)"
+        raise Misconfigured(
+            [Problem("--catalog", f"is {file}, which is no whole catalogue of an agent", allowed)]
+        )
+    return _catalog(found)
+
+
 def known(file: Path) -> Catalog:
-    """The catalogue that an agent left on disk."""
-    found = remembered.load(file).services
+    """The catalogue that an agent left on disk; empty where there is none."""
+    return _catalog(remembered.load(file))
+
+
+def last(place: Place) -> str:
+    """What an agent left behind, as the end of a sentence."""
+    if place.catalog.exists():
+        return f"what was known last is used ({place.catalog})"
+    return f"no agent has left a catalogue in {place.catalog}, so no other service is known"
+
+
+def _catalog(found: remembered.Remembered) -> Catalog:
     return Catalog(
-        {name: Service(name, one.passing, one.routes, one.namespaces) for name, one in sorted(found.items())}
+        {
+            name: Service(name, one.passing, one.routes, one.namespaces)
+            for name, one in sorted(found.services.items())
+        }
     )
 
 
@@ -186,7 +216,7 @@ async def read(settings: Settings, place: Place) -> Catalog:
             return await ask(client, settings)
     except (PillionError, TimeoutError) as error:
         reason = str(error) or f"no answer within {WITHIN:g} s"
-        warn(f"Consul was not read ({reason}); used what was known last ({place.catalog})")
+        warn(f"Consul was not read ({reason}); {last(place)}")
         return await asyncio.to_thread(known, place.catalog)
 
 
@@ -212,6 +242,11 @@ def checked(binary: Path, file: Path) -> None:
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=VALIDATION, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Permanent(f"running {binary} to validate failed: {error}") from error
+        said = (
+            f"no end after {VALIDATION:g} s" if isinstance(error, subprocess.TimeoutExpired) else words(error)
+        )
+        raise Permanent(
+            f"running {binary} to validate failed: {said}; give an Envoy as proxy.envoy"
+        ) from error
     if done.returncode != 0:
         raise Permanent(f"Envoy refuses it:\n{(done.stderr or done.stdout).strip()[-4000:]}")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from agent.runtime.errors import Misconfigured, PillionError, Problem
+from agent.runtime.words import named
 
 FAILED = 1
 """Failed at run time."""
@@ -41,13 +42,15 @@ def report(error: Exception, *, debug: bool = False) -> int:
             _usage(error)
             return error.exit_code
         case Misconfigured():
+            for one in error.odd:
+                warn(str(one))
             _problems(error.problems)
             return USAGE
         case PillionError():
             _line(str(error))
             return FAILED
         case OSError():
-            _line(_of_system(error))
+            _line(named(error))
             return FAILED
         case ExceptionGroup() if all(map(_is_told, _causes(error))):
             # The components that failed, each for a reason that a person can mend.
@@ -86,6 +89,9 @@ def warn(text: str) -> None:
 
 
 def _usage(error: click.ClickException) -> None:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return
     _line(error.format_message())
     if isinstance(error, click.UsageError) and error.ctx is not None:
         click.echo(f"Try '{error.ctx.command_path} --help'.", err=True)
@@ -104,12 +110,6 @@ def _where(problems: Sequence[Problem]) -> str:
     sources = {problem.source for problem in problems}
     source = sources.pop() if len(sources) == 1 else ""
     return f"{source} has" if source.endswith((".yaml", ".yml", ".json")) else "the configuration has"
-
-
-def _of_system(error: OSError) -> str:
-    names = " and ".join(str(name) for name in (error.filename, error.filename2) if name)
-    said = error.strerror or str(error) or type(error).__name__
-    return f"{names}: {said}" if names else said
 
 
 def _nobody_reads() -> int:

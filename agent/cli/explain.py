@@ -87,7 +87,12 @@ def _told(ask: Ask, settings: Settings, address: str | None, catalog: Path | Non
             if address:
                 raise
             why = str(error)
-    known, source = world(settings, catalog, gateway=ask.side is Side.GATEWAY)
+    try:
+        known, source = world(
+            settings, catalog, gateway=ask.side is Side.GATEWAY, needed=ask.side is not Side.INBOUND
+        )
+    except Transient as error:
+        raise Transient(f"nothing is known of other services: {why}; {error}") from error
     told = explain(ask, known)
     return {**told, "source": source, "snapshot": known.snapshot.hash, "no_agent": why}
 
@@ -101,5 +106,5 @@ def _by_agent(ask: Ask, settings: Settings, address: str | None) -> dict[str, An
         said = found.get("problem") or f"it answers {answer.status}, as an older agent does"
         raise Transient(f"the agent at {where} can't tell: {said}")
     if not isinstance(found, dict) or "outcome" not in found:
-        raise Transient(f"what answers at {where} is no Pillion agent: give --address")
+        raise Transient(f"what answers at {where} is no Pillion agent: name the agent's own --address")
     return {**found, "source": f"the agent at {where}"}

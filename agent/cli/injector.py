@@ -44,8 +44,8 @@ async def _live(settings: Settings) -> None:
     try:
         wiring = importlib.import_module("agent.wiring.injector")
     except ImportError as error:
-        wrong = f"needs a library that is not installed ({error.name})"
-        raise Misconfigured([Problem("injector", wrong, "pip install 'pillion[kubernetes]'")]) from error
+        wrong = f"needs {error.name}, which is not installed: pip install 'pillion[kubernetes]'"
+        raise Misconfigured([Problem("pillion injector", wrong)]) from error
     async with wiring.injector(settings, os.environ, socket.gethostname(), board) as story:
         await until_told(story, board, _farewell)
 

@@ -1,5 +1,6 @@
 """From a checked command line to a supervisor that holds the agent: this process becomes it."""
 
+import errno
 import os
 import shutil
 import socket
@@ -15,8 +16,10 @@ from agent.config.settings import Settings
 from agent.demo import components
 from agent.model.address import Address
 from agent.proxy import command as envoy
+from agent.registry import definition
 from agent.runtime.errors import Misconfigured, Permanent, Problem
 from agent.runtime.supervised import supervised
+from agent.wiring import drivers, gateway_given
 from agent.wiring.stopping import stop_time
 
 PROGRAM = Path(__file__).parents[1] / "__main__.py"
@@ -51,6 +54,11 @@ def launch(settings: Settings, command: Sequence[str] = (), kind: str = "") -> N
     """
     place = prepared(settings, kind)
     known_to_start(command)
+    drivers.check(settings)
+    if kind:
+        gateway_given.check(settings)
+    else:
+        beside_a_service(settings, started=bool(command))
     managed = settings.proxy.mode == "managed"
     if managed:
         envoy.find(settings.proxy.envoy, partial(components.find, "envoy"))
@@ -84,8 +92,28 @@ def known_to_start(command: Sequence[str]) -> None:
             [Problem("CMD", f"is {shown!r} without -- before it", f"pillion run … -- {shown}")]
         )
     if shutil.which(command[0]) is None:
-        wrong = f"starts with {command[0]!r}, which is no program on PATH"
+        wrong = f"starts with {command[0]!r}, which is {_not_started(command[0])}"
         raise Misconfigured([Problem("CMD", wrong, "a program and its arguments")])
+
+
+def beside_a_service(settings: Settings, *, started: bool) -> None:
+    """Refuse what the registration or the service can't be given. ``started``: the service is started here.
+
+    Raises Misconfigured.
+    """
+    wrong = definition.problems(settings) if settings.service.register else []
+    action = settings.store.action
+    if action in {"signal", "restart"} and not started:
+        does = f"is {action!r}, but the service is started by someone else"
+        wrong.append(Problem("store.action", does, "none, or give the service's command behind --"))
+    if wrong:
+        raise Misconfigured(wrong)
+
+
+def _not_started(program: str) -> str:
+    if os.sep not in program:
+        return "no program on PATH"
+    return "a file that may not be executed" if Path(program).exists() else "no file"
 
 
 def free(settings: Settings, kind: str) -> None:
@@ -103,7 +131,18 @@ def free(settings: Settings, kind: str) -> None:
                 probe.bind((address.host, address.port))
             except OSError as error:
                 wrong = f"listening on {address} ({key}) is impossible: {error.strerror}"
-                raise Permanent(f"{wrong}; free it or set {key}") from error
+                raise Permanent(f"{wrong}; {_mend(error, key)}") from error
+
+
+def _mend(error: OSError, key: str) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"end what listens there (`pillion doctor` tells what it is), or set {key} to another port"
+        case errno.EADDRNOTAVAIL:
+            return f"no interface of this machine has that address: set {key} to one that it has"
+        case errno.EACCES:
+            return f"this user may not take a port below 1024: set {key} to a higher one"
+    return f"set {key} to another address"
 
 
 def _listeners(settings: Settings, kind: str) -> list[tuple[str, str]]:

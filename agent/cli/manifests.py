@@ -56,6 +56,8 @@ def ended(done: Done, word: str) -> int:
     if done.wrong:
         click.echo("nothing is printed, since something was refused", err=True)
         return USAGE
+    if not done.text.strip():
+        click.echo("there is no manifest in what was given: nothing is printed", err=True)
     sys.stdout.buffer.write(done.text.encode())
     return 0
 

@@ -8,6 +8,7 @@ import time
 
 import click
 
+from agent.cli.durations import duration
 from agent.cli.options import SettingsCommand, settings_options
 from agent.cli.outbox_parked import discard, parked, prune, replay
 from agent.cli.outbox_settings import SECTIONS, database, needed
@@ -33,9 +34,10 @@ role_option = click.option(
 
 wait_option = click.option(
     "--wait",
-    default=120.0,
+    callback=duration,
+    default="2m",
     show_default=True,
-    metavar="SECONDS",
+    metavar="DURATION",
     help="How long one table's lock is tried for.",
 )
 

@@ -17,36 +17,43 @@ from agent.proxy import assets
 from agent.proxy.explain import World
 from agent.proxy.planner import plan, plan_gateway
 from agent.registry.client import connect
-from agent.runtime.errors import Misconfigured, PillionError
-from agent.wiring.gateway_files import with_keys
+from agent.runtime.errors import Misconfigured, PillionError, Transient
+from agent.wiring.gateway_given import with_keys
 
 
 @dataclass(frozen=True)
 class Known:
     """A catalogue, the live override with it, and where both are from."""
 
-    catalog: Catalog
+    catalog: Catalog | None
+    """None where nobody has ever known one."""
     override: bytes | None
     source: str
 
 
-def world(settings: Settings, file: Path | None, *, gateway: bool) -> tuple[World, str]:
-    """What an agent with these settings would know and plan now, and where the catalogue is from."""
+def world(settings: Settings, file: Path | None, *, gateway: bool, needed: bool = True) -> tuple[World, str]:
+    """What an agent with these settings would know and plan now, and where the catalogue is from.
+
+    Raises Transient where there is none to be had and one is ``needed``.
+    """
     place = envoy.placed(settings, gateway)
     kept = reach.kept_ports(place.ports)
     settings = bound(settings, lambda name, _, port: port or kept.get(name, 0))
     known = (
-        Known(envoy.known(file), None, str(file)) if file else asyncio.run(_known(settings, place, gateway))
+        Known(envoy.given(file), None, str(file)) if file else asyncio.run(_known(settings, place, gateway))
     )
+    if known.catalog is None and needed:
+        raise Transient(known.source)
+    catalog = known.catalog or Catalog()
     if known.override is not None:
         settings = _overridden(settings, known.override, _key(settings, gateway), everyone=gateway)
     fragments = assets.load(settings.proxy.assets_dir)
     if gateway:
         settings = with_keys(settings)
-        snapshot = plan_gateway(settings, known.catalog, fragments)
+        snapshot = plan_gateway(settings, catalog, fragments)
     else:
-        snapshot = plan(settings, known.catalog, fragments, (socket.gethostname(),))
-    return World(settings, known.catalog, snapshot), known.source
+        snapshot = plan(settings, catalog, fragments, (socket.gethostname(),))
+    return World(settings, catalog, snapshot), known.source
 
 
 async def _known(settings: Settings, place: Place, gateway: bool) -> Known:
@@ -64,6 +71,8 @@ def _remembered(place: Place, reason: str) -> Known:
     override = None
     with contextlib.suppress(OSError):
         override = place.overrides.read_bytes()
+    if not place.catalog.exists():
+        return Known(None, override, f"Consul was not read: {reason}; no agent has left {place.catalog}")
     source = f"what was known last ({place.catalog}), as Consul was not read: {reason}"
     return Known(envoy.known(place.catalog), override, source)
 

@@ -12,6 +12,7 @@ from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.model.address import Address
 from agent.runtime.errors import Misconfigured, Problem, Transient
+from agent.runtime.words import words
 
 SECTIONS = ("admin", "state", "service")
 """The settings by which an agent is found."""
@@ -23,13 +24,17 @@ class Answer:
 
     status: int
     body: str
+    where: str
+    """HOST:PORT, for texts."""
 
     def data(self) -> Any:
         """The body as JSON; raises Transient where it is none: something else listens there."""
         try:
             return json.loads(self.body)
         except ValueError as error:
-            raise Transient("what answers there is no Pillion agent: give --address") from error
+            raise Transient(
+                f"what answers at {self.where} is no Pillion agent: name the agent's own --address"
+            ) from error
 
 
 def find(settings: Settings, address: str | None) -> Address:
@@ -68,10 +73,11 @@ def call(
     request = urllib.request.Request(f"http://{address}{path}", data=body, method=method)
     try:
         with opener.open(request, timeout=timeout) as response:
-            return Answer(response.status, response.read().decode(errors="replace"))
+            return Answer(response.status, response.read().decode(errors="replace"), str(address))
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(error.code, error.read().decode(errors="replace"))
+            return Answer(error.code, error.read().decode(errors="replace"), str(address))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise Transient(f"no agent answers at {address} ({reason}): is `pillion run` running?") from error
+        raise Transient(
+            f"no agent answers at {address} ({words(error)}): is `pillion run` running?"
+        ) from error

@@ -48,7 +48,11 @@ def command(
 
     ID is a trace's id, a whole traceparent, or the X-Request-Id of an answer. Jaeger is asked at tracing.query.
     """
-    found = asyncio.run(_found(resolved.settings, asked, wait, since))
+    try:
+        wanted = lookup.wanted(asked)
+    except Permanent as error:
+        raise click.UsageError(str(error)) from error
+    found = asyncio.run(_found(resolved.settings, asked, wanted, wait, since))
     if as_json:
         click.echo(json.dumps(trace_words.data(found), indent=2, ensure_ascii=False))
         return
@@ -56,9 +60,9 @@ def command(
         click.echo(click.style(line.text, fg="red" if line.failed else None, bold=line.path or None))
 
 
-async def _found(settings: Settings, text: str, wait: float, since: float) -> lookup.Found:
-    asked = lookup.wanted(text)
-
+async def _found(
+    settings: Settings, text: str, asked: lookup.Wanted, wait: float, since: float
+) -> lookup.Found:
     def say(words: str) -> None:
         click.echo(words, err=True)
 

@@ -5,6 +5,7 @@ import time
 import click
 
 from agent.cli import reach
+from agent.cli.durations import duration
 from agent.cli.options import SettingsCommand, settings_options
 from agent.config import sources
 from agent.model.address import Address
@@ -15,7 +16,14 @@ INTERVAL = 0.2
 
 
 @click.command(cls=SettingsCommand)
-@click.option("--timeout", default=60.0, show_default=True, metavar="SECONDS", help="How long to wait.")
+@click.option(
+    "--timeout",
+    callback=duration,
+    default="60s",
+    show_default=True,
+    metavar="DURATION",
+    help="How long to wait.",
+)
 @click.option("--address", metavar="HOST:PORT", help="Where the agent listens. Default: admin.listen.")
 @settings_options(reach.SECTIONS)
 def command(resolved: sources.Resolved, timeout: float, address: str | None) -> None:

@@ -42,9 +42,20 @@ def said(error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark or error.context_mark
     place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
     context = error.context or ""
-    advice = ' (a * of its own is written "*")' if "alias" in context else ""
-    said = re.sub(r"""['"].*['"]""", "…", error.problem or context, flags=re.DOTALL)
-    return f"is not YAML{place}: {said}{advice}"
+    problem = error.problem or context
+    # What a token is called is no text of theirs.
+    said = re.sub(r"""['"](?!<[a-z ]+>').*['"]""", "…", problem, flags=re.DOTALL)
+    return f"is not YAML{place}: {said}{_advice(problem, context)}"
+
+
+def _advice(problem: str, context: str) -> str:
+    if "alias" in context:
+        return ' (a * of its own is written "*")'
+    if r"'\t'" in problem:
+        return " (it is a tab: indent by spaces)"
+    if "stream end" in problem or "end of stream" in problem:
+        return " (a [, a { or a quote above is never closed)"
+    return ""
 
 
 class _Loader(yaml.SafeLoader):

@@ -32,9 +32,10 @@ def resolve(
         if sibling is None or not sibling.value:
             continue
         if setting.key in given and given[setting.key].value:
-            other = str(given[setting.key].origin)
+            other, here = str(given[setting.key].origin), str(sibling.origin)
+            elsewhere = "" if here == other else f" (from {here})"
             report.of(other).refuse(
-                setting.key, f"is given, and {setting.file_key} too (from {sibling.origin})", "one of the two"
+                setting.key, f"is given, and {setting.file_key} too{elsewhere}", "one of the two"
             )
             continue
         content = _read(

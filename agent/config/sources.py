@@ -61,9 +61,24 @@ def load(
     foreign variable (``CONSUL_HTTP_ADDR`` …) is used only where nobody gave the Pillion setting. ``require``
     says what the settings must suffice for. Every value that was given is checked, also one that another
     overrides. Raises Misconfigured with all problems."""
+    warnings: list[Problem] = []
+    try:
+        return _load(flags, environ, file, disk, require=require, warnings=warnings)
+    except Misconfigured as error:
+        raise Misconfigured(error.problems, warnings) from error
+
+
+def _load(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    file: Path | None,
+    disk: Disk,
+    *,
+    require: checks.Purpose,
+    warnings: list[Problem],
+) -> Resolved:
     report = Report()
     path, from_file = read_file(file, environ, disk, report)
-    warnings: list[Problem] = []
     given = {**from_file, **_from_environ(environ, warnings, report), **_from_flags(flags, report)}
     given = {**_from_foreign(environ, given, report), **given}
     given = secrets.resolve(given, environ, disk, warnings, report)

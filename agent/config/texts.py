@@ -40,7 +40,8 @@ def read(shape: Shape, text: str, place: str, report: Report) -> object:
     try:
         raw = from_text(shape, text)
     except document.UnreadableError as error:
-        report.refuse(place, str(error), values.allowed(shape))
+        pairs = ", such as a=1,b=2" if isinstance(shape, Named) and isinstance(shape.value, Text) else ""
+        report.refuse(place, str(error), f"{values.allowed(shape)}{pairs}")
         return None
     return values.read(shape, raw, place, report)
 

@@ -26,3 +26,6 @@ async def _look(check: Check, within: float) -> Sequence[Finding]:
     except PillionError as error:
         todo = "Mend what keeps it from being looked at, and try again."
         return [problem(check.id, check.subject, f"it could not be looked at: {error}", todo)]
+    except Exception as error:  # one check's defect must not keep the others' findings back
+        found = f"it could not be looked at: {type(error).__name__} in Pillion itself, a defect"
+        return [problem(check.id, check.subject, found, "Please report it.")]

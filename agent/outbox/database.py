@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 
 from agent.runtime.errors import Permanent, PillionError, Transient
+from agent.runtime.words import words
 
 Row = Mapping[str, Any]
 """One row of a result, by column."""
@@ -210,7 +211,7 @@ def translated(doing: str) -> Iterator[None]:
     except asyncpg.PostgresError as error:
         raise _translate(doing, error) from error
     except (OSError, TimeoutError, asyncpg.InternalClientError) as error:
-        raise Transient(f"{doing}: {_reason(error)}; is the server up and its address right?") from error
+        raise Transient(f"{doing}: {words(error)}; is the server up and its address right?") from error
     except asyncpg.InterfaceError as error:
         raise Transient(f"{doing}: {error}") from error
     except UnicodeDecodeError as error:
@@ -232,7 +233,3 @@ def _translate(doing: str, error: Any) -> PillionError:
     if state.startswith(_UNREADABLE):
         return UnreadableError(text, f"PostgreSQL can't give it as text ({state})")
     return Permanent(text)
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__

@@ -63,7 +63,8 @@ def find(setting: str, cached: Callable[[], Path | None]) -> Path:
     if setting:
         chosen = Path(setting)
         if not chosen.is_file() or not os.access(chosen, os.X_OK):
-            wrong = f"is {setting!r}, which is not an executable file"
+            which = "may not be executed" if chosen.is_file() else "is no file"
+            wrong = f"is {setting!r}, which {which}"
             raise Misconfigured([Problem("proxy.envoy", wrong, "the path of an Envoy binary, or empty")])
         return chosen
     on_path = shutil.which("envoy")

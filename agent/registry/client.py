@@ -268,6 +268,15 @@ class Client:
             return domain if isinstance(domain, str) else ""
         return ""
 
+    async def plain(self, path: str) -> Response:
+        """A GET as it came."""
+        found: Response = await self._ask(self._transport.get(_as_it_came, path))
+        return found
+
+    async def sent(self, path: str, body: str) -> Any:
+        """A POST's JSON."""
+        return await self._ask(self._transport.post(CB.json(), path, data=body))
+
     async def _read(self, asked: Awaitable[Any], wait: float) -> tuple[int, list[Any]]:
         new, found = await self._indexed(asked, wait)
         return new, _rows(found)
@@ -326,6 +335,10 @@ def _pairs(response: Response) -> tuple[str, list[Any]]:
 
 def _written(response: Response) -> Any:
     return None if response.code == 404 else json.loads(response.body)
+
+
+def _as_it_came(response: Response) -> Response:
+    return response
 
 
 def _answer(response: Response) -> tuple[str, Any]:

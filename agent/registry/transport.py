@@ -20,6 +20,7 @@ from agent.registry.pyconsul import ConsulException, Response
 from agent.registry.sockets import watched
 from agent.registry.token import Credentials
 from agent.runtime.errors import Permanent, PillionError, Transient
+from agent.runtime.words import words
 
 LIMIT = 64 * 1024 * 1024
 """Bytes of an answer; a catalogue of thousands of instances has a few."""
@@ -187,7 +188,7 @@ def _delay(headers: Mapping[str, str]) -> float:
 
 def _words(error: BaseException) -> str:
     """An error's text; aiohttp's name the host, never a header."""
-    return str(error) or type(error).__name__
+    return words(error)
 
 
 def encode(value: object) -> str:

@@ -38,13 +38,18 @@ class Problem:
 
     def __str__(self) -> str:
         where = f" (from {self.source})" if self.source else ""
-        allowed = f"; allowed: {self.allowed}" if self.allowed else ""
+        word = "give" if self.wrong.startswith(("is missing", "is not set")) else "allowed:"
+        allowed = f"; {word} {self.allowed}" if self.allowed else ""
         return f"{self.key} {self.wrong}{where}{allowed}"
 
 
 class Misconfigured(PillionError):
-    """What an operator wrote can't work; carries all problems at once."""
+    """What an operator wrote can't work; carries all problems at once.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    ``odd`` is what is no problem by itself and may yet be the reason, such as a variable with a slip of the pen.
+    """
+
+    def __init__(self, problems: Sequence[Problem], odd: Sequence[Problem] = ()) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+        self.odd = tuple(odd)

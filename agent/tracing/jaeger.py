@@ -8,6 +8,7 @@ import aiohttp
 import msgspec
 
 from agent.runtime.errors import Permanent, Transient
+from agent.runtime.words import words
 from agent.tracing.traces import Span
 
 TRACE_ID = re.compile(r"[0-9a-f]{16,32}", re.ASCII)
@@ -84,14 +85,14 @@ class Jaeger:
         if not TRACE_ID.fullmatch(trace_id):
             raise Permanent(f"{trace_id[:64]!r} is no trace id: 16 to 32 hexadecimal digits in lower case")
         body = await self._get(f"/api/traces/{trace_id}")
-        return parsed(body) if body else ()
+        return parsed(body, self._url) if body else ()
 
     async def services(self) -> tuple[str, ...]:
         """The names of all services that Jaeger has spans of; raises as ``trace`` does."""
         try:
             reply = msgspec.json.decode(await self._get("/api/services") or b"{}", type=_Names)
         except msgspec.MsgspecError as error:
-            raise _foreign(error) from error
+            raise _foreign(error, self._url) from error
         return tuple(sorted(reply.data or []))
 
     async def find(
@@ -110,7 +111,7 @@ class Jaeger:
         if tags:
             asked["tags"] = msgspec.json.encode(dict(tags)).decode()
         body = await self._get("/api/traces", asked)
-        return each(body) if body else ()
+        return each(body, self._url) if body else ()
 
     async def _get(self, path: str, asked: Mapping[str, str] | None = None) -> bytes:
         """The body of a 200; empty for a 404."""
@@ -126,7 +127,7 @@ class Jaeger:
                     raise kind(f"{doing}: it answered {response.status}; {WHERE}")
                 return await _whole(response, doing)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Transient(f"{doing}: {error or type(error).__name__}; {WHERE}") from error
+            raise Transient(f"{doing}: {words(error)}; {WHERE}") from error
 
 
 async def _whole(response: aiohttp.ClientResponse, doing: str) -> bytes:
@@ -138,23 +139,27 @@ async def _whole(response: aiohttp.ClientResponse, doing: str) -> bytes:
     return bytes(body)
 
 
-def parsed(body: bytes) -> tuple[Span, ...]:
+def parsed(body: bytes, where: str = "") -> tuple[Span, ...]:
     """All spans in a reply of ``/api/traces``, by start; raises Permanent when it is something else."""
-    spans = [span for trace in each(body) for span in trace]
+    spans = [span for trace in each(body, where) for span in trace]
     return tuple(sorted(spans, key=lambda span: (span.start, span.id)))
 
 
-def each(body: bytes) -> tuple[tuple[Span, ...], ...]:
-    """The traces in a reply of ``/api/traces``; raises Permanent when it is something else."""
+def each(body: bytes, where: str = "") -> tuple[tuple[Span, ...], ...]:
+    """The traces in a reply of ``/api/traces``; raises Permanent when it is something else.
+
+    ``where`` it came from, for texts.
+    """
     try:
         reply = msgspec.json.decode(body, type=_Reply)
     except msgspec.MsgspecError as error:
-        raise _foreign(error) from error
+        raise _foreign(error, where) from error
     return tuple(tuple(_span(span, trace) for span in trace.spans) for trace in reply.data or [])
 
 
-def _foreign(error: Exception) -> Permanent:
-    return Permanent(f"the reply is not that of Jaeger's query API: {error}; {WHERE}")
+def _foreign(error: Exception, where: str) -> Permanent:
+    of = f" of {where}" if where else ""
+    return Permanent(f"the reply{of} is not that of Jaeger's query API: {error}; {WHERE}")
 
 
 def _span(span: _Span, trace: _Trace) -> Span:

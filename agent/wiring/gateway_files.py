@@ -9,9 +9,9 @@ from agent.proxy.planner import tls
 from agent.proxy.reread import Reread
 from agent.proxy.xds.secrets import SecretServer
 from agent.runtime.component import Component
-from agent.runtime.errors import Misconfigured, Problem
 from agent.runtime.latest import Latest
 from agent.wiring.base import Base
+from agent.wiring.gateway_given import certificates_of, with_keys
 
 
 class Files:
@@ -24,7 +24,7 @@ class Files:
         self.servers: tuple[SecretServer, ...] = ()
         self.keys = Latest(with_keys(settings).gateway.jwt.jwks)
         if settings.gateway.tls.certificate:
-            self._serve_certificates(base, _certificates(settings))
+            self._serve_certificates(base, certificates_of(settings))
         if settings.gateway.jwt.jwks_file:
             self._follow_keys(base)
 
@@ -59,28 +59,3 @@ class Files:
                 health=base.board.of("token_keys"),
             ),
         )
-
-
-def with_keys(settings: Settings) -> Settings:
-    """The settings with the keys of ``gateway.jwt.jwks_file``, where one is named; blocks.
-
-    Raises Misconfigured for a file that can't be used.
-    """
-    file = settings.gateway.jwt.jwks_file
-    if not file:
-        return settings
-    try:
-        keys = keyset.read(file)
-        keyset.judge(file, keys)
-    except (OSError, ValueError) as error:
-        raise Misconfigured([Problem("gateway.jwt.jwks_file", f"can't be used: {error}")]) from error
-    return keyset.given(settings, keys)
-
-
-def _certificates(settings: Settings) -> Certificates:
-    try:
-        found = certificates.read(settings.gateway.tls)
-        certificates.judge(settings.gateway.tls, found)
-    except (OSError, ValueError) as error:
-        raise Misconfigured([Problem("gateway.tls", f"can't be used: {error}")]) from error
-    return found

@@ -232,8 +232,8 @@ def _loaded(what: str, extra: str) -> Any:
     try:
         return importlib.import_module(f"agent.wiring.{what}")
     except ImportError as error:
-        wrong = f"is set, but needs a driver that is not installed ({error.name})"
-        raise Misconfigured([Problem(what, wrong, f"pip install '{extra}'")]) from error
+        wrong = f"is set, but needs {error.name}, which is not installed: pip install '{extra}'"
+        raise Misconfigured([Problem(what, wrong)]) from error
 
 
 async def _at_once() -> bool:

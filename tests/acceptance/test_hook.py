@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from agent.config import sources
 from agent.config.disk import LocalDisk
-from agent.config.place import Place
 from agent.doctor.finding import Finding, Level
-from agent.wiring import doctor
+from agent.wiring import doctor_agent
 from tests.acceptance.conftest import APPS, GUNICORN, Mesh
 from tests.acceptance.instance import Instance
 from tests.waiting import until
@@ -25,9 +24,8 @@ async def answered(instance: Instance, times: int) -> None:
 async def looked(instance: Instance) -> Sequence[Finding]:
     """What `pillion doctor` finds of the hook beside the running agent."""
     settings = sources.load({}, {}, instance.file, LocalDisk()).settings
-    checks = doctor.machine(settings, Place.of(settings, {}))
-    (look,) = [check.look for check in checks if check.id == "carry"]
-    return await look()
+    found = await doctor_agent.agent(settings, settings.admin.listen)
+    return [one for one in found if one.id == "carry.active"]
 
 
 async def test_status_and_metrics_tell_that_the_hook_works(mesh: Mesh) -> None:
@@ -56,6 +54,7 @@ async def test_an_isolated_python_is_told_before_its_first_answer_and_gets_traff
     assert orders.status()["hook"]["active"] == "no"
     (finding,) = await looked(orders)
     assert (finding.level, finding.id) == (Level.WARNING, "carry.active")
+    assert "-I (isolated mode)" in finding.found
     assert "-I" in finding.todo
 
 

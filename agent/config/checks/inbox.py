@@ -13,14 +13,14 @@ def connections(settings: Settings) -> Iterator[Finding]:
     if inbox.database and not re.match(r"postgres(ql)?://.", inbox.database):
         yield Finding("inbox.database", "is not a PostgreSQL URL", "postgresql://USER:PASSWORD@HOST/DATABASE")
     if inbox.broker.url and not re.match(r"[a-z][a-z0-9+.-]*://.", inbox.broker.url):
-        yield Finding("inbox.broker.url", "is not a URL", "such as nats://HOST:4222")
+        yield Finding("inbox.broker.url", "is not a URL", "a URL such as nats://HOST:4222")
     if not inbox.topics:
         return
     if not inbox.broker.url and not outbox.broker.url:
         yield Finding(
             "inbox.broker.url",
             "is missing, and so is outbox.broker.url",
-            "such as nats://HOST:4222, by PILLION_INBOX_BROKER_URL or inbox.broker.url_file",
+            "a URL such as nats://HOST:4222, by PILLION_INBOX_BROKER_URL or inbox.broker.url_file",
         )
     if inbox.dedupe == "database" and not inbox.database and not outbox.database:
         yield Finding(

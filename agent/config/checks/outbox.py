@@ -25,7 +25,7 @@ def connections(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "outbox.broker.url",
             "is missing",
-            "such as nats://HOST:4222, by PILLION_OUTBOX_BROKER_URL or outbox.broker.url_file",
+            "a URL such as nats://HOST:4222, by PILLION_OUTBOX_BROKER_URL or outbox.broker.url_file",
         )
     if outbox.require_durable and re.match(r"https?://", outbox.broker.url):
         yield Finding(
@@ -34,7 +34,7 @@ def connections(settings: Settings) -> Iterator[Finding]:
             "false, or another broker",
         )
     if outbox.broker.url and not re.match(r"[a-z][a-z0-9+.-]*://.", outbox.broker.url):
-        yield Finding("outbox.broker.url", "is not a URL", "such as nats://HOST:4222")
+        yield Finding("outbox.broker.url", "is not a URL", "a URL such as nats://HOST:4222")
 
 
 def tables(settings: Settings) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agent.config.secret import Secret
 from agent.runtime.errors import Misconfigured, Permanent, Problem, Transient
+from agent.runtime.words import words
 
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Where a pod finds its service account. Source: Kubernetes, "Accessing the Kubernetes API from a Pod"."""
@@ -58,7 +59,9 @@ class Access:
             return self._read.context(self.ca_file, self.cert_file, self.key_file)
         except (OSError, ssl.SSLError) as error:
             files = ", ".join(name for name in (self.ca_file, self.cert_file, self.key_file) if name)
-            raise Transient(f"reading {files} for the API server {self.url} failed: {error}") from error
+            raise Transient(
+                f"reading {files} for the API server {self.url} failed: {words(error)}"
+            ) from error
 
 
 def _state(name: str) -> tuple[int, int]:
@@ -70,9 +73,8 @@ def in_cluster(environ: Mapping[str, str], folder: Path) -> Access:
     """The access that a pod has by its service account, whose files are in ``folder``. Raises Misconfigured."""
     host, port = environ.get("KUBERNETES_SERVICE_HOST", ""), environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
-        wrong = "is not set, so this is no pod of a cluster"
-        allowed = "run the injector in the cluster, as the chart does"
-        raise Misconfigured([Problem("KUBERNETES_SERVICE_HOST", wrong, allowed)])
+        wrong = "is not set, so this is no pod of a cluster: run the injector in one, as the chart does"
+        raise Misconfigured([Problem("KUBERNETES_SERVICE_HOST", wrong)])
     token, authority = folder / "token", folder / "ca.crt"
     missing = [path.name for path in (token, authority) if not path.is_file()]
     if missing:
@@ -93,4 +95,4 @@ def own_namespace(folder: Path) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise Permanent(f"reading {file} failed: {error}; set webhook.namespace") from error
+        raise Permanent(f"reading {file} failed: {words(error)}; set webhook.namespace") from error

@@ -95,8 +95,6 @@ def make(settings: Settings, service: str, *, durable: bool = False) -> Broker:
     try:
         made: Broker = importlib.import_module(module).make(settings, service, durable=durable)
     except ImportError as error:
-        wrong = f"needs a driver that is not installed ({error.name})"
-        raise Misconfigured(
-            [Problem("outbox.broker.url", wrong, f"pip install 'pillion[{extra}]'")]
-        ) from error
+        wrong = f"needs {error.name}, which is not installed: pip install 'pillion[{extra}]'"
+        raise Misconfigured([Problem("outbox.broker.url", wrong)]) from error
     return made

@@ -72,11 +72,23 @@ async def test_without_an_agent_and_without_consul_it_says_so(known: tuple[str, 
         "--admin-listen",
         f"127.0.0.1:{free_port()}",
     )
+    code, out, err = await pillion("explain", "GET", "http://orders/", *known[:2], *options)
+    assert (code, out) == (1, "")
+    assert "nothing is known of other services: no agent answers" in err
+    assert "Consul was not read" in err
+    code, out, _ = await pillion("explain", "GET", "/x", "--inbound", *known[:2], *options)
+    assert (code, "no agent answers" in out) == (0, True)
+
+
+async def test_without_both_what_an_agent_left_is_taken(known: tuple[str, ...], tmp_path: Path) -> None:
+    nowhere = f"127.0.0.1:{free_port()}"
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "catalog.json").write_bytes(remembered.encode([], ""))
+    options = ("--registry-address", nowhere, "--state-dir", str(tmp_path / "s"), "--admin-listen", nowhere)
     code, out, _ = await pillion("explain", "GET", "http://orders/", *known[:2], *options)
     assert code == 0
     assert "is not in the mesh" in out
     assert "what was known last" in out
-    assert "no agent answers" in out
 
 
 async def test_an_older_agent_is_not_believed_to_have_answered(known: tuple[str, ...]) -> None:

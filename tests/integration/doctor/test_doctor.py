@@ -3,17 +3,15 @@
 import json
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from agent.demo import backing
 from agent.doctor.kubectl import Kubectl
 from agent.runtime.errors import Misconfigured, Permanent, Transient
-from tests.acl import AclConsul
+from tests.integration.doctor.conftest import Doctor
 
 KUBECTL = """#!{python}
 import json, pathlib, sys
@@ -92,93 +90,32 @@ def test_without_kubectl_it_says_what_is_needed() -> None:
         Kubectl(program="no-such-kubectl")
 
 
-def doctor(*arguments: str, folder: Path, **variables: str) -> tuple[int, Any]:
-    """Exit code and the findings by id."""
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": os.environ["HOME"],
-        "XDG_STATE_HOME": str(folder),
-        **variables,
-    }
-    argv = [sys.executable, "-m", "agent", "doctor", "--json", *arguments]
-    done = subprocess.run(
-        argv, env=environ, capture_output=True, text=True, check=False, timeout=60, cwd=folder
-    )
-    assert done.stdout, done.stderr
-    return done.returncode, {one["id"]: one for one in json.loads(done.stdout)["findings"]}
+def test_a_machine_in_order_is_well(doctor: Doctor, shared_consul: backing.Consul) -> None:
+    doctor(REGISTRY_ADDRESS=shared_consul.url)
+    assert (doctor.code, doctor.wrong()) == (0, set())
+    assert doctor.one("consul.version")["found"] == "1.20.0"
+    assert doctor.one("envoy.version")["found"] == "1.40.0"
 
 
-def local(consul: str) -> dict[str, str]:
-    """Settings with free ports."""
-    listen = {
-        name: f"127.0.0.1:{backing.free_port()}"
-        for name in ("PROXY_INBOUND", "PROXY_OUTBOUND", "ADMIN_LISTEN", "ADMIN_HEALTH")
-    }
-    return {"PILLION_REGISTRY_ADDRESS": consul, **{f"PILLION_{name}": text for name, text in listen.items()}}
-
-
-def test_a_machine_in_order_is_well(shared_consul: backing.Consul, tmp_path: Path) -> None:
-    code, found = doctor(folder=tmp_path, **local(shared_consul.url))
-    assert (code, {one["level"] for one in found.values()}) == (0, {"ok"})
-    assert found["consul.version"]["found"] == "1.20.0"
-    assert found["envoy.version"]["found"] == "1.40.0"
-
-
-def test_each_thing_that_is_wrong_is_a_problem(tmp_path: Path) -> None:
-    nowhere = f"http://127.0.0.1:{backing.free_port()}"
-    variables = local(nowhere) | {"PILLION_PROXY_ENVOY": "/bin/false"}
+def test_what_is_wrong_makes_it_end_with_1_and_is_told_at_once(doctor: Doctor) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        variables["PILLION_PROXY_INBOUND"] = f"127.0.0.1:{taken.getsockname()[1]}"
-        code, found = doctor(folder=tmp_path, **variables)
-    assert code == 1
-    wrong = {id_ for id_, one in found.items() if one["level"] == "problem"}
-    assert wrong == {"consul.reachable", "envoy.version", "ports.free"}
-    assert "proxy.inbound" in found["ports.free"]["found"]
+        taken.listen()
+        doctor(PROXY_INBOUND=f"127.0.0.1:{taken.getsockname()[1]}", PROXY_ENVOY="/bin/false")
+    assert doctor.code == 1
+    assert {id_ for id_, level in doctor.wrong() if level == "problem"} == {
+        "consul.reachable",
+        "envoy.version",
+        "ports.free",
+    }
 
 
-def test_an_envoy_that_is_not_there_is_a_problem(shared_consul: backing.Consul, tmp_path: Path) -> None:
-    variables = local(shared_consul.url) | {"PILLION_PROXY_ENVOY": "/no/envoy"}
-    code, found = doctor(folder=tmp_path, **variables)
-    assert (code, found["envoy.binary"]["level"]) == (1, "problem")
-
-
-def test_a_jaeger_that_does_not_answer_is_a_warning(
-    shared_consul: backing.Consul, shared_jaeger: backing.Jaeger, tmp_path: Path
+def test_a_cluster_is_looked_at_by_kubectl(
+    doctor: Doctor, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is looked at where spans are made; the commands on traces need it and nothing else does."""
-    variables = local(shared_consul.url) | {"PILLION_TRACING_ENDPOINT": shared_jaeger.endpoint}
-    code, found = doctor(folder=tmp_path, **variables, PILLION_TRACING_QUERY=shared_jaeger.url)
-    assert (code, found["jaeger.reachable"]["level"]) == (0, "ok")
-    code, found = doctor(
-        folder=tmp_path, **variables, PILLION_TRACING_QUERY=f"http://127.0.0.1:{backing.free_port()}"
-    )
-    assert (code, found["jaeger.reachable"]["level"]) == (0, "warning")
-    assert "tracing.query" in found["jaeger.reachable"]["todo"]
-
-
-def test_settings_that_are_wrong_are_findings_and_no_bad_usage(tmp_path: Path) -> None:
-    code, found = doctor(folder=tmp_path, PILLION_SERVICE_PORT="many")
-    assert (code, found["settings.valid"]["level"]) == (1, "problem")
-    assert "service.port" in found["settings.valid"]["found"]
-
-
-def test_a_token_without_rights_is_a_warning_with_what_to_do(server_folder: Path, tmp_path: Path) -> None:
-    server = AclConsul(server_folder / "doctor-consul")
-    server.start()
-    try:
-        code, found = doctor(folder=tmp_path, **local(server.url))
-    finally:
-        server.stop()
-    assert (code, found["consul.version"]["level"]) == (0, "warning")
-    assert "agent:read" in found["consul.version"]["todo"]
-
-
-def test_a_cluster_is_looked_at_by_kubectl(program: Program, tmp_path: Path) -> None:
     program.answer(**{"/version": (0, '{"gitVersion": "v1.28.0"}', "")})
-    code, found = doctor(
-        "--kubernetes", "--context", "old", folder=tmp_path, PATH=f"{tmp_path}:{os.environ['PATH']}"
-    )
-    assert (code, found["kubernetes.version"]["level"]) == (1, "problem")
-    assert found["webhook.present"]["level"] == "problem"
+    monkeypatch.setenv("PATH", f"{program.folder}:{os.environ['PATH']}")
+    doctor("--kubernetes", "--context", "old")
+    assert (doctor.code, doctor.one("kubernetes.version")["level"]) == (1, "problem")
+    assert doctor.one("webhook.present")["level"] == "problem"
     assert all(asked[:2] == ["--context", "old"] for asked in program.asked)

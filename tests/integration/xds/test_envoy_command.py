@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from agent.demo.backing import Consul, free_port
+from agent.registry import remembered
 
 
 async def pillion(*arguments: str, folder: Path) -> tuple[int, str, str]:
@@ -36,6 +37,9 @@ async def test_render_shows_what_is_registered_and_validate_asks_envoy(
 
 async def test_without_consul_the_last_known_catalogue_is_used_and_that_is_said(folder: Path) -> None:
     nowhere = ("--registry-address", f"127.0.0.1:{free_port()}")
+    code, _, err = await pillion("envoy", "render", *nowhere, folder=folder)
+    assert (code, "no other service is known" in err) == (0, True)
+    (folder / "catalog.json").write_bytes(remembered.encode([], ""))
     code, out, err = await pillion("envoy", "render", "--static", "--format", "json", *nowhere, folder=folder)
     assert code == 0
     assert "known last" in err

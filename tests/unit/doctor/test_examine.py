@@ -43,10 +43,14 @@ async def test_a_check_that_hangs_or_fails_is_a_problem_and_keeps_nobody_up() ->
     async def fails() -> Sequence[Finding]:
         raise Transient("it is away")
 
-    found = await examine(
-        [Check("h", "h", hangs), Check("f", "f", fails), Check("a", "a", well)], within=0.05
-    )
-    assert [one.level for one in found] == [Level.PROBLEM, Level.PROBLEM, Level.OK]
+    async def broken() -> Sequence[Finding]:
+        raise KeyError("hunter2")
+
+    checks = [Check("h", "h", hangs), Check("f", "f", fails), Check("b", "b", broken), Check("a", "a", well)]
+    found = await examine(checks, within=0.05)
+    assert [one.level for one in found] == [Level.PROBLEM] * 3 + [Level.OK]
+    assert "KeyError in Pillion itself" in found[2].found
+    assert "hunter2" not in found[2].found
     assert "within 0.05 s" in found[0].found
     assert "it is away" in found[1].found
     assert all(one.todo for one in found[:2])

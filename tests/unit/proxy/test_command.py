@@ -41,8 +41,11 @@ def test_a_missing_envoy_is_said_with_what_to_do(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PATH", "")
     with pytest.raises(Misconfigured, match="demo --obtain"):
         find("", lambda: None)
-    with pytest.raises(Misconfigured, match="not an executable file"):
+    with pytest.raises(Misconfigured, match="is no file"):
         find(str(tmp_path), lambda: None)
+    (tmp_path / "envoy").touch(0o644)
+    with pytest.raises(Misconfigured, match="may not be executed"):
+        find(str(tmp_path / "envoy"), lambda: None)
 
 
 def test_a_folder_is_held_by_one_agent_until_it_lets_go(tmp_path: Path) -> None:

@@ -92,8 +92,6 @@ def make(settings: InboxBroker, url: str, read: Callable[[], str], consumer: str
     try:
         made: Source = importlib.import_module(module).make(settings, read, consumer, lease)
     except ImportError as error:
-        wrong = f"needs a driver that is not installed ({error.name})"
-        raise Misconfigured(
-            [Problem("inbox.broker.url", wrong, f"pip install 'pillion[{extra}]'")]
-        ) from error
+        wrong = f"needs {error.name}, which is not installed: pip install 'pillion[{extra}]'"
+        raise Misconfigured([Problem("inbox.broker.url", wrong)]) from error
     return made

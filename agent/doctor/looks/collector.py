@@ -1,0 +1,23 @@
+"""Whether a collector takes spans: it is sent an empty batch, as OTLP allows."""
+
+import aiohttp
+
+from agent.runtime.errors import Transient
+from agent.runtime.words import words
+
+WITHIN = 5.0
+"""Seconds."""
+
+
+async def offered(endpoint: str) -> int:
+    """The status of the answer. Raises Transient when there is none. Past any proxy of the environment."""
+    url = f"{endpoint.rstrip('/')}/v1/traces"
+    timeout = aiohttp.ClientTimeout(total=WITHIN)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
+            session.post(url, json={"resourceSpans": []}, allow_redirects=False) as answer,
+        ):
+            return answer.status
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        raise Transient(words(error)) from error

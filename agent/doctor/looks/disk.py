@@ -1,0 +1,50 @@
+"""The disk of a folder, and how many files a process may open."""
+
+import os
+import re
+import resource
+import tempfile
+from pathlib import Path
+
+from agent.doctor.machine.state import Disk
+
+PROC = Path("/proc")
+
+
+def unwritable(folder: Path) -> OSError | None:
+    """Why no file can be written into a folder, which need not be there yet; None when one can.
+
+    Nothing stays: where the folder is missing, the nearest one above is tried.
+    """
+    while not folder.exists() and folder != folder.parent and not _is_below_file(folder):
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder, prefix=".doctor-") as file:
+            file.write(b"x" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error
+    return None
+
+
+def disk(folder: Path) -> Disk:
+    """The file system that the folder is or will be on. Raises OSError."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    found = os.statvfs(folder)
+    return Disk(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else -1)
+
+
+def limit(pid: int = 0, proc: Path = PROC) -> int:
+    """How many files a process may open, this one without a ``pid``; negative: no bound. Raises OSError."""
+    if not pid:
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    match = re.search(
+        r"^Max open files\s+(\d+|unlimited)", (proc / str(pid) / "limits").read_text(), re.MULTILINE
+    )
+    return int(match[1]) if match and match[1].isdigit() else -1
+
+
+def _is_below_file(folder: Path) -> bool:
+    return folder.parent.exists() and not folder.parent.is_dir()

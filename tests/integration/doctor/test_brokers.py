@@ -1,0 +1,135 @@
+"""The outbox's broker is looked at as the relay opens it, the inbox from outside; nothing is made there."""
+
+import json
+import uuid
+from typing import Any
+
+import asyncpg
+import nats
+import pytest
+import yaml
+
+from agent.demo import backing
+from agent.outbox.inbox import install
+from tests.integration.doctor.conftest import Doctor
+
+SECRET = "hunter2"
+
+
+def outbox(url: str, **broker: Any) -> dict[str, Any]:
+    """Settings of a service with an outbox, whose database is away."""
+    database = f"postgresql://u:{SECRET}@127.0.0.1:{backing.free_port()}/db"
+    return {
+        "service": {"name": "orders", "port": 8000},
+        "outbox": {"database": database, "tables": [{"table": "outbox"}], "broker": {"url": url, **broker}},
+    }
+
+
+def looked(doctor: Doctor, settings: dict[str, Any]) -> dict[str, str]:
+    """The finding about the outbox's broker."""
+    (doctor.folder / "pillion.yaml").write_text(yaml.safe_dump(settings))
+    doctor()
+    assert SECRET not in doctor.said
+    return doctor.one("outbox.broker")
+
+
+@pytest.mark.provokes("outbox.broker", "problem")
+@pytest.mark.parametrize("scheme", ["nats", "kafka", "amqp", "redis", "http"])
+def test_a_broker_that_is_away_is_told_with_its_place(doctor: Doctor, scheme: str) -> None:
+    port = backing.free_port()
+    found = looked(doctor, outbox(f"{scheme}://u:{SECRET}@127.0.0.1:{port}", timeout=2))
+    assert found["level"] == "problem"
+    assert str(port) in found["found"] or scheme == "kafka"
+    assert "outbox.broker.url" in found["todo"]
+
+
+@pytest.mark.provokes("outbox.broker", "problem")
+def test_a_scheme_that_nobody_knows(doctor: Doctor) -> None:
+    found = looked(doctor, outbox(f"mqtt://u:{SECRET}@h"))
+    assert "has a scheme that is not known" in found["found"]
+    assert found["todo"] == "Mend the settings of outbox.broker."
+
+
+@pytest.mark.provokes("outbox.broker", "problem")
+async def test_a_stream_that_is_missing_is_told_and_not_made(
+    doctor: Doctor, shared_nats: backing.Nats
+) -> None:
+    stream = f"s{uuid.uuid4().hex}"
+    found = looked(doctor, outbox(shared_nats.url, stream=stream))
+    assert f"the JetStream stream {stream}: there is none" in found["found"]
+    found = looked(doctor, outbox(shared_nats.url, stream=stream, create=True))
+    assert (found["level"], "the relay will make" in found["found"]) == ("ok", True)
+    client = await nats.connect(shared_nats.url)
+    assert stream not in [one.config.name for one in await client.jetstream().streams_info()]
+    await client.jetstream().add_stream(name=stream, subjects=[f"{stream}.>"])
+    found = looked(doctor, outbox(shared_nats.url, stream=stream))
+    assert found["level"] in {"ok", "warning"}
+    await client.close()
+
+
+@pytest.mark.provokes("outbox.broker", "warning")
+async def test_a_stream_that_may_lose_what_it_acknowledged(doctor: Doctor, shared_nats: backing.Nats) -> None:
+    stream = f"m{uuid.uuid4().hex}"
+    client = await nats.connect(shared_nats.url)
+    await client.jetstream().add_stream(name=stream, subjects=[f"{stream}.>"], storage="memory")
+    found = looked(doctor, outbox(shared_nats.url, stream=stream))
+    assert found["level"] == "warning"
+    await client.close()
+
+
+def inbox(database: str, broker: str) -> dict[str, Any]:
+    """Settings of a service with an inbox."""
+    return {
+        "service": {"name": "payments", "port": 8000},
+        "inbox": {
+            "database": database,
+            "broker": {"url": broker},
+            "topics": [{"topic": "orders", "path": "/events"}],
+        },
+    }
+
+
+def received(doctor: Doctor, settings: dict[str, Any]) -> None:
+    """Look at the inbox."""
+    (doctor.folder / "pillion.yaml").write_text(yaml.safe_dump(settings))
+    doctor()
+    assert SECRET not in doctor.said
+
+
+@pytest.mark.provokes("inbox.broker", "problem")
+@pytest.mark.provokes("inbox.database", "problem")
+def test_an_inbox_whose_database_and_broker_are_away(doctor: Doctor) -> None:
+    first, second = backing.free_port(), backing.free_port()
+    broker = f"nats://u:{SECRET}@127.0.0.1:{first},u:{SECRET}@127.0.0.1:{second}"
+    received(doctor, inbox(f"postgresql://u:{SECRET}@127.0.0.1:{first}/db", broker))
+    found = doctor.one("inbox.broker")["found"]
+    assert f"Connection refused (127.0.0.1:{first}); Connection refused (127.0.0.1:{second})" in found
+    assert "Connection refused" in doctor.one("inbox.database")["found"]
+
+
+@pytest.mark.provokes("inbox.database", "problem")
+@pytest.mark.provokes("inbox.dead", "warning")
+async def test_an_inbox_without_its_tables_and_with_dead_letters(
+    doctor: Doctor, own_database: str, shared_nats: backing.Nats
+) -> None:
+    settings = inbox(own_database, shared_nats.url)
+    received(doctor, settings)
+    assert "pillion inbox init" in doctor.one("inbox.database")["todo"]
+    assert doctor.one("inbox.broker")["level"] == "ok"
+    connection = await asyncpg.connect(own_database)
+    await connection.execute(install.made("pillion_inbox"))
+    received(doctor, settings)
+    assert doctor.one("inbox.database")["level"] == "ok"
+    assert "inbox.dead" not in json.dumps(doctor.findings)
+    await connection.execute(DEAD)
+    await connection.close()
+    received(doctor, settings)
+    assert doctor.one("inbox.dead")["found"] == "1 wait for a person"
+
+
+DEAD = """
+INSERT INTO pillion_inbox.inbox_partition (consumer, topic, partition) VALUES ('payments', 'orders', 0);
+INSERT INTO pillion_inbox.inbox_dead
+  (consumer, topic, partition, digest, id, source, type, headers, body, size, reason, attempts)
+VALUES ('payments', 'orders', 0, 'x', '1', '/orders', 'created', '', 'hunter2', 7, 'refused with 422', 1)
+"""

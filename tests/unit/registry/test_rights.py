@@ -1,0 +1,60 @@
+"""Which rules an agent's token needs, from its settings."""
+
+from agent.config.sections.kubernetes import Kubernetes
+from agent.config.sections.registry import Registry
+from agent.config.sections.service import Service
+from agent.config.sections.traffic import Upstream
+from agent.config.settings import Settings
+from agent.registry import checkup
+from agent.registry.rights import wanted
+
+ORDERS = Service(name="orders")
+
+
+def test_a_sidecar_registers_itself_and_reads_all() -> None:
+    assert [str(rule) for rule in wanted(Settings(service=ORDERS))] == [
+        'service_prefix "" { policy = "read" }',
+        'node_prefix "" { policy = "read" }',
+        'agent_prefix "" { policy = "read" }',
+        'service "orders" { policy = "write" }',
+        'key_prefix "config/orders/" { policy = "read" }',
+        'key_prefix "config/_shared/" { policy = "read" }',
+        'key "pillion/orders" { policy = "read" }',
+    ]
+
+
+def test_who_names_its_upstreams_reads_those_only() -> None:
+    rules = [str(rule) for rule in wanted(Settings(service=ORDERS, upstreams={"stock": Upstream()}))]
+    assert 'service "stock" { policy = "read" }' in rules
+    assert 'service_prefix "" { policy = "read" }' not in rules
+
+
+def test_a_gateway_registers_nothing() -> None:
+    rules = [str(rule) for rule in wanted(Settings(), gateway=True)]
+    assert not [rule for rule in rules if "write" in rule or "config/" in rule]
+    assert 'key "pillion/gateway" { policy = "read" }' in rules
+
+
+def test_who_is_not_to_register_needs_no_right_to() -> None:
+    settings = Settings(service=Service(name="batch", register=False))
+    assert not [rule for rule in wanted(settings) if rule.policy == "write"]
+
+
+def test_catalogue_mode_writes_its_nodes() -> None:
+    settings = Settings(
+        service=ORDERS,
+        registry=Registry(mode="catalog"),
+        kubernetes=Kubernetes(pod_uid="u", node="n"),
+    )
+    assert 'node_prefix "pillion-" { policy = "write" }' in [str(rule) for rule in wanted(settings)]
+
+
+def test_how_far_clocks_are_apart_allows_for_whole_seconds_and_the_way() -> None:
+    date = "Sat, 28 Nov 2026 12:00:00 GMT"
+    noon = 1795867200.0
+    apart = checkup._apart
+    assert apart(date, noon + 0.2, noon + 0.9) == 0
+    assert apart(date, noon - 3, noon + 3) == 0
+    assert apart(date, noon + 11, noon + 11.2) == 10
+    assert apart(date, noon - 10.5, noon - 10) == -10
+    assert apart("no date", noon, noon) == 0
