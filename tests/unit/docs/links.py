@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+_INLINE = re.compile(r"`(pillion [^`\n]+)`")
 _FENCED = re.compile(r"^[ \t]*(`{3,}|~{3,}).*?^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"^#+ +(.*?)\s*$", re.MULTILINE)
 
@@ -14,6 +15,11 @@ def of(page: Path) -> Iterator[str]:
     for found in _LINK.finditer(_text(page)):
         if "://" not in found["target"] and not found["target"].startswith("mailto:"):
             yield found["target"]
+
+
+def inline_commands(page: Path) -> Iterator[str]:
+    """What stands between backquotes in a sentence and begins with ``pillion``."""
+    yield from _INLINE.findall(_text(page))
 
 
 def anchors(page: Path) -> frozenset[str]:
