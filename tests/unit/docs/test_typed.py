@@ -8,19 +8,7 @@ from tests.unit.docs.typed import Typed
 
 ALL = tuple(typed.all_of(blocks()))
 APART = [one for one in ALL if apart.entry(one) is not None]
-PROGRAMS = (
-    "pillion",
-    "curl",
-    "consul",
-    "kubectl",
-    "helm",
-    "make",
-    "docker",
-    "docker-compose",
-    "pip",
-    "python3",
-    "psql",
-)
+PROGRAMS = tuple("pillion curl consul kubectl helm make docker docker-compose pip python3 psql dig".split())
 
 
 def test_commands_have_their_place_and_what_they_print() -> None:
