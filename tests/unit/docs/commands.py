@@ -11,47 +11,40 @@ from agent.cli.options import SettingOption
 from agent.config import sources
 from agent.config.disk import LocalDisk
 from agent.runtime.errors import Misconfigured
+from tests.unit.docs import typed
 from tests.unit.docs.blocks import Block
 
-PROMPT = "$ "
 _OPERATOR = re.compile(r"[|&;<>()]+")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 
 
 def commands(block: Block) -> Iterator[str]:
     """What a console block shows being typed: lines behind ``$``, a backslash at the end continues one."""
-    if block.language != "console":
-        return
-    lines = iter(block.text.splitlines())
-    for line in lines:
-        if line.startswith(PROMPT):
-            typed = line.removeprefix(PROMPT)
-            while typed.endswith("\\"):
-                typed = typed[:-1] + next(lines, "").strip().removeprefix("> ")
-            yield typed
+    for one in typed.of(block):
+        yield one.text
 
 
-def wrong(typed: str) -> list[str]:
+def wrong(text: str) -> list[str]:
     """What is wrong with each ``pillion`` in a line for the shell; nothing for a right one."""
     try:
-        simple = list(_simple(typed))
+        simple = list(_simple(text))
     except ValueError as error:
-        return [f"{typed}: {error}"]
+        return [f"{text}: {error}"]
     found = []
     for words in simple:
         if words[0] == "pillion":
             try:
                 _parse(group, click.Context(group, info_name="pillion"), words[1:])
             except click.UsageError as error:
-                found.append(f"{typed}: {error.format_message()}")
+                found.append(f"{text}: {error.format_message()}")
             except Misconfigured as error:
-                found += [f"{typed}: {one}" for one in error.problems]
+                found += [f"{text}: {one}" for one in error.problems]
     return found
 
 
-def _simple(typed: str) -> Iterator[list[str]]:
+def _simple(text: str) -> Iterator[list[str]]:
     """The simple commands of a line, each without the variables set for it and without redirections."""
-    lexer = shlex.shlex(typed, posix=True, punctuation_chars=True)
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     words: list[str] = []
     target = False

@@ -32,7 +32,8 @@ class OnlyThis:
 
 def is_example(block: Block) -> bool:
     """Whether the block shows settings as a whole file or value."""
-    return block.language in ("yaml", "yml") and (block.first == FILE or block.first.startswith(KV))
+    file = block.first == FILE or block.first.endswith("/pillion.yaml")
+    return block.language in ("yaml", "yml") and (file or block.first.startswith(KV))
 
 
 def wrong(block: Block) -> list[str]:
