@@ -255,7 +255,8 @@ class Turns:
             self.shelf.moved(places, unfinished)
         settled = self.stops.settle(delivery.reasons, unfinished, places, delivery.delays)
         for bucket, stop in settled.items():
-            log.warning("outbox.refused", feed=self.feed, bucket=bucket, row=stop.row, reason=stop.reason)
+            what = "outbox.not_taken_now" if bucket in delivery.passing else "outbox.refused"
+            log.warning(what, feed=self.feed, bucket=bucket, row=stop.row, reason=stop.reason)
         self._metrics.stopped.labels(self.feed).set(len(self.stops.all))
         for bucket, place in places.items():
             if place.target is None:
