@@ -1,11 +1,15 @@
 """An event's attributes as Kafka's headers, by the CloudEvents binding in binary mode: UTF-8, not encoded further."""
 
+from typing import cast
+
 from agent.outbox.events import Event
 
 _KNOWN = 1000
 """Kinds that are remembered; sources and types are few, but it is others who make them."""
 
 Header = tuple[str, bytes]
+Wire = tuple[str, str | bytes | None]
+"""As the library has it."""
 
 
 class Headers:
@@ -14,7 +18,7 @@ class Headers:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, str], tuple[list[Header], int]] = {}
 
-    def of(self, event: Event) -> tuple[list[Header], int]:
+    def of(self, event: Event) -> tuple[list[Wire], int]:
         """The headers, and how many bytes their names and values have."""
         kind = (event.source, event.type, event.content if event.body else "")
         common, size = self._known.get(kind) or self._learn(kind)
@@ -32,7 +36,7 @@ class Headers:
             found.append(("ce_tracestate", event.tracestate.encode()))
         for name, value in found[len(common) :]:
             size += len(name) + len(value)
-        return found, size
+        return cast("list[Wire]", found), size
 
     def _learn(self, kind: tuple[str, str, str]) -> tuple[list[Header], int]:
         source, name, content = (each.encode() for each in kind)
