@@ -12,6 +12,7 @@ from agent.cli.durations import duration
 from agent.cli.options import SettingsCommand, settings_options
 from agent.cli.outbox_parked import discard, parked, prune, replay
 from agent.cli.outbox_settings import SECTIONS, database, needed
+from agent.cli.outbox_status import line
 from agent.cli.outbox_words import told
 from agent.config import sources
 from agent.config.sections.outbox import Outbox
@@ -21,7 +22,7 @@ from agent.outbox.sql.install import Installer
 from agent.outbox.sql.owner import warnings
 from agent.outbox.sql.plan import grants, names, outboxes, plan, removal
 from agent.outbox.sql.steps import Existing, script
-from agent.outbox.survey import MOST, Survey, survey
+from agent.outbox.survey import Survey, survey
 
 existing_option = click.option(
     "--existing",
@@ -88,7 +89,9 @@ async def _script(settings: Outbox, existing: Existing | None, remove: bool) -> 
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @settings_options(SECTIONS)
 def status(resolved: sources.Resolved, as_json: bool) -> None:
-    """Who relays each feed and how much is unsent, as the database says. Ends with 1 where a feed can't be
+    """Who relays each feed, how its buckets of keys are shared, and how much is unsent, as the database says.
+
+    It takes up to some seconds, for a relay is alive while its beat moves. Ends with 1 where a feed can't be
     relayed."""
     settings = needed(resolved)
     found = asyncio.run(_surveys(settings))
@@ -96,7 +99,7 @@ def status(resolved: sources.Resolved, as_json: bool) -> None:
         click.echo(json.dumps([dataclasses.asdict(each) for each in found], indent=2))
     else:
         for each in found:
-            click.echo(_line(each))
+            click.echo(line(each))
     if any(each.problem for each in found):
         click.get_current_context().exit(1)
 
@@ -136,19 +139,3 @@ async def _adopted(settings: Outbox, how: How, wait: float) -> list[Adopted]:
 
 for each in (parked, replay, discard, prune):
     command.add_command(each)
-
-
-def _line(found: Survey) -> str:
-    if found.problem:
-        return f"{found.feed}: {found.problem}"
-    owner = f"relayed by {found.owner}" if found.owner else "relayed by nobody"
-    count = f"more than {MOST}" if found.unsent > MOST else str(found.unsent)
-    age = f", the oldest {found.oldest:.1f} s old" if found.oldest is not None and found.unsent else ""
-    return f"{found.feed}: {owner}; {count} unsent{age}{_set_aside(found)}"
-
-
-def _set_aside(found: Survey) -> str:
-    if not found.held_rows and not found.held and not found.parked:
-        return ""
-    keys = f"{found.parked} keys parked, {found.held} held, {found.replaying} being sent"
-    return f"; set aside: {found.held_rows} rows of {keys} (see `pillion outbox parked`)"

@@ -42,25 +42,27 @@ def named(key: str | None, rows: Sequence[int]) -> str:
     """A key, or the row of an event without one."""
     if key is None:
         return f"row {rows[0]}, without a key" if rows else "an event without a key"
-    return f"key {_plain(key)}"
+    return f"key {plain(key)}"
 
 
 def _key(found: SetAsideKey) -> str:
     name = named(found.key, () if found.first_row is None else (found.first_row,))
-    again = f", tried again in {_age(found.retry_in)}" if found.retry_in is not None else ""
+    again = f", tried again in {age(found.retry_in)}" if found.retry_in is not None else ""
     first = f", the first is row {found.first_row}" if found.first_row is not None else ""
     return (
-        f"{found.feed}: {name}: {found.state} for {_age(found.seconds)}{again}; rows: {found.rows}{first}; "
-        f"failed tries: {found.attempts}\n    {_plain(found.reason)}"
+        f"{found.feed}: {name}: {found.state} for {age(found.seconds)}{again}; rows: {found.rows}{first}; "
+        f"failed tries: {found.attempts}\n    {plain(found.reason)}"
     )
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
+    """So many seconds in the unit that fits."""
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Others' text as a terminal may show it."""
     return "".join(char if char.isprintable() else "?" for char in text)

@@ -58,6 +58,14 @@ for without a bound, so else a relay would beat on its other connection, and pub
 # A server that is starting, stopping, failing over, out of something, or whose table is locked now.
 _PASSING = ("08", "25", "40", "53", "55", "57", "58")
 
+_EXHAUSTED = "53200"
+
+_NOT_THERE = "; run `pillion outbox init`"
+_HINTS = {
+    **dict.fromkeys(("3F000", "42P01", "42703", "42883"), _NOT_THERE),
+    "42501": "; grant what `pillion outbox sql --role` prints",
+}
+
 # Who changes a password does so in two places, one after the other.
 _IDENTITY = "28"
 
@@ -66,9 +74,22 @@ _IDENTITY = "28"
 # service's that raises.
 _UNREADABLE = ("22", "54", "P0", "XX001")
 
+# Of what PostgreSQL calls an internal error: a value of many megabytes, as a pattern is looked for in it. These words
+# are in no catalogue of translations.
+_TOO_LARGE = "invalid memory alloc request size"
+
 
 class UnreadableError(Permanent):
     """Something in the rows can't be read; ``why`` shows none of it."""
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
+class ExhaustedError(Transient):
+    """The server was out of memory, as it is over a single row that is larger than what it may have; ``why`` shows
+    none of it."""
 
     def __init__(self, message: str, why: str) -> None:
         super().__init__(message)
@@ -222,14 +243,12 @@ def translated(doing: str) -> Iterator[None]:
 def _translate(doing: str, error: Any) -> PillionError:
     state = str(error.sqlstate or "")
     text = f"{doing}: PostgreSQL says: {error.message or error} ({state})"
+    if state == _EXHAUSTED:
+        return ExhaustedError(text, f"PostgreSQL runs out of memory over it ({state})")
     if state.startswith(_PASSING):
         return Transient(text)
+    if state.startswith(_UNREADABLE) or _TOO_LARGE in str(error.message):
+        return UnreadableError(text, f"PostgreSQL can't give it as text ({state})")
     if state.startswith(_IDENTITY):
         return Transient(f"{text}; does outbox.database(_file) hold the present user and password?")
-    if state in {"3F000", "42P01", "42703", "42883"}:
-        return Permanent(f"{text}; run `pillion outbox init`")
-    if state == "42501":
-        return Permanent(f"{text}; grant what `pillion outbox sql --role` prints")
-    if state.startswith(_UNREADABLE):
-        return UnreadableError(text, f"PostgreSQL can't give it as text ({state})")
-    return Permanent(text)
+    return Permanent(f"{text}{_HINTS.get(state, '')}")

@@ -71,6 +71,8 @@ class Delivery:
         self.events = events
         self.reasons: dict[int, str] = {}
         """Why a bucket stopped, by bucket."""
+        self.passing: set[int] = set()
+        """Buckets that stopped behind an event that was not refused, only not taken now."""
         self.delays: dict[int, float] = {}
         """Seconds that the broker asked a stopped bucket to wait for."""
         self.failed: list[int] = []
@@ -193,14 +195,15 @@ class Delivery:
             return
         bucket = self.events[number].bucket
         self.delays[bucket] = max(delay, self.delays.get(bucket, 0.0))
-        self._stop(number, reason)
+        self._stop(number, reason, passing=True)
 
-    def _stop(self, number: int, reason: str) -> None:
+    def _stop(self, number: int, reason: str, *, passing: bool = False) -> None:
         """The event's bucket stops here; what is in flight is still waited for."""
         event = self.events[number]
         if event.row <= self._bad.get(event.bucket, event.row):
             self._bad[event.bucket] = event.row
             self.reasons[event.bucket] = reason
+            (self.passing.add if passing else self.passing.discard)(event.bucket)
 
     def _divert(self, line: deque[int], verdict: Verdict, reason: str, delay: float) -> None:
         for number in line:

@@ -22,6 +22,8 @@ _TOKEN = re.compile(r"[^\s.*>\x00-\x1f\x7f]+")
 _DIGEST = 16
 LONGEST_TOPIC = 512
 LONGEST_ATTRIBUTE = 4096
+STEM = LONGEST_ATTRIBUTE + 1 - 64
+"""Characters that are left of a key that is longer; a digest of all of it comes behind, so that no two are the same."""
 _KNOWN = 1000
 """Topics that are remembered; they are few, but it is others who make them."""
 UNREADABLE = -1
@@ -163,6 +165,13 @@ def patterns(feed: Feed, service: str, partitions: int = 1) -> frozenset[str]:
             filled += ".*"
         found.add(filled.replace("{service}", service).replace("{table}", _table(origin or None, feed)))
     return frozenset(found)
+
+
+def shortened(key: str) -> str:
+    """A key as it is read: one that is too long for an event has one character more than may be, whatever it is."""
+    if len(key) <= LONGEST_ATTRIBUTE:
+        return key
+    return key[:STEM] + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def trace(traceparent: str | None, tracestate: str | None) -> tuple[str, str]:

@@ -42,11 +42,22 @@ TRUSTED = (
 _GIVEN = ", owner = NULL, epoch = b.epoch + 1"
 """What a save sets too where the bucket is given up: nothing that is still on its way may count any more."""
 
+LOOKS = 6
+"""How often within a lease a member beats, and looks whether its share is right."""
+
+BEAT = 2.0
+"""Seconds between two beats at the most: while `outbox.lease` is being raised, others still judge by the lower one."""
+
 LOCKED = 200
 """Milliseconds that a relay at work waits for another one's change of owners; it tries again soon."""
 
 IDLE = 5000
 """Milliseconds that a relay may stand still within such a change; then the server ends its session."""
+
+
+def beats_every(lease: float) -> float:
+    """Seconds between two beats at a lease of so many."""
+    return min(lease / LOOKS, BEAT)
 
 
 class LostError(Transient):
@@ -329,15 +340,14 @@ class Ledger:
 
     async def release(self, connection: Connection, claim: Claim) -> None:
         """Give all back, so that the next need not wait for the lease."""
+        # At once: who sees a member without buckets leaves a share for it, and who sees buckets without their member
+        # takes that for dead. The member goes first, as where others bury it: two that lock the same rows in other
+        # orders would wait for each other.
         await connection.execute(
             f"releasing the outbox {self._feed}",
-            f"UPDATE {self._schema}.bucket SET owner = NULL, epoch = epoch + 1 WHERE feed = $1 AND owner = $2",
-            self._feed,
-            claim.owner,
-        )
-        await connection.execute(
-            f"releasing the outbox {self._feed}",
-            f"DELETE FROM {self._schema}.relay WHERE feed = $1 AND id = $2",
+            f"WITH gone AS (DELETE FROM {self._schema}.relay WHERE feed = $1 AND id = $2 RETURNING id) "
+            f"UPDATE {self._schema}.bucket SET owner = NULL, epoch = epoch + 1 WHERE feed = $1 AND owner = $2 "
+            "AND (SELECT count(*) FROM gone) >= 0",
             self._feed,
             claim.owner,
         )

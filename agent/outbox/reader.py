@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agent.outbox.cursor import Poll, Walk
-from agent.outbox.database import Connection, Portal, Row, UnreadableError
+from agent.outbox.database import Connection, ExhaustedError, Portal, Row, UnreadableError
 from agent.outbox.events import UNREADABLE
 from agent.outbox.latency import Latency
 from agent.outbox.shape import Shape
+from agent.outbox.sifting import LONGEST_PAGE, Unread, sift
 from agent.outbox.snapshot import Snapshot
 from agent.runtime.errors import Transient
-
-LONGEST_PAGE = 32 * 1024 * 1024
-"""Bytes of bodies in a page, at most one row more."""
 
 PATIENCE = 0.05
 """Seconds that the gate waits for others' commits to flush the log before it makes a small commit of its
@@ -24,6 +22,7 @@ own."""
 _LAST = 2**63 - 1
 _PAGE_HEADERS = (24, 40)
 FLUSHED = "SELECT (pg_current_wal_flush_lsn() - '0/0')::int8 AS flushed"
+SEEN = "SELECT pg_current_snapshot()::text AS snapshot"
 NUDGE = "SELECT pg_logical_emit_message(true, 'pillion', '')"
 
 
@@ -38,6 +37,15 @@ class Page:
     """There is no more in this tick."""
     wal: int
     """Where the log stood: what is in the page is durable once the log is flushed to here."""
+    until: int | None = None
+    """How far a page of a walk goes where that is not its last row."""
+    keyless: tuple[Unread, ...] = ()
+    """Rows whose key can't be read: nothing tells what bucket they are in, so whoever meets them has them."""
+
+    @property
+    def last(self) -> int:
+        """How far a page goes that is not the whole of the walk."""
+        return self.until if self.until is not None else int(self.rows[-1]["id"])
 
     @property
     def bytes(self) -> int:
@@ -61,17 +69,21 @@ class Reader:
         """Bytes of the largest body that is fetched; of a larger one only the size is."""
 
     async def poll(self, poll: Poll) -> Page:
-        """The whole tick since the base; without rows and not ``whole`` when it does not fit into a page."""
+        """The whole tick since the base; without rows and not ``whole`` when it does not fit into a page, or has a row
+        whose key can't be read."""
         try:
             return await self._poll(self._shape, poll)
-        except UnreadableError:
+        except (UnreadableError, ExhaustedError):
+            pass
+        try:
             page = await self._poll(self._shape.bare, poll)
-            rows = await self._apart(page.rows)
-            return (
-                replace(page, rows=rows)
-                if len(rows) == len(page.rows)
-                else replace(page, rows=[], whole=False)
-            )
+        except (UnreadableError, ExhaustedError):
+            seen = await self._connection.value(self._doing, SEEN)
+            return Page([], Snapshot.parse(seen), False, 0)
+        rows = await self._apart(page.rows)
+        return (
+            replace(page, rows=rows) if len(rows) == len(page.rows) else replace(page, rows=[], whole=False)
+        )
 
     async def _poll(self, shape: Shape, poll: Poll) -> Page:
         xmax, xip = _sides(poll.base)
@@ -91,10 +103,32 @@ class Reader:
         """The next page of a fixed tick."""
         try:
             return await self._walk(self._shape, walk)
-        except UnreadableError:
+        except (UnreadableError, ExhaustedError):
+            pass
+        try:
             page = await self._walk(self._shape.bare, walk)
-            rows = await self._apart(page.rows)
-            return replace(page, rows=rows, whole=page.whole and len(rows) == len(page.rows))
+        except (UnreadableError, ExhaustedError):
+            page = await self._keyed(walk)
+        rows = await self._apart(page.rows)
+        if len(rows) == len(page.rows):
+            return replace(page, rows=rows)
+        until = rows[-1]["id"]
+        keyless = tuple(each for each in page.keyless if each.id < until)
+        return replace(page, rows=rows, whole=False, until=until, keyless=keyless)
+
+    async def _keyed(self, walk: Walk) -> Page:
+        """A page of the walk's rows by their keys, and all rows up to its end that have none to be read."""
+        page = await self._walk(self._shape.blind, walk)
+        ids = [row["id"] for row in page.rows]
+        found = await sift(self._bare, self._there, ids)
+        rows = [row for row in found if not isinstance(row, Unread)]
+        self._still(rows)
+        return replace(
+            page,
+            rows=[row for row in rows if row["bucket"] in walk.buckets],
+            until=ids[-1] if ids else None,
+            keyless=tuple(row for row in found if isinstance(row, Unread)),
+        )
 
     async def _walk(self, shape: Shape, walk: Walk) -> Page:
         size = self.size
@@ -111,50 +145,52 @@ class Reader:
         """The rows of these numbers in this order, each with None for ``id`` where there is none; fewer where they
         would be larger than a page."""
         try:
-            return await self._named(ids)
-        except UnreadableError:
+            return await self._full(ids)
+        except (UnreadableError, ExhaustedError):
             return await self._pieces([{"id": each, "bucket": None, "key": None} for each in ids])
 
-    async def _named(self, ids: Sequence[int]) -> list[Row]:
+    async def _full(self, ids: Sequence[int]) -> list[Row]:
+        return await self._named(self._shape, ids)
+
+    async def _bare(self, ids: Sequence[int]) -> list[Row]:
+        return await self._named(self._shape.bare, ids)
+
+    async def _there(self, ids: Sequence[int]) -> list[Row]:
+        return await self._named(self._shape.blind, ids)
+
+    async def _named(self, shape: Shape, ids: Sequence[int]) -> list[Row]:
         given = (list(ids), None, None, None)
-        rows, whole = await self._at_once(self._shape.named, len(ids), given)
+        rows, whole = await self._at_once(shape.named, len(ids), given)
         if not rows and not whole:
-            async with self._connection.pages(self._doing, self._shape.named, *given, self.largest) as portal:
+            async with self._connection.pages(self._doing, shape.named, *given, self.largest) as portal:
                 rows, _ = await self._fill(portal, len(ids))
         return rows
 
     async def _apart(self, bare: Sequence[Row]) -> list[Row]:
         rows = await self._pieces(bare)
         # A row whose key was changed meanwhile may be of a bucket that another relay has.
+        self._still(rows, bare)
+        return rows
+
+    def _still(self, rows: Sequence[Row], then: Sequence[Row] | None = None) -> None:
+        """Raise Transient where rows are not what they were ``then``, or not there at all."""
         if any(
-            row["id"] is None or row["bucket"] != then["bucket"]
-            for row, then in zip(rows, bare, strict=False)
+            row["id"] is None or row["bucket"] != before["bucket"]
+            for row, before in zip(rows, rows if then is None else then, strict=False)
         ):
             raise Transient(
                 f"{self._doing}: rows went away, or were changed, while they were read one by one; it is read again"
             )
-        return rows
 
     async def _pieces(self, bare: Sequence[Row]) -> list[Row]:
-        """These rows as far as they fit into a page, read in ever smaller portions; of those that can't be read only
-        why."""
-        rows: list[Row] = []
-        waiting = [bare]
-        while waiting and sum(len(row["body"] or b"") for row in rows) < LONGEST_PAGE:
-            part = waiting.pop()
-            try:
-                found = await self._named([row["id"] for row in part])
-            except UnreadableError as error:
-                if len(part) > 1:
-                    middle = len(part) // 2
-                    waiting += [part[middle:], part[:middle]]
-                else:
-                    rows.append({**part[0], "body": None, "size": UNREADABLE, "unreadable": error.why})
-                continue
-            rows += found
-            if len(found) < len(part):
-                break
-        return rows
+        """These rows as far as they fit into a page; of those that can't be read only why."""
+        found = await sift(self._full, self._there, [row["id"] for row in bare])
+        return [
+            {**then, "body": None, "size": UNREADABLE, "unreadable": row.why}
+            if isinstance(row, Unread)
+            else row
+            for row, then in zip(found, bare, strict=False)
+        ]
 
     async def floor(self, base: Snapshot) -> int:
         """A number below every id that the base does not see."""

@@ -17,7 +17,7 @@ from agent.outbox.cleanup import Cleaner
 from agent.outbox.courier import AwayError, Courier
 from agent.outbox.database import Connection
 from agent.outbox.holding import Holding
-from agent.outbox.leases import Claim, Lease, Ledger, LostError
+from agent.outbox.leases import LOOKS, Claim, Lease, Ledger, LostError, beats_every
 from agent.outbox.metrics import Metrics
 from agent.outbox.pace import Done, Pace
 from agent.outbox.turns import Turns
@@ -36,12 +36,6 @@ pile up."""
 
 SAVE_IDLE = 10.0
 """Seconds between two saves where nothing was published and only the snapshot moved."""
-
-LOOKS = 6
-"""How often within a lease a member beats, and looks whether its share is right."""
-
-BEAT = 2.0
-"""Seconds between two beats at the most: while `outbox.lease` is being raised, others still judge by the lower one."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +126,7 @@ class Session:
             async with asyncio.timeout(max(self._lease.left, 0.01)):
                 await self._ledger.beat(writes, self.claim)
             self._lease.renew(sent)
-            await asyncio.sleep(min(self._timing.lease / LOOKS, BEAT))
+            await asyncio.sleep(beats_every(self._timing.lease))
 
     async def _share(self, writes: Connection, reads: Connection) -> None:
         while True:

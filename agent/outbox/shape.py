@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from agent.outbox.cursor import BUCKETS
 from agent.outbox.database import Connection
-from agent.outbox.events import LONGEST_ATTRIBUTE
+from agent.outbox.events import LONGEST_ATTRIBUTE, STEM
 from agent.outbox.feeds import Feed, column, missing
 from agent.outbox.names import identifier, literal
 from agent.runtime.errors import Permanent
@@ -31,6 +31,7 @@ WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p') AND a.attnum
 
 INTEGERS = frozenset({"bigint", "integer", "smallint"})
 _MADE = "pillion_body"
+_NAMED = "pillion_key"
 ADDED = "pillion_id"
 """The sequence column that ``init`` adds where the table has none of its own."""
 
@@ -43,6 +44,11 @@ SELECT EXISTS (SELECT FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
     AND t.tgenabled IN ('O', 'A') AND t.tgdeferrable AND t.tginitdeferred)"""
 """$1 schema, $2 table, $3 trigger: whether it is there and at work."""
 _SHORT = f"left({{}}, {LONGEST_ATTRIBUTE + 1})"
+_KEY = (
+    f"CASE WHEN octet_length({_NAMED}) <= {LONGEST_ATTRIBUTE} OR length({_NAMED}) <= {LONGEST_ATTRIBUTE} "
+    f"THEN {_NAMED} ELSE left({_NAMED}, {STEM}) || encode(sha256(convert_to({_NAMED}, 'UTF8')), 'hex') END"
+)
+"""As ``events.shortened``."""
 _BUCKET = (
     "(CASE WHEN {key} IS NULL THEN {id} & 63 "
     "ELSE get_byte(sha256(convert_to({key}, 'UTF8')), 0) & 63 END)::int2"
@@ -73,7 +79,7 @@ class Shape:
 
     table: str
     source: str
-    """The table beside each row's body, which is made once a row."""
+    """The table beside each row's body and key, which are made once a row."""
     id: str
     bucket: str
     selected: str
@@ -83,16 +89,27 @@ class Shape:
     """Media type of the bodies."""
     key: str
     """What the events are ordered by."""
+    every: bool = False
+    """Rows of all buckets are read, whoever has them."""
 
     @property
     def bare(self) -> "Shape":
         """The same with no more of a row than id, bucket and key: where the rest of some row can't be read."""
-        selected = f"{self.id}::int8 AS id, {self.bucket} AS bucket, {self.key} AS key"
+        selected = f"{self.id}::int8 AS id, {self.bucket} AS bucket, {_KEY} AS key"
         nothing = "NULL::bytea AS body, NULL::int4 AS size, $5::int4 AS longest"
-        return replace(self, source=self.table, selected=f"{selected}, {nothing}")
+        source = f"{self.table} CROSS JOIN LATERAL (SELECT {self.key} OFFSET 0) AS pillion({_NAMED})"
+        return replace(self, source=source, selected=f"{selected}, {nothing}")
+
+    @property
+    def blind(self) -> "Shape":
+        """The same with no more of a row than its id, and of all buckets: where some key can't be read, and so not
+        what bucket it is in."""
+        return replace(self, bucket="NULL::int2", key="NULL::text", every=True).bare
 
     @property
     def _mine(self) -> str:
+        if self.every:
+            return "cardinality($3::int2[]) > 0"
         # Who has all buckets need not have the key of each row hashed; the planner sees it, for it knows the values.
         return f"(cardinality($3::int2[]) = {BUCKETS} OR {self.bucket} = ANY($3::int2[]))"
 
@@ -272,15 +289,17 @@ async def _is_renumbered(connection: Connection, feed: Feed) -> bool:
 
 
 def _shape(table: str, number: str, bucket: str, fields: Mapping[str, str], content: str) -> Shape:
-    # What is longer is refused, and must not fill the memory before it is.
-    fields = {name: each if name == "body" else _SHORT.format(each) for name, each in fields.items()}
-    source = f"{table} CROSS JOIN LATERAL (SELECT {fields['body']} OFFSET 0) AS pillion({_MADE})"
+    lateral = f"(SELECT {fields['body']}, {fields['key']} OFFSET 0) AS pillion({_MADE}, {_NAMED})"
+    source = f"{table} CROSS JOIN LATERAL {lateral}"
     listed = [f"{number}::int8 AS id", f"{bucket} AS bucket"]
     for name, expression in fields.items():
         if name == "body":
             # A body that the broker will refuse anyway is not fetched: it might not fit into memory.
             listed.append(f"CASE WHEN octet_length({_MADE}) <= $5::int4 THEN {_MADE} END AS body")
             listed.append(f"octet_length({_MADE}) AS size")
+        elif name == "key":
+            listed.append(f"{_KEY} AS key")
         else:
-            listed.append(f"{expression} AS {name}")
+            # What is longer is refused, and must not fill the memory before it is.
+            listed.append(f"{_SHORT.format(expression)} AS {name}")
     return Shape(table, source, number, bucket, ", ".join(listed), content, fields["key"])

@@ -2,15 +2,21 @@
 
 # ruff: noqa: S608 - names are quoted by names.identifier, values are parameters or quoted by names.literal
 
+import asyncio
+import time
 from dataclasses import dataclass
 
 from agent.config.sections.outbox import Outbox
 from agent.outbox import identity, shape
-from agent.outbox.database import Connection
+from agent.outbox.database import Connection, UnreadableError
 from agent.outbox.feeds import Feed, feeds
 from agent.outbox.names import identifier
+from agent.outbox.roster import Share, roster
+from agent.outbox.shape import Shape
 from agent.outbox.snapshot import Snapshot
 from agent.runtime.errors import Permanent
+
+_NEW = "xid >= $2::text::xid8 OR xid = ANY($3::text[]::xid8[])"
 
 MOST = 10000
 """Unsent rows are counted up to here: counting all of a long backlog would read it all."""
@@ -38,6 +44,10 @@ class Survey:
     """Keys that are being sent again."""
     held_rows: int = 0
     """Rows of all these keys; they are not among the unsent."""
+    orphaned: int = 0
+    """Buckets that nobody works on just now."""
+    shares: tuple[Share, ...] = ()
+    """Who has how many of the feed's buckets."""
 
 
 async def survey(connection: Connection, settings: Outbox) -> list[Survey]:
@@ -63,20 +73,16 @@ async def _feed(connection: Connection, settings: Outbox, feed: Feed) -> Survey:
     if not rows:
         problem = f"{doing}: it is not prepared; run `pillion outbox init`"
         return Survey(feed.name, "", 0, 0, None, problem)
+    shares = await roster(
+        connection, settings.schema, feed.name, settings.lease, clock=time.monotonic, rest=asyncio.sleep
+    )
     oldest = min((Snapshot.parse(row["base"]) for row in rows), key=lambda base: base.age)
     schema = identifier(settings.schema)
-    found = await connection.fetch(
-        doing,
-        f"SELECT count(*)::int AS unsent, {_age(feed)} AS oldest FROM (SELECT t.* FROM ("
-        f"SELECT *, {table.bucket} AS pillion_bucket FROM {feed.table.sql} "
-        "WHERE xid >= $2::text::xid8 OR xid = ANY($3::text[]::xid8[])) t "
-        f"JOIN {schema}.bucket p ON p.feed = $1 AND p.bucket = t.pillion_bucket "
-        "WHERE NOT pg_visible_in_snapshot(t.xid, p.base) AND NOT (p.target IS NOT NULL "
-        f"AND pg_visible_in_snapshot(t.xid, p.target) AND t.{table.id} <= p.pos) LIMIT {MOST + 1}) AS unsent",
-        feed.name,
-        str(oldest.xmax),
-        [str(xid) for xid in oldest.xip],
-    )
+    try:
+        unsent, age = await _unsent(connection, settings, feed, oldest, table)
+    except UnreadableError:
+        # The key of some row: all that the bucket that stands furthest back has not is more than is unsent.
+        unsent, age = await _unsent(connection, settings, feed, oldest, None)
     owners = sorted({row["owner"] for row in rows if row["owner"]})
     (aside,) = await connection.fetch(
         doing,
@@ -86,8 +92,34 @@ async def _feed(connection: Connection, settings: Outbox, feed: Feed) -> Survey:
         f"FROM {schema}.held_key WHERE feed = $1",
         feed.name,
     )
-    unsent, age = found[0]["unsent"], found[0]["oldest"]
-    return Survey(feed.name, ", ".join(owners), len(rows), unsent, age, **aside)
+    return Survey(
+        feed.name, ", ".join(owners), len(rows), unsent, age, **aside,
+        orphaned=sum(each.orphaned for each in shares), shares=shares,
+    )  # fmt: skip
+
+
+async def _unsent(
+    connection: Connection, settings: Outbox, feed: Feed, oldest: Snapshot, table: Shape | None
+) -> tuple[int, float | None]:
+    """How many rows, and how old the oldest is in seconds; ``table`` None: as the bucket sees it that stands furthest
+    back."""
+    saved = (
+        f"(SELECT *, {table.bucket} AS pillion_bucket FROM {feed.table.sql} WHERE {_NEW}) t "
+        f"JOIN {identifier(settings.schema)}.bucket p ON p.feed = $1 AND p.bucket = t.pillion_bucket "
+        "WHERE NOT pg_visible_in_snapshot(t.xid, p.base) AND NOT (p.target IS NOT NULL "
+        f"AND pg_visible_in_snapshot(t.xid, p.target) AND t.{table.id} <= p.pos)"
+        if table is not None
+        else f"{feed.table.sql} t WHERE ({_NEW}) AND $1::text IS NOT NULL"
+    )
+    (found,) = await connection.fetch(
+        f"looking at the outbox {feed.name}",
+        f"SELECT count(*)::int AS unsent, {_age(feed)} AS oldest FROM (SELECT t.* FROM {saved} "
+        f"LIMIT {MOST + 1}) AS unsent",
+        feed.name,
+        str(oldest.xmax),
+        [str(xid) for xid in oldest.xip],
+    )
+    return found["unsent"], found["oldest"]
 
 
 def _age(feed: Feed) -> str:

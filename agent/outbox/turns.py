@@ -20,6 +20,7 @@ from agent.outbox.reader import Page, Reader
 from agent.outbox.snapshot import Snapshot
 from agent.outbox.stops import Stops
 from agent.outbox.suspicion import TRUSTING, Suspicion
+from agent.runtime.errors import Permanent
 
 log = structlog.get_logger(__name__)
 
@@ -135,13 +136,37 @@ class Turns:
 
     async def _walk(self, walk: Walk, courier: Courier, link: Link, *, alone: bool) -> None:
         page, made = await self._ahead.walk(walk)
-        last = walk.until if page.whole else page.rows[-1]["id"]
+        if page.keyless:
+            await self._set_alone(page, min(walk.buckets))
+        last = walk.until if page.whole else page.last
         self.has_more = self.has_more or not page.whole
         wanted = [one for one in made if self.cursor.wants(one[0].bucket, one[0].row)]
         await self._publish(
             page, wanted, courier, link, lambda unfinished: self.cursor.walked(walk, last, unfinished),
             ahead=following(walk, page, last) if alone else None,
         )  # fmt: skip
+
+    async def _set_alone(self, page: Page, bucket: int) -> None:
+        """Set the rows aside whose key can't be read, in a bucket that is had: before any other passes them, for if
+        they are mended meanwhile they are in another one. Raises Permanent where they can't be."""
+        row = {"bucket": bucket, "key": None}
+        events = [blank(row, each.id) for each in page.keyless]
+        unfit = {
+            number: f"its key can't be read, so it is set aside alone: {each.why}"
+            for number, each in enumerate(page.keyless)
+        }
+        await self._reader.gate(page.wal)
+        delivery = Delivery(
+            events, self.shelf.rules(events, unfit) if self.shelf is not None else Rules(unfit=unfit)
+        )
+        if self.shelf is not None:
+            await self.shelf.keep(delivery)
+        self._count(delivery)
+        if delivery.unfinished():
+            raise Permanent(
+                f"reading the outbox {self.feed}: the key of row {delivery.unfinished()[bucket]} can't be read, "
+                f"so that nothing may overtake it, and it is not set aside: {delivery.reasons[bucket]}"
+            )
 
     async def _poll(self, poll: Poll, courier: Courier, link: Link) -> bool:
         asked = self._clock()
@@ -230,7 +255,8 @@ class Turns:
             self.shelf.moved(places, unfinished)
         settled = self.stops.settle(delivery.reasons, unfinished, places, delivery.delays)
         for bucket, stop in settled.items():
-            log.warning("outbox.refused", feed=self.feed, bucket=bucket, row=stop.row, reason=stop.reason)
+            what = "outbox.not_taken_now" if bucket in delivery.passing else "outbox.refused"
+            log.warning(what, feed=self.feed, bucket=bucket, row=stop.row, reason=stop.reason)
         self._metrics.stopped.labels(self.feed).set(len(self.stops.all))
         for bucket, place in places.items():
             if place.target is None:

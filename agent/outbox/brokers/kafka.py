@@ -27,6 +27,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from agent.config.secret import Secret
 from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.brokers import Link, Outcomes, tls
+from agent.outbox.brokers.kafka_headers import Headers
 from agent.outbox.brokers.kafka_topics import LIMIT, Looked, Topics, refusal, words
 from agent.outbox.events import Event, RefusedError
 from agent.runtime.errors import Misconfigured, Permanent, PillionError, Problem, Transient
@@ -165,6 +166,7 @@ class KafkaLink:
         self.largest = max(max(limits) - self.HEADROOM, max(limits) // 2)
         self._known, self._outcomes = known, outcomes
         self._timeout = timeout
+        self._headers = Headers()
         self._loop = asyncio.get_running_loop()
         self._over = False
         self._flying: dict[int, Event] = {}
@@ -253,9 +255,9 @@ class KafkaLink:
         if self._suspects or self._alone is not None:
             self._held.append((number, event))
             return
-        head = headers(event)
+        head, size = self._headers.of(event)
         key = event.key.encode() if event.key is not None else None
-        size = len(event.body) + len(key or b"") + sum(len(name) + len(value or b"") for name, value in head)
+        size += len(event.body) + len(key or b"")
         if size > self._limits[event.topic]:
             raise RefusedError(
                 f"it has {size} bytes with its headers, more than its topic's max.message.bytes"
@@ -357,22 +359,3 @@ def _answers(producer: Producer, closing: threading.Event, wake: Callable[[], No
         producer.poll(0.1)
         wake()
     producer.purge(blocking=False)
-
-
-def headers(event: Event) -> list[tuple[str, str | bytes | None]]:
-    """The event's attributes by the Kafka binding: UTF-8, not encoded further."""
-    found = [
-        ("ce_specversion", "1.0"),
-        ("ce_id", event.id),
-        ("ce_source", event.source),
-        ("ce_type", event.type),
-        ("ce_sequence", event.sequence),
-        ("content-type", event.content if event.body else ""),
-        ("ce_time", event.time),
-        ("ce_traceparent", event.traceparent),
-        ("ce_tracestate", event.tracestate),
-        ("ce_subject", event.key or ""),
-    ]
-    if event.key is not None:
-        found.append(("ce_partitionkey", event.key))
-    return [(name, value.encode()) for name, value in found if value or name == "ce_partitionkey"]

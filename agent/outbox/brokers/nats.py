@@ -20,6 +20,7 @@ from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.brokers import Link, Outcomes, tls
 from agent.outbox.brokers.durable import demand
 from agent.outbox.brokers.headers import encoded
+from agent.outbox.brokers.nats_untaken import NOT_FOUND, Untaken
 from agent.outbox.brokers.nats_wire import Server, Wire
 from agent.outbox.events import Event, RefusedError
 from agent.runtime.errors import Misconfigured, Permanent, PillionError, Problem, Transient
@@ -52,7 +53,6 @@ class _Info(msgspec.Struct):
 
 
 _INFO = msgspec.json.Decoder(_Info)
-_NOT_FOUND = 10059
 _NO_ROOM = frozenset({10008, 10023, 10028, 10047, 10077})
 """The stream or the server takes nothing now: unavailable, out of resources, of memory, of storage, or the store
 failed, as when it is full (nats-server, ``server/errors.json``)."""
@@ -119,7 +119,7 @@ class Nats:
             link.warnings = await self._check(link.wire, topics)
             yield link
         finally:
-            link.wire.close()
+            await link.close()
 
     async def _open(self, link: "JetStream") -> None:
         errors: list[str] = []
@@ -184,7 +184,7 @@ class Nats:
             raise Transient(f"{doing}: the answer can't be read; is JetStream on?") from None
         if said.error is None:
             return said.config
-        if verb == "INFO" and said.error.err_code == _NOT_FOUND:
+        if verb == "INFO" and said.error.err_code == NOT_FOUND:
             return None
         raise Transient(
             f"{doing}: the server says: {said.error.description} ({said.error.err_code or said.error.code})"
@@ -214,7 +214,15 @@ class JetStream:
         self._stream = stream
         self._outcomes = outcomes
         self._timeout = timeout
+        self._untaken = Untaken(
+            stream, self._info, lambda number, reason: outcomes.later(number, reason, _LATER)
+        )
         self.renew()
+
+    async def close(self) -> None:
+        """Send nothing more, tell nothing more."""
+        self.wire.close()
+        await self._untaken.close()
 
     def renew(self) -> None:
         """A fresh connection, not open yet."""
@@ -239,6 +247,10 @@ class JetStream:
             return _INFO.decode(said).config is not None
         except (Transient, Permanent, msgspec.DecodeError, UnicodeDecodeError):
             return False
+
+    async def _info(self) -> bytes:
+        # Well before an event without an answer is taken for one that nobody heard.
+        return await self.wire.request(f"$JS.API.STREAM.INFO.{self._stream}", b"", self._timeout / 4)
 
     def _common(self, event: Event) -> tuple[bytes, str]:
         """How the command begins, and the headers that events of one kind have in common."""
@@ -277,7 +289,7 @@ class JetStream:
     def _answered(self, number: int, head: bytes, body: bytes) -> None:
         if head.startswith(_NO_STREAM):
             # Perhaps a stream that is being made, or one without a leader for a moment: not the event's fault.
-            self._outcomes.later(number, "no stream of the server takes its topic now", _LATER)
+            self._untaken.add(number)
             return
         try:
             ack = _ACK.decode(body)

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from agent.outbox.database import Connection
+from agent.outbox.events import shortened
 from agent.outbox.names import identifier, literal
 from agent.outbox.parked.keys import State, named
 from agent.runtime.errors import Permanent
@@ -170,4 +171,4 @@ class Desk:
 
     @staticmethod
     def _arguments(which: Which) -> tuple[object, ...]:
-        return sorted(which.feeds), None if which.key is None else named(which.key), which.row
+        return sorted(which.feeds), None if which.key is None else named(shortened(which.key)), which.row

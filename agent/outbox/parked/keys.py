@@ -22,6 +22,7 @@ REMEMBERED = 10_000
 might take it now, behind what followed it."""
 
 _DIGEST = 32
+_ALONE = "row:"
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,23 @@ class Known:
 def identity(key: str | None, row: int) -> str:
     """The key's name: of fixed length, for a key may be longer than an index takes. An event without a key is ordered
     by nothing, so it is set aside alone."""
-    return f"row:{row}" if key is None else named(key)
+    return f"{_ALONE}{row}" if key is None else named(key)
 
 
 def named(key: str) -> str:
-    """The name of a key that is not absent."""
+    """The name of a key that is not absent, as it is read: see ``events.shortened``."""
     return "key:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
 
 
 def of(event: Event) -> str:
     """The name of an event's key."""
     return identity(event.key, event.row)
+
+
+def line(name: str, event: Event) -> str:
+    """By what an event that is set aside under this name is ordered when it is sent. One whose key could not be read is
+    set aside alone; where the key can be by now, it orders it."""
+    return named(event.key) if name.startswith(_ALONE) and event.key is not None else name
 
 
 def shown(key: str | None) -> str | None:

@@ -20,6 +20,7 @@ from agent.outbox.courier import AwayError, Courier
 from agent.outbox.database import Row
 from agent.outbox.delivery import Delivery, Rules
 from agent.outbox.events import Event, Maker, RefusedError
+from agent.outbox.parked import keys
 from agent.outbox.parked.ledger import Due, HeldRow, Outcome
 from agent.outbox.parked.shelf import FIRST_WAIT, POISON, Shelf
 from agent.outbox.reader import Reader
@@ -97,7 +98,8 @@ class Replay:
                 made.append(events.blank(row, held.row))
         rules = Rules("park", unfit, ripe=lambda _event, _alone: True)
         # A row that the service changed meanwhile may have another key now; it goes where it was put.
-        return Delivery(made, rules, [each.key for each in rows]), rows[: len(made)]
+        names = [keys.line(each.key, event) for each, event in zip(rows, made, strict=False)]
+        return Delivery(made, rules, names), rows[: len(made)]
 
     def _made(self, row: Row) -> Event:
         if row["id"] is None:

@@ -8,7 +8,7 @@ from importlib import resources
 
 from agent.outbox.names import identifier
 
-VERSION = 3
+VERSION = 4
 """Of what ``schema.sql``, ``capture.sql`` and the files of ``TABLES`` make; it is kept in the database."""
 
 TABLES = ("held.sql",)

@@ -39,11 +39,12 @@ CREATE TABLE {schema}.bucket (
     PRIMARY KEY (feed, bucket)
 ) WITH (fillfactor = 50);
 
--- A relay is alive while its beat moves.
+-- A relay is alive while its beat moves. "since" is for people: no time is compared.
 CREATE TABLE {schema}.relay (
     feed text NOT NULL,
     id text NOT NULL,
     beat bigint NOT NULL DEFAULT 1,
+    since timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (feed, id)
 ) WITH (fillfactor = 50);
 

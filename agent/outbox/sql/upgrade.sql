@@ -10,3 +10,5 @@ ALTER TABLE {schema}.feed ALTER COLUMN relation SET NOT NULL;
 ALTER TABLE {schema}.bucket ADD COLUMN IF NOT EXISTS unclean integer NOT NULL DEFAULT 0;
 ALTER TABLE {schema}.bucket ADD COLUMN IF NOT EXISTS attempting bigint;
 ALTER TABLE {schema}.bucket ADD COLUMN IF NOT EXISTS suspect bigint;
+-- Version 4:
+ALTER TABLE {schema}.relay ADD COLUMN IF NOT EXISTS since timestamptz NOT NULL DEFAULT now();

@@ -16,11 +16,19 @@ from tests.integration.outbox.brokers.rigs import RIGS
 
 
 @pytest.fixture
-async def bench(shared_postgres: backing.Postgres, shared_nats: backing.Nats) -> AsyncIterator[Bench]:
+def database_options() -> str:
+    """What the bench's database is created with besides; a module may have a fixture of its own."""
+    return ""
+
+
+@pytest.fixture
+async def bench(
+    shared_postgres: backing.Postgres, shared_nats: backing.Nats, database_options: str
+) -> AsyncIterator[Bench]:
     """A service's database with Pillion in it, and a stream."""
     name = f"outbox_{uuid.uuid4().hex[:12]}"
     admin = await asyncpg.connect(shared_postgres.url)
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 {database_options}")
     bench = Bench(f"{shared_postgres.url.rpartition('/')[0]}/{name}", shared_nats.url)
     try:
         await bench.open()

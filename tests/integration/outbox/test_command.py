@@ -8,8 +8,10 @@ import yaml
 
 from agent.cli.errors import ended
 from agent.cli.outbox import command
+from agent.config.sections.outbox import Changes
 from tests.integration.outbox.bench import Bench
 from tests.integration.outbox.test_init import psql
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -51,6 +53,54 @@ async def test_init_status_and_sql_tell_what_is(
     assert await run("status", "--config", str(file), "--json") == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert (found["feed"], found["unsent"], found["owner"]) == ("pillion.outbox", 1, "")
+
+
+async def test_status_says_which_relay_has_how_many_buckets_and_since_when(
+    bench: Bench, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await bench.service.execute("CREATE TABLE orders (id int PRIMARY KEY)")
+    settings = bench.settings(changes=(Changes(table="orders"),))
+    await bench.init(settings)
+    async with bench.relay(settings, identity="one") as one, bench.relay(settings, identity="two") as two:
+
+        async def shared() -> bool:
+            return [(await each.status())[0].buckets for each in (one, two)] == [32, 32]
+
+        await until(shared, within=20)
+        assert await run("status", "--config", str(file), "--json") == 0
+        (found,) = json.loads(capsys.readouterr().out)
+        told = [(each["relay"].partition("/")[0], each["state"], each["buckets"]) for each in found["shares"]]
+        assert told == [("one", "alive", 32), ("two", "alive", 32)]
+        assert sorted(int(each) for share in found["shares"] for each in share["epochs"]) == [*range(64)]
+        epochs = dict(await bench.service.fetch("SELECT bucket::text, epoch FROM pillion.bucket"))
+        assert {**found["shares"][0]["epochs"], **found["shares"][1]["epochs"]} == epochs
+        assert all(0 <= each["seconds"] < 60 for each in found["shares"])
+        assert found["orphaned"] == 0
+        assert await run("status", "--config", str(file)) == 0
+        assert capsys.readouterr().out.count("32 of 64 buckets, epoch") == 2
+
+
+async def test_status_names_buckets_that_nobody_works_on(
+    bench: Bench, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await bench.service.execute("CREATE TABLE orders (id int PRIMARY KEY)")
+    await bench.init(bench.settings(changes=(Changes(table="orders"),)))
+    await bench.service.execute(
+        "INSERT INTO pillion.relay (feed, id) VALUES ('pillion.outbox', 'silent/1'); "
+        "UPDATE pillion.bucket SET owner = 'silent/1' WHERE bucket < 10; "
+        "UPDATE pillion.bucket SET owner = 'gone/1', epoch = 7 WHERE bucket BETWEEN 10 AND 14; "
+        # As an earlier version made it.
+        "ALTER TABLE pillion.relay DROP COLUMN since"
+    )
+    assert await run("status", "--config", str(file)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == [
+        "    gone/1: 5 of 64 buckets, epoch 7: it is gone; the next relay that looks takes them",
+        "    silent/1: 10 of 64 buckets, epoch 0: it gave no sign of life; another one takes them after outbox.lease",
+        "    nobody: 49 of 64 buckets, epoch 0: the next relay that looks takes them",
+    ]
+    assert await run("status", "--config", str(file), "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["orphaned"] == 64
 
 
 async def test_the_sql_of_a_fresh_database_runs_in_psql_and_leaves_nothing_to_do(

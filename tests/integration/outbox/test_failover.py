@@ -13,7 +13,7 @@ from agent.config.sections.outbox import Outbox, Table
 from agent.demo import backing
 from agent.outbox.adoption import Adopter
 from agent.outbox.database import Database
-from agent.outbox.relay import boot_clock
+from agent.outbox.relay import Relay, boot_clock
 from agent.outbox.sql.install import SESSION
 from agent.runtime.errors import Permanent
 from tests.integration.outbox import clusters, history
@@ -243,3 +243,59 @@ async def test_a_relay_finds_the_new_primary_by_itself_and_loses_nothing_that_it
     database = Database(lambda: pair.url, settings=SESSION)
     with pytest.raises(Permanent, match="nothing to adopt"):
         await Adopter(database, settings, bench.said.append, 20.0, boot_clock).adopt("restored")
+
+
+async def test_two_relays_that_share_find_the_new_primary_and_lose_and_invert_nothing(pair: Pair) -> None:
+    """It fails over while both publish a backlog; the standby is synchronous, so that it has every commit."""
+    bench = pair.bench
+    settings = await prepared(pair, history.AGGREGATE + history.OUTBOX)
+    settings = msgspec.structs.replace(settings, page=50)
+    await pair.synchronous()
+    log = history.History()
+    async with bench.relay(settings, identity="one") as one, bench.relay(settings, identity="two") as two:
+        await until(lambda: shared(bench, one, two), within=30)
+        work = history.Writers(bench.connect, log, note=True, seed=1)
+        work.start(4)
+        await until(lambda: len(log.committed) > 100, within=60)
+        await work.stop()
+        before = await bench.count()
+        log.commit(await backlog(bench, 100))
+
+        async def both_publish() -> bool:
+            published = [(await each.status())[0].published for each in (one, two)]
+            return min(published) > 0 and await bench.count() > before + 200
+
+        await until(both_publish, within=60, every=0.01)
+        await pair.fail_over()
+        known = await bench.service.fetchval("SELECT count(*) FROM ob")
+        assert known == len(log.committed), "the standby was not synchronous"
+        work = history.Writers(bench.connect, log, note=True, seed=2)
+        work.start(4)
+        await until(lambda: len(log.committed) > known + 100, within=60)
+        await work.stop()
+        await complete(bench, log, within=90)
+        await until(lambda: shared(bench, one, two), within=60)
+    arrived = await bench.arrived()
+    assert {each.headers["ce-sequence"].partition("-")[0] for each in arrived} == {"000001", "000002"}
+
+
+async def shared(bench: Bench, *relays: Relay) -> bool:
+    """Whether each of the two relays has its half, by its own word and by the database's."""
+    told = [(await each.status())[0] for each in relays]
+    rows = await bench.service.fetch(
+        "SELECT count(*)::int AS buckets FROM pillion.bucket WHERE owner IS NOT NULL GROUP BY owner"
+    )
+    return [each.buckets for each in told] == [row["buckets"] for row in rows] == [32, 32]
+
+
+async def backlog(bench: Bench, rounds: int) -> list[tuple[int, int]]:
+    """So many changes of each key in one transaction; its commit waits for the standby."""
+    async with bench.service.transaction():
+        for _ in range(rounds):
+            await bench.service.execute("UPDATE aggregate SET v = v + 1")
+            await bench.service.execute(
+                "INSERT INTO ob (key, type, payload) SELECT k::text, 'changed', jsonb_build_object('k', k, 'v', v) "
+                "FROM aggregate ORDER BY k"
+            )
+        found = await bench.service.fetch("SELECT k, v FROM aggregate")
+    return [(row["k"], row["v"] - lower) for row in found for lower in range(rounds)]

@@ -12,7 +12,7 @@ import pytest
 
 from agent.config.sections.outbox import Changes, Outbox
 from agent.outbox.cursor import Place
-from agent.outbox.database import Database
+from agent.outbox.database import Database, LockedError
 from agent.outbox.leases import Claim, Ledger, LostError
 from agent.outbox.shares import Watch
 from agent.outbox.snapshot import Snapshot
@@ -122,6 +122,25 @@ async def test_a_relay_that_stood_still_past_its_lease_moves_nothing(bench: Benc
 def watch(former: bool = False) -> Watch:
     """Of somebody who has seen nobody yet; ``former``: and takes all for dead."""
     return Watch(60.0, time.monotonic, lambda _: former)
+
+
+async def test_a_relay_gives_back_all_at_once_or_nothing(bench: Bench) -> None:
+    """In between others would leave a share for who is gone, or take its buckets for those of a dead one."""
+    await simple(bench)
+    ledger = Ledger("pillion", FEED, time.monotonic)
+    async with Database(lambda: bench.url).connection() as connection:
+        claim = await ledger.join(connection, "one/1", watch(), 1)
+        assert claim is not None
+        for table in ("relay", "bucket"):
+            async with bench.service.transaction():
+                await bench.service.execute(f"SELECT FROM pillion.{table} FOR UPDATE")
+                with pytest.raises(LockedError):
+                    await ledger.release(connection, claim)
+            view = await ledger.view(connection)
+            assert (set(view.beats), set(view.owners.values())) == ({"one/1"}, {"one/1"})
+        await ledger.release(connection, claim)
+        view = await ledger.view(connection)
+        assert (set(view.beats), set(view.owners.values())) == (set(), {None})
 
 
 async def test_a_former_owner_can_save_nothing(bench: Bench) -> None:

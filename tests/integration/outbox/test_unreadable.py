@@ -1,5 +1,7 @@
 """A row that can't be read holds up its own key and nothing else."""
 
+import resource
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,11 +10,14 @@ from agent.config.sections.outbox import Outbox, Table
 from agent.outbox import shape
 from agent.outbox.cursor import Poll
 from agent.outbox.database import Database
+from agent.outbox.events import UNREADABLE
 from agent.outbox.feeds import feeds
 from agent.outbox.parked.desk import Desk, Which
 from agent.outbox.reader import Reader
 from agent.outbox.snapshot import Snapshot
+from agent.runtime.errors import Permanent
 from tests.integration.outbox.bench import Bench
+from tests.integration.outbox.test_presets import EVENTUATE
 from tests.waiting import until
 
 SECRET = "4711-4711"
@@ -125,3 +130,59 @@ async def test_a_key_that_is_too_long_for_an_event_is_parked_and_never_read_whol
         ((key, state, reason),) = await parked(bench, 1)
     assert (set(key), state) == ({"x"}, "parked")
     assert "longer than 4096 characters" in reason
+
+
+async def test_two_keys_that_are_too_long_and_begin_alike_are_told_apart(bench: Bench) -> None:
+    settings = await prepared(bench)
+    await bench.service.execute(
+        "INSERT INTO ob (key, payload) SELECT repeat('x', 5000) || n % 2, ROW(n)::odd FROM generate_series(1, 4) n"
+    )
+    async with bench.relay(settings):
+        found = await parked(bench, 4)
+        assert [(state, "longer than 4096" in reason) for _, state, reason in found] == [("parked", True)] * 2
+        async with Database(lambda: bench.url).connection() as connection:
+            desk = Desk(connection, "pillion")
+            (done,) = await desk.discard(Which(("public.ob",), key="x" * 5000 + "1"), "too long")
+            assert done.rows == (1, 3)
+            with pytest.raises(Permanent, match="not set aside"):
+                await desk.discard(Which(("public.ob",), key="x" * 5000 + "2"), "too long")
+
+
+async def test_headers_too_large_to_look_for_a_key_in_hold_up_nothing_else(bench: Bench) -> None:
+    await bench.service.execute(EVENTUATE)
+    table = Table(table="eventuate.message", preset="eventuate", topic=f"{bench.stream}.{{aggregatetype}}")
+    settings = bench.settings(tables=(table,))
+    await bench.init(settings)
+    await bench.service.execute(
+        "INSERT INTO eventuate.message SELECT n::text, 'shop.Order', "
+        """'{"PARTITION_ID":"' || n || '","x":"' || CASE n WHEN 2 THEN repeat('x', 270000000) ELSE '' END || '"}', """
+        "n::text FROM generate_series(1, 3) n"
+    )
+    async with bench.relay(settings):
+        assert sorted(each.data for each in await bench.until_arrived(2, within=60)) == [1, 3]
+        ((key, state, reason),) = await parked(bench, 1)
+    assert (key, state) == (None, "parked")
+    assert "its key can't be read" in reason
+
+
+async def test_a_row_over_which_postgresql_runs_out_of_memory_each_time_is_told_apart(bench: Bench) -> None:
+    """As under vm.overcommit_memory=2, or a limit of its container's: no other row needs so much."""
+    settings = await prepared(bench)
+    await bench.service.execute("ALTER TABLE ob ALTER payload TYPE text USING ''")
+    await bench.service.execute(
+        "INSERT INTO ob (key, payload) SELECT 'k' || n, CASE n WHEN 2 THEN repeat('x', 200000000) ELSE n::text END "
+        "FROM generate_series(1, 3) n"
+    )
+    (feed,) = feeds(settings)
+    poll = Poll(frozenset(range(64)), Snapshot(3, 3))
+    async with Database(lambda: bench.url).connection() as connection:
+        reader = Reader(connection, await shape.look(connection, feed), feed.name, 10)
+        pid = await connection.value("asking", "SELECT pg_backend_pid()")
+        limits = resource.prlimit(pid, resource.RLIMIT_AS)
+        taken = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.prlimit(pid, resource.RLIMIT_AS, (taken + 100_000_000, limits[1]))
+        page = await reader.poll(poll)
+        assert [(row["key"], row["size"]) for row in page.rows] == [("k1", 1), ("k2", UNREADABLE), ("k3", 1)]
+        assert "runs out of memory" in page.rows[1]["unreadable"]
+        resource.prlimit(pid, resource.RLIMIT_AS, limits)
+        assert [row["size"] for row in (await reader.poll(poll)).rows] == [1, 200_000_000, 1]

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from agent.outbox.courier import AwayError, Courier
 from agent.outbox.cursor import Cursor, Place, Poll, Walk
 from agent.outbox.delivery import Aside, Policy
-from agent.outbox.events import Event
+from agent.outbox.events import UNREADABLE, Event
 from agent.outbox.leases import Lease, LostError
 from agent.outbox.metrics import Metrics
 from agent.outbox.parked import keys
@@ -21,9 +21,11 @@ from agent.outbox.parked.ledger import Due, HeldRow, Outcome, Tally
 from agent.outbox.parked.replay import Replay
 from agent.outbox.parked.shelf import Shelf
 from agent.outbox.reader import Page
+from agent.outbox.sifting import Unread
 from agent.outbox.snapshot import Snapshot
 from agent.outbox.suspicion import TRUSTING
 from agent.outbox.turns import Turns
+from agent.runtime.errors import Permanent
 from tests.unit.outbox.test_cursor import BUCKETS, NOTHING, Database
 from tests.unit.outbox.test_events import maker, row
 
@@ -72,6 +74,17 @@ class World:
     clock: Clock = field(default_factory=Clock)
     arrived: list[tuple[str, int]] = field(default_factory=list)
     healed: bool = False
+    odd: float = 0.0
+    """The part of the rows whose key can't be read at first."""
+    mended: set[int] = field(default_factory=set)
+
+    def broken(self, number: int) -> bool:
+        """Whether the row's key can't be read now."""
+        return (
+            not self.healed
+            and number not in self.mended
+            and random.Random(f"odd {number}").random() < self.odd
+        )
 
     def verdict(self, number: int) -> str:
         """What the broker makes of a row, the same each time until it is healed."""
@@ -165,6 +178,8 @@ class Process:
         (result, _) = await asyncio.gather(work, end, return_exceptions=True)
         if isinstance(result, AwayError):
             self._connect()
+        elif isinstance(result, Permanent):
+            return False
         elif isinstance(result, LostError):
             # Some buckets were lost: the others are as they were.
             self._settle()
@@ -240,23 +255,42 @@ class Reader:
     async def poll(self, poll: Poll) -> Page:
         await self._process.step()
         seen = self._database.snapshot()
-        found = self._database.visible(poll.buckets, lambda xid: seen.sees(xid) and not poll.base.sees(xid))
-        if len(found) > self._page:
+        every = self._database.visible(range(BUCKETS), lambda xid: seen.sees(xid) and not poll.base.sees(xid))
+        found = [each for each in every if each[2] % BUCKETS in poll.buckets]
+        if len(found) > self._page or any(self._process.world.broken(number) for number, _, _ in every):
             return Page([], seen, False, 0)
         return Page(cast("Any", self._rows(found)), seen, True, 0)
 
     async def walk(self, walk: Walk) -> Page:
         await self._process.step()
-        found = self._database.visible(
-            walk.buckets, lambda xid: walk.target.sees(xid) and not walk.base.sees(xid)
-        )
-        rows = self._rows([each for each in found if walk.after < each[0] <= (walk.until or each[0])])
+        broken = self._process.world.broken
+        every = [
+            each
+            for each in sorted(
+                self._database.visible(
+                    range(BUCKETS), lambda xid: walk.target.sees(xid) and not walk.base.sees(xid)
+                )
+            )
+            if walk.after < each[0] <= (walk.until or each[0])
+        ]
+        if any(broken(number) for number, _, _ in every):
+            some = every[: self._page]
+            mine = [each for each in some if each[2] % BUCKETS in walk.buckets and not broken(each[0])]
+            keyless = tuple(Unread(number, "odd") for number, _, _ in some if broken(number))
+            rows = cast("Any", self._rows(mine))
+            return Page(rows, None, len(some) < self._page, 0, some[-1][0], keyless)
+        rows = self._rows([each for each in every if each[2] % BUCKETS in walk.buckets])
         return Page(cast("Any", rows[: self._page]), None, len(rows) < self._page, 0)
 
     async def named(self, ids: Sequence[int]) -> list[Any]:
         await self._process.step()
         known = {number: key for number, _, key in self._database.rows}
-        return [row(id=number, bucket=known[number] % BUCKETS, key=str(known[number])) for number in ids]
+        return [
+            {"id": number, "bucket": None, "key": None, "body": None, "size": UNREADABLE, "unreadable": "odd"}
+            if self._process.world.broken(number)
+            else row(id=number, bucket=known[number] % BUCKETS, key=str(known[number]))
+            for number in ids
+        ]
 
     async def floor(self, _base: Snapshot) -> int:
         await self._process.step()

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from agent.config.sections.outbox import Broker
 from agent.outbox import brokers
 from agent.outbox.brokers import kafka
+from agent.outbox.brokers.kafka_headers import Headers
 from agent.outbox.brokers.kafka_topics import warnings
 from agent.runtime.errors import Misconfigured
 from tests.integration.outbox.brokers.carrier import events
@@ -52,7 +53,9 @@ def test_a_url_that_is_none_is_refused_without_its_password(url: str) -> None:
 
 def test_headers_are_those_of_the_kafka_binding() -> None:
     (event,) = events("p", 1)
-    assert dict(kafka.headers(replace(event, key="grün", body=b"x"))) == {
+    made, size = Headers().of(replace(event, key="grün", body=b"x"))
+    assert size == sum(len(name) + len(value) for name, value in made)
+    assert dict(made) == {
         "ce_specversion": b"1.0",
         "ce_id": b"p-1",
         "ce_source": b"/shop",
@@ -63,6 +66,23 @@ def test_headers_are_those_of_the_kafka_binding() -> None:
         "ce_sequence": b"000001-00000000000000000001",
         "content-type": b"application/json",
     }
+
+
+def test_what_an_event_does_not_have_is_no_header_and_each_kind_has_its_own() -> None:
+    headers = Headers()
+    one, other = events("p", 2)
+    for _ in range(2):  # what is remembered of one must not show in the other
+        assert dict(headers.of(replace(one, key=None, time="", body=b""))[0]) == {
+            "ce_specversion": b"1.0",
+            "ce_id": b"p-1",
+            "ce_source": b"/shop",
+            "ce_type": b"orders.created",
+            "ce_sequence": b"000001-00000000000000000001",
+        }
+        more = dict(headers.of(replace(other, key="", type="x", traceparent="p", tracestate="s"))[0])
+        assert (more["ce_partitionkey"], more["ce_traceparent"], more["ce_tracestate"]) == (b"", b"p", b"s")
+        assert (more["ce_type"], more["content-type"]) == (b"x", b"application/json")
+        assert "ce_subject" not in more
 
 
 SAFE = {"min.insync.replicas": "2", "cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from agent.outbox.brokers.nats import JetStream
 from agent.outbox.brokers.nats_wire import Wire
+from agent.runtime.errors import Transient
+from tests.waiting import until
 
 ACK = b'{"stream":"s","seq":5}'
 STREAM = (
@@ -112,14 +114,27 @@ async def test_only_the_streams_own_word_is_an_acknowledgement(head: bytes, body
         assert "\r" not in reason
 
 
-async def test_an_event_that_no_stream_takes_is_sent_again_and_not_given_up() -> None:
-    """A stream without a leader for a moment answers like one that is not there."""
+async def test_an_event_that_no_stream_takes_is_sent_again_and_not_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stream without a leader for a moment answers like one that is not there: so it is asked."""
     told = Told()
-    JetStream("s", told)._answered(3, b"NATS/1.0 503\r\n\r\n", b"")
+    link = JetStream("s", told)
+    asked: list[str] = []
+
+    async def request(subject: str, _body: bytes, _timeout: float) -> bytes:
+        asked.append(subject)
+        raise Transient("no answer")
+
+    monkeypatch.setattr(link.wire, "request", request)
+    link._answered(3, b"NATS/1.0 503\r\n\r\n", b"")
+    await until(lambda: told.said)
     ((number, reason, delay),) = told.said
     assert number == 3
-    assert "no stream" in reason
+    assert "the stream s has no leader just now" in reason
     assert delay > 0
+    assert asked == ["$JS.API.STREAM.INFO.s"]
+    await link.close()
 
 
 @pytest.mark.parametrize(

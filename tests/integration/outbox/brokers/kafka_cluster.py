@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,6 @@ class KafkaCluster:
             "log.dirs": str(folder / f"data{number}"),
             "auto.create.topics.enable": "false",
             "offsets.topic.replication.factor": "1",
-            "broker.session.timeout.ms": "3000",
-            "broker.heartbeat.interval.ms": "500",
             "log.retention.ms": "-1",
             "num.network.threads": "2",
             "num.io.threads": "2",
@@ -89,14 +88,34 @@ class KafkaCluster:
     async def make(self, topic: str, replicas: int = 3, **config: str) -> None:
         """A topic of one partition."""
         named = {key.replace("_", "."): value for key, value in config.items()}
-        admin = self.admin()
-        for each in admin.create_topics([NewTopic(topic, 1, replicas, config=named)]).values():
-            await asyncio.to_thread(each.result, 20)
-        await until(lambda: topic in admin.list_topics(timeout=10).topics, within=30)
+        made = self.admin().create_topics([NewTopic(topic, 1, replicas, config=named)])
+        for each in made.values():
+            await asyncio.to_thread(each.result, 60)
 
-    def leader(self, topic: str) -> int:
-        """Which node leads the topic's partition."""
-        return int(self.admin().list_topics(topic, timeout=10).topics[topic].partitions[0].leader)
+        async def led() -> bool:
+            return await self.leader(topic) is not None
+
+        await until(led, within=60, every=0.2)
+
+    async def leader(self, topic: str) -> int | None:
+        """Which node leads the topic's partition; None while no node knows one."""
+
+        def look() -> int | None:
+            try:
+                found = self.admin().list_topics(topic, timeout=10).topics[topic].partitions.get(0)
+            except KafkaException:
+                return None
+            return found.leader if found is not None and found.leader in self.nodes else None
+
+        return await asyncio.to_thread(look)
+
+    async def until_led_by_another(self, topic: str, former: int) -> None:
+        """Wait until whoever is asked says so: a node may know of a former leader for a while."""
+
+        async def another() -> bool:
+            return await self.leader(topic) not in (None, former)
+
+        await until(another, within=60, every=0.5)
 
     async def read(self, topic: str) -> list[Stored]:
         """All messages of the topic."""
@@ -109,14 +128,14 @@ class KafkaCluster:
         })  # fmt: skip
         try:
             place = TopicPartition(topic, 0, 0)
-            left = consumer.get_watermark_offsets(place, timeout=20)[1]
+            end = consumer.get_watermark_offsets(place, timeout=60)[1]
             consumer.assign([place])
             found: list[Any] = []
-            while left:
-                messages = consumer.consume(left, timeout=10)
-                assert messages, f"{left} messages of {topic} can't be read"
-                left -= len(messages)
-                found += messages
+            deadline = time.monotonic() + 120
+            # That a node is gone comes among the messages, and is no end of them.
+            while not found or found[-1].offset() < end - 1:
+                assert time.monotonic() < deadline, f"{len(found)} of {end} messages of {topic} could be read"
+                found += [each for each in consumer.consume(end, timeout=2) if each.error() is None]
             return [stored(each) for each in found]
         finally:
             consumer.close()

@@ -5,13 +5,15 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.config.sections.outbox import Broker
 from agent.outbox import brokers
 from tests.integration.outbox.brokers.carrier import Carrier, check, events
 from tests.integration.outbox.brokers.kafka_cluster import KafkaCluster
-from tests.integration.outbox.brokers.test_durable import refusal, refused
+from tests.integration.outbox.brokers.test_durable import REFUSED, refusal
+from tests.waiting import until
 
 pytestmark = pytest.mark.exclusive  # three servers in Java want the cores that they have
 
@@ -26,6 +28,31 @@ async def cluster(tmp_path: Path) -> AsyncIterator[KafkaCluster]:
         await asyncio.to_thread(found.stop)
 
 
+async def taken(settings: Broker, topic: str) -> None:
+    """Wait until a link may be had: what one node knows of a new topic another may not know yet."""
+
+    async def there() -> bool:
+        said = await refusal(settings, topic)
+        assert not said, said
+        return True
+
+    await until(there, within=60, every=0.5)
+
+
+async def told(words: str, settings: Broker, topic: str) -> None:
+    """Wait until the topic is known everywhere, and for nothing else: for what is wrong with it is told."""
+
+    async def known() -> bool:
+        said = await refusal(settings, topic, durable=False)
+        assert not said, said
+        said = await refusal(settings, topic)
+        assert REFUSED in said, said
+        assert words in said, said
+        return True
+
+    await until(known, within=60, every=0.5)
+
+
 async def test_a_cluster_of_three_keeps_what_it_acknowledged_when_its_leader_is_killed(
     cluster: KafkaCluster,
 ) -> None:
@@ -34,17 +61,17 @@ async def test_a_cluster_of_three_keeps_what_it_acknowledged_when_its_leader_is_
     topic = f"{place}.orders"
     settings = Broker(url=cluster.url, timeout=5.0)
     await cluster.make(topic, min_insync_replicas="2", retention_ms="-1")
-    assert not await refusal(settings, topic)
+    await taken(settings, topic)
     await cluster.make(f"{place}.two", 2, min_insync_replicas="2")
-    assert "fewer than three replicas" in await refused(settings, f"{place}.two")
+    await told("fewer than three replicas", settings, f"{place}.two")
     await cluster.make(f"{place}.single", min_insync_replicas="1")
-    assert "min.insync.replicas to 2" in await refused(settings, f"{place}.single")
+    await told("min.insync.replicas to 2", settings, f"{place}.single")
     await cluster.make(f"{place}.unclean", min_insync_replicas="2", unclean_leader_election_enable="true")
-    assert "may lead" in await refused(settings, f"{place}.unclean")
-    made = Broker(url=cluster.url, timeout=5.0, create=True)
-    assert not await refusal(made, f"{place}.made"), "what is made is durable"
+    await told("may lead", settings, f"{place}.unclean")
+    await taken(msgspec.structs.replace(settings, create=True), f"{place}.made")
 
-    leader = await asyncio.to_thread(cluster.leader, topic)
+    leader = await until(lambda: cluster.leader(topic), within=60)
+    assert leader is not None
     sent = events(place, 4000, 40)
     carrier = Carrier(
         brokers.make(settings, "shop", durable=True), topics=frozenset({topic}),
@@ -52,5 +79,5 @@ async def test_a_cluster_of_three_keeps_what_it_acknowledged_when_its_leader_is_
     )  # fmt: skip
     await carrier.carry(sent, within=120)
     assert carrier.refused == {}
-    assert await asyncio.to_thread(cluster.leader, topic) != leader
+    await cluster.until_led_by_another(topic, leader)
     check(sent, await cluster.read(topic), duplicates=40 * len(carrier.losses))
