@@ -60,6 +60,10 @@ class Kept(Member, Asked):
         Member.__init__(self, folder, "alone", ports, [], **ALONE, **({"acl": guarded} if acl else {}))
         Asked.__init__(self, f"http://127.0.0.1:{ports['http']}", management)
 
+    def _serves(self) -> bool:
+        """Led, and with its own node in the catalogue; also for the holder of its token."""
+        return super()._serves() and bool(self.ask("/v1/catalog/nodes"))
+
     def prepare(self) -> None:
         """Make the policy that tokens get, if any are needed."""
         if self.acl:
