@@ -36,10 +36,16 @@ async def _asked(
     if not status.leader:
         return found
     try:
-        allowed = await checkup.allowed(asked, rights.wanted(settings, gateway=gateway))
-        given = bool(asked.credentials)
-        found += judged.rights(where, allowed.missing, given=given)
-        return [*found, await _version(asked, where)]
+        version = await _version(asked, where)
+        # A rule for this one agent alone will do, and its name is not known before.
+        wanted = [
+            rule
+            for rule in rights.wanted(settings, gateway=gateway)
+            if rule.resource != "agent" or version.is_wrong
+        ]
+        allowed = await checkup.allowed(asked, wanted)
+        found += judged.rights(where, allowed.missing, given=bool(asked.credentials))
+        return [*found, version]
     except PillionError as error:
         return [*found, judged.unknown_token(where, str(error))]
 
