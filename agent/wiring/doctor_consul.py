@@ -35,6 +35,11 @@ async def _asked(
     ]
     if not status.leader:
         return found
+    return [*found, *await _allowed(asked, settings, gateway)]
+
+
+async def _allowed(asked: client.Client, settings: Settings, gateway: bool) -> list[Finding]:
+    where = f"Consul at {settings.registry.address}"
     try:
         version = await _version(asked, where)
         # A rule for this one agent alone will do, and its name is not known before.
@@ -44,10 +49,9 @@ async def _asked(
             if rule.resource != "agent" or version.is_wrong
         ]
         allowed = await checkup.allowed(asked, wanted)
-        found += judged.rights(where, allowed.missing, given=bool(asked.credentials))
-        return [*found, version]
     except PillionError as error:
-        return [*found, judged.unknown_token(where, str(error))]
+        return [judged.unknown_token(where, str(error))]
+    return [*judged.rights(where, allowed.missing, given=bool(asked.credentials)), version]
 
 
 async def _version(asked: client.Client, where: str) -> Finding:
