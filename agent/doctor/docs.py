@@ -4,12 +4,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.doctor.catalog import PARTS, Part
+from agent.doctor.catalog import PARTS
+from agent.doctor.catalog.declare import Part
 
 INTRODUCTION = """\
 # What `pillion doctor` finds
 
-Made from `agent/doctor/catalog.py` by `python -m agent.doctor.docs docs/doctor.md`; not to be edited.
+Made from `agent/doctor/catalog` by `python -m agent.doctor.docs docs/doctor.md`; not to be edited.
 
 ```console
 $ pillion doctor

@@ -35,13 +35,23 @@ async def _asked(
     ]
     if not status.leader:
         return found
+    return [*found, *await _allowed(asked, settings, gateway)]
+
+
+async def _allowed(asked: client.Client, settings: Settings, gateway: bool) -> list[Finding]:
+    where = f"Consul at {settings.registry.address}"
     try:
-        allowed = await checkup.allowed(asked, rights.wanted(settings, gateway=gateway))
-        given = bool(asked.credentials)
-        found += judged.rights(where, allowed.missing, given=given)
-        return [*found, await _version(asked, where)]
+        version = await _version(asked, where)
+        # A rule for this one agent alone will do, and its name is not known before.
+        wanted = [
+            rule
+            for rule in rights.wanted(settings, gateway=gateway)
+            if rule.resource != "agent" or version.is_wrong
+        ]
+        allowed = await checkup.allowed(asked, wanted)
     except PillionError as error:
-        return [*found, judged.unknown_token(where, str(error))]
+        return [judged.unknown_token(where, str(error))]
+    return [*judged.rights(where, allowed.missing, given=bool(asked.credentials)), version]
 
 
 async def _version(asked: client.Client, where: str) -> Finding:
