@@ -11,7 +11,10 @@ from typing import Any
 import asyncpg
 import nats
 
-from agent.demo import backing
+from agent.demo import backing, components
+from agent.demo.ports import book
+from agent.demo.sidecar import Sidecar
+from agent.demo.stage import GUNICORN
 from tests.acceptance.pages.session import Session
 from tests.acceptance.pages.world import World
 from tests.ports import free_port
@@ -67,6 +70,30 @@ def mistaken(_world: World, session: Session) -> Iterator[Texts]:
     """A file of settings with two mistakes."""
     (session.here / "pillion.yaml").write_text("service: {prot: 8000}\nregistry: {mode: catalogue}\n")
     yield NOTHING
+
+
+@contextmanager
+def sick(world: World, session: Session) -> Iterator[Texts]:
+    """An instance of payments, whose service does not answer its health check."""
+    folder = session.here / "payments"
+    settings = {
+        "service": {"name": "payments", "health_path": "/nowhere"},
+        "registry": {"address": world.stage.consul, "spread": 0},
+        "proxy": {"envoy": backing.binary("envoy"), "concurrency": 1, "drain_time": 1},
+    }
+    sidecar = Sidecar(
+        folder,
+        settings,
+        book(session.here),
+        service="inventory",
+        command=GUNICORN,
+        cwd=components.data() / "services" / "inventory",
+    )
+    world.stage.sidecars["payments"] = sidecar
+    sidecar.launch()
+    yield NOTHING
+    sidecar.stop(60)
+    del world.stage.sidecars["payments"]
 
 
 @contextmanager

@@ -51,10 +51,14 @@ ELSEWHERE = {
 }
 """A second agent that is to have the first one's inbound port."""
 
+READYZ = "curl -s --fail-with-body http://127.0.0.1:15021/readyz"
+INSTANCE = {r"orders-[\w.-]+-\d+": "orders-1"}
+"""An id has the host's name in it."""
+
 PAGES: Mapping[str, Page] = {
     "README.md": Page(beside=BARE, stand=stands.served, patience=30),
     "docs/envoy.md": Page(texts={"/etc/pillion/pillion.yaml": "$PILLION_CONFIG"}),
-    "docs/explain.md": Page(beside="storefront"),
+    "docs/explain.md": Page(beside="storefront", varies=INSTANCE),
     "docs/gateway.md": Page(beside=BARE),
     "docs/getting-started.md": Page(beside=BARE, stand=stands.own_consul),
     "docs/inbox.md": Page(beside="inventory-a", stand=stands.both(stands.a_role, stands.dead), patience=15),
@@ -66,8 +70,9 @@ PAGES: Mapping[str, Page] = {
     "docs/outbox-restore.md": Page(stand=stands.a_role, ends={"pillion outbox adopt --restored": 1}),
     "docs/tracing.md": Page(beside="storefront", stand=stands.traced, patience=15),
     "docs/troubleshooting.md": Page(
-        stand=stands.both(stands.traced, stands.mistaken),
-        patience=15,
+        stand=stands.both(stands.traced, stands.mistaken, stands.sick),
+        patience=30,
+        varies={r"payments-[\w.-]+-\d+": "payments-1"},
         sections={
             "`pillion run` ends at once with code 2": Section(
                 ends={"pillion config check pillion.yaml --for launcher": 2}
@@ -76,6 +81,7 @@ PAGES: Mapping[str, Page] = {
                 environ={"PILLION_ADMIN_LISTEN": "127.0.0.1:15999"}, ends={"pillion status": 1}
             ),
             "A port is taken": Section(environ=ELSEWHERE, ends={"pillion doctor": 1}),
+            "The instance is not in Consul, or critical": Section(beside="payments", ends={READYZ: 22}),
             "Consul does not answer": Section(
                 environ={"PILLION_REGISTRY_ADDRESS": "http://127.0.0.1:8599"}, ends={"pillion doctor": 1}
             ),

@@ -8,7 +8,20 @@ from tests.unit.docs.typed import Typed
 
 ALL = tuple(typed.all_of(blocks()))
 APART = [one for one in ALL if apart.entry(one) is not None]
-PROGRAMS = tuple("pillion curl consul kubectl helm make docker docker-compose pip python3 psql dig".split())
+PROGRAMS = (
+    "pillion",
+    "curl",
+    "consul",
+    "kubectl",
+    "helm",
+    "make",
+    "docker",
+    "docker-compose",
+    "pip",
+    "python3",
+    "psql",
+    "dig",
+)
 
 
 def test_commands_have_their_place_and_what_they_print() -> None:
