@@ -82,11 +82,10 @@ async def running(
                 stack.callback(relay.close)
                 own = settings(number, relay, upstreams, port)
                 instance = acceptance.Instance(folder / f"{number:03}", own, prefix=ENDS_WITH_US)
-                socket = instance.folder / "state" / "xds.sock"
-                member = Member(instance, relay, Accepting(socket))
+                member = Member(instance, relay, Accepting(instance.folder / "state" / "xds.sock"))
                 members.append(member)
                 instance.start()
-                await until(socket.exists, within=START, every=0.1)
+                await until(member.envoy.expected, within=START, every=0.1)
                 tasks.append(asyncio.create_task(member.envoy.run(), name=f"envoy of {number}"))
                 await until(lambda: asyncio.to_thread(instance.is_ready), within=START, every=0.2)
 

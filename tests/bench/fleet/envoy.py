@@ -4,6 +4,8 @@ Fifty Envoys would take two gigabytes and have no part in what is measured, but 
 that has a configuration in force.
 """
 
+import contextlib
+import socket
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,15 +28,22 @@ Manager = http_connection_manager_pb2.HttpConnectionManager
 class Accepting:
     """Asks on an agent's socket until cancelled. Raises OSError or a gRPC error when the agent is gone."""
 
-    def __init__(self, socket: Path) -> None:
-        self._socket = socket
+    def __init__(self, where: Path) -> None:
+        self._where = where
         self._said: dict[Kind, discovery_pb2.DiscoveryRequest] = {}
         self.told: dict[str, list[float]] = {}
         """When endpoints came, in seconds of the monotonic clock, by their cluster."""
 
+    def expected(self) -> bool:
+        """Whether the agent takes connections."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as tried:
+            tried.connect(str(self._where))
+            return True
+        return False
+
     async def run(self) -> None:
         """Follow the agent."""
-        async with Channel(path=str(self._socket)) as channel:
+        async with Channel(path=str(self._where)) as channel:
             types = discovery_pb2.DiscoveryRequest, discovery_pb2.DiscoveryResponse
             method = StreamStreamMethod(channel, METHOD, *types)
             async with method.open() as stream:
