@@ -22,7 +22,7 @@ is no member, so that whoever looks next takes them, as what nobody has."""
 LOOK = 0.1
 """Seconds between two looks."""
 
-_SINCE = "greatest(extract(epoch FROM now() - (to_jsonb(r) ->> 'since')::timestamptz), 0)::float8"
+_SINCE = "extract(epoch FROM now() - (to_jsonb(r) ->> 'since')::timestamptz)::float8"
 """As JSON, for the tables of an earlier version do not say it."""
 
 

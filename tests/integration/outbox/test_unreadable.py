@@ -1,16 +1,18 @@
 """A row that can't be read holds up its own key and nothing else."""
 
-import resource
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.config.sections.outbox import Outbox, Table
+from agent.demo import backing
 from agent.outbox import shape
 from agent.outbox.cursor import Poll
 from agent.outbox.database import Database
-from agent.outbox.events import UNREADABLE
 from agent.outbox.feeds import feeds
 from agent.outbox.parked.desk import Desk, Which
 from agent.outbox.reader import Reader
@@ -21,6 +23,10 @@ from tests.integration.outbox.test_presets import EVENTUATE
 from tests.waiting import until
 
 SECRET = "4711-4711"
+MEMORY = 350_000_000
+"""Bytes that a process of the server may have."""
+LARGE = 140_000_000
+"""Bytes of a value as text, which takes twice as much while it is made."""
 
 # Its values are written as text by code of the service's, as those of many extensions are.
 ODD = f"""
@@ -165,24 +171,46 @@ async def test_headers_too_large_to_look_for_a_key_in_hold_up_nothing_else(bench
     assert "its key can't be read" in reason
 
 
-async def test_a_row_over_which_postgresql_runs_out_of_memory_each_time_is_told_apart(bench: Bench) -> None:
-    """As under vm.overcommit_memory=2, or a limit of its container's: no other row needs so much."""
-    settings = await prepared(bench)
-    await bench.service.execute("ALTER TABLE ob ALTER payload TYPE text USING ''")
+@pytest.fixture
+async def limited(shared_nats: backing.Nats, short_folder: Path) -> AsyncIterator[Bench]:
+    """A bench on a server of its own, each of whose processes may have so much memory and no more."""
+    short_folder.chmod(0o777)
+    server = backing.Postgres(
+        short_folder / "limited", settings={"fsync": "off", "shared_buffers": "16MB", "jit": "off"}
+    )
+    prlimit = shutil.which("prlimit")
+    assert prlimit is not None
+    server.argv = [prlimit, f"--as={MEMORY}", *server.argv]
+    await asyncio.to_thread(server.start)
+    bench = Bench(server.url, shared_nats.url)
+    try:
+        await bench.open()
+        yield bench
+    finally:
+        await bench.close()
+        await asyncio.to_thread(server.kill)
+
+
+async def test_a_row_over_which_postgresql_runs_out_of_memory_each_time_is_parked_with_its_key(
+    limited: Bench,
+) -> None:
+    """As under vm.overcommit_memory=2, or in a container: no other row needs so much."""
+    bench = limited
+    await bench.service.execute("CREATE TABLE ob (id bigserial PRIMARY KEY, key text, payload jsonb)")
+    settings = bench.settings(tables=(Table(table="ob"),))
+    await bench.init(settings)
+    # Numbers that are short until they are written out.
     await bench.service.execute(
-        "INSERT INTO ob (key, payload) SELECT 'k' || n, CASE n WHEN 2 THEN repeat('x', 200000000) ELSE n::text END "
+        "INSERT INTO ob (key, payload) SELECT 'k' || n, CASE n WHEN 2 "
+        f"THEN ('[' || repeat('1e131071,', {LARGE // 131072}) || '1]')::jsonb ELSE to_jsonb(n) END "
         "FROM generate_series(1, 3) n"
     )
-    (feed,) = feeds(settings)
-    poll = Poll(frozenset(range(64)), Snapshot(3, 3))
-    async with Database(lambda: bench.url).connection() as connection:
-        reader = Reader(connection, await shape.look(connection, feed), feed.name, 10)
-        pid = await connection.value("asking", "SELECT pg_backend_pid()")
-        limits = resource.prlimit(pid, resource.RLIMIT_AS)
-        taken = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.prlimit(pid, resource.RLIMIT_AS, (taken + 100_000_000, limits[1]))
-        page = await reader.poll(poll)
-        assert [(row["key"], row["size"]) for row in page.rows] == [("k1", 1), ("k2", UNREADABLE), ("k3", 1)]
-        assert "runs out of memory" in page.rows[1]["unreadable"]
-        resource.prlimit(pid, resource.RLIMIT_AS, limits)
-        assert [row["size"] for row in (await reader.poll(poll)).rows] == [1, 200_000_000, 1]
+    async with bench.relay(settings):
+        assert sorted(each.data for each in await bench.until_arrived(2, within=60)) == [1, 3]
+        ((key, state, reason),) = await parked(bench, 1)
+        assert (key, state) == ("k2", "parked")
+        assert "runs out of memory over it (53200)" in reason
+        await bench.service.execute("UPDATE ob SET payload = '2' WHERE id = 2")
+        async with Database(lambda: bench.url).connection() as connection:
+            await Desk(connection, "pillion").replay(Which(("public.ob",)))
+        assert sorted(each.data for each in await bench.until_arrived(3)) == [1, 2, 3]

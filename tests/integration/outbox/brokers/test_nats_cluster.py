@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -48,8 +49,14 @@ class Patient(Carrier):
     rounds = 0
     """Of how many what was left is known: links that were lost, and those over which nobody took the rest."""
 
+    def __init__(self, broker: brokers.Broker, **more: Any) -> None:
+        super().__init__(broker, **more)
+        self.reasons: set[str] = set()
+        """Why events were not taken."""
+
     def _rest(self, events: Sequence[Event], delivery: Delivery) -> list[Event]:
         self.rounds += 1
+        self.reasons.update(delivery.reasons.values())
         rest = super()._rest(events, delivery)
         later = {events[number].row for number in delivery.failed}
         for row in later:
@@ -127,6 +134,7 @@ async def test_two_servers_of_three_are_enough_and_one_is_not(cluster: NatsClust
     carrier = Patient(broker_of(cluster, place), topics=frozenset({f"{place}.orders"}), at=(200, lose_two))
     task = asyncio.create_task(carrier.carry(sent, within=120))
     await until(lambda: carrier.rounds > 1, within=60)
+    await until(lambda: any("has no leader just now" in each for each in carrier.reasons), within=60)
     assert not task.done()
     assert carrier.told < len(sent)
     await asyncio.to_thread(cluster.servers["n0"].start)
