@@ -60,7 +60,8 @@ TRACES = Part(
             "tracing.collector",
             "an empty batch of spans, sent to `tracing.endpoint`",
             "",
-            "no answer, or a refusal: no collector's path, credentials, no OTLP over HTTP. Services go on without it",
+            "no answer, or a refusal: no collector's path (Jaeger's page instead of its port 4318), credentials, no "
+            "OTLP over HTTP. Services go on without it",
             "start it, or mend `tracing.endpoint`",
         ),
         Entry(

@@ -9,8 +9,11 @@ WITHIN = 5.0
 """Seconds."""
 
 
-async def offered(endpoint: str) -> int:
-    """The status of the answer. Raises Transient when there is none. Past any proxy of the environment."""
+async def offered(endpoint: str) -> tuple[int, str]:
+    """The status of the answer, and its type such as ``application/json``.
+
+    Raises Transient when there is none. Past any proxy of the environment.
+    """
     url = f"{endpoint.rstrip('/')}/v1/traces"
     timeout = aiohttp.ClientTimeout(total=WITHIN)
     try:
@@ -18,6 +21,6 @@ async def offered(endpoint: str) -> int:
             aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
             session.post(url, json={"resourceSpans": []}, allow_redirects=False) as answer,
         ):
-            return answer.status
+            return answer.status, answer.content_type
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         raise Transient(words(error)) from error

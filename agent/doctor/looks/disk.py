@@ -37,9 +37,12 @@ def disk(folder: Path) -> Disk:
 
 
 def limit(pid: int = 0, proc: Path = PROC) -> int:
-    """How many files a process may open, this one without a ``pid``; negative: no bound. Raises OSError."""
+    """How many files a process may open; without a ``pid``, what one started from here may; negative: no bound.
+
+    Raises OSError. Envoy raises its own limit as far as it may, so that before its start the hard one counts.
+    """
     if not pid:
-        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     match = re.search(
         r"^Max open files\s+(\d+|unlimited)", (proc / str(pid) / "limits").read_text(), re.MULTILINE
     )

@@ -13,9 +13,14 @@ HINTS = {
 AWAY = "Start it, or mend tracing.endpoint; services go on without it, and spans of this time are lost."
 
 
-def answered(where: str, status: int) -> Finding:
-    """``tracing.collector`` that said something to an empty batch."""
+def answered(where: str, status: int, kind: str = "application/json") -> Finding:
+    """``tracing.collector`` that said something to an empty batch; ``kind`` is the type of what it said.
+
+    Jaeger's page answers whatever it is asked with 200 and itself.
+    """
     subject = f"the collector of spans at {where}"
+    if 200 <= status < 300 and kind == "text/html":
+        return warning(ID, subject, "what answers is a page, not a collector", HINTS[404])
     if 200 <= status < 300:
         return ok(ID, subject, "it takes spans")
     todo = HINTS.get(status, "See its log; spans are lost until it takes them.")

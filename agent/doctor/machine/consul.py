@@ -76,7 +76,7 @@ def clock(where: str, apart: float) -> Finding:
 def unknown_token(where: str, error: str) -> Finding:
     """``consul.token`` that Consul refuses."""
     subject = f"the ACL token for {where}"
-    if "ACL not found" in error:
+    if "ACL not found" in error and "logging in" not in error:
         found = "Consul does not know it: it was deleted, has expired, or is another cluster's"
         todo = "Write a valid one into registry.token_file, which is read again when it changes."
         return problem("consul.token", subject, found, todo)

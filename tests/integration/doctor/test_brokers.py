@@ -30,7 +30,7 @@ def looked(doctor: Doctor, settings: dict[str, Any]) -> dict[str, str]:
     (doctor.folder / "pillion.yaml").write_text(yaml.safe_dump(settings))
     doctor()
     assert SECRET not in doctor.said
-    return doctor.one("outbox.broker")
+    return next(one for one in doctor.findings if one["id"] == "outbox.broker")
 
 
 @pytest.mark.provokes("outbox.broker", "problem")
@@ -72,8 +72,9 @@ async def test_a_stream_that_may_lose_what_it_acknowledged(doctor: Doctor, share
     stream = f"m{uuid.uuid4().hex}"
     client = await nats.connect(shared_nats.url)
     await client.jetstream().add_stream(name=stream, subjects=[f"{stream}.>"], storage="memory")
-    found = looked(doctor, outbox(shared_nats.url, stream=stream))
-    assert found["level"] == "warning"
+    looked(doctor, outbox(shared_nats.url, stream=stream))
+    said = [one["found"] for one in doctor.findings if one["id"] == "outbox.broker"]
+    assert [one for one in said if "memory" in one]
     await client.close()
 
 

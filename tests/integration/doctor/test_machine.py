@@ -190,6 +190,9 @@ def test_too_few_files_that_may_be_open(doctor: Doctor) -> None:
     doctor.before = ("sh", "-c", 'ulimit -n 256 && exec "$@"', "sh")
     doctor()
     assert doctor.one("files.limit")["found"] == "256: beyond 128 requests at once callers are refused"
+    doctor.before = ("sh", "-c", 'ulimit -Sn 256 && exec "$@"', "sh")
+    doctor()
+    assert doctor.one("files.limit")["level"] == "ok", "Envoy raises the soft limit itself"
 
 
 SMALL = """
