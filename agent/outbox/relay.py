@@ -6,6 +6,7 @@ import functools
 import random
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import structlog
@@ -165,6 +166,8 @@ class FeedRelay:
         self._problem = "starting"
         self._holder = ""
         self._session: Session | None = None
+        self._noted = Counter[str]()
+        """Of replays that had no end while this process lived, by key."""
         self._ledger = Ledger(settings.schema, feed.name, clock)
         self._watch = Watch(settings.lease, clock, self._is_former)
         self._topics = events.patterns(feed, service, settings.partitions)
@@ -296,7 +299,7 @@ class FeedRelay:
         shelf = self._shelf(writes, claim)
         return Turns(
             Cursor(claim.taken.places), reader, maker, self._metrics, self._clock, fresh=self._fresh, shelf=shelf,
-            replay=Replay(shelf, reader, maker, self._clock, settings.page),
+            replay=Replay(shelf, reader, maker, self._clock, settings.page, noted=self._noted),
         )  # fmt: skip
 
     def _shelf(self, writes: Connection, claim: Claim) -> Shelf:

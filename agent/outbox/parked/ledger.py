@@ -214,6 +214,18 @@ class HeldLedger:
         )
         return [HeldRow(row["seq"], row["key"], row["row_id"]) for row in rows if row["seq"] is not None]
 
+    async def take_back(self, noted: Mapping[str, int]) -> None:
+        """Take notes of ``begin`` back that had no end though the process lives, so many by key; also of keys that are
+        another owner's by now."""
+        await self._connection.fetch(
+            self._doing,
+            f"UPDATE {self._schema}.held_key k SET tries = greatest(k.tries - t.notes, 0) "
+            "FROM unnest($2::text[], $3::int4[]) AS t (id, notes) WHERE k.feed = $1 AND k.id = t.id",
+            self._feed,
+            list(noted),
+            list(noted.values()),
+        )
+
     async def settle(self, due: Sequence[Due], sent: Sequence[int], outcomes: Sequence[Outcome]) -> None:
         """Take out the rows that were acknowledged, by ``seq``, and note which keys failed. The others are not done,
         so they stay as they are and are due at once."""

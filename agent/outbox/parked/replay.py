@@ -5,7 +5,8 @@ New rows of the key are appended behind them until there are none; then the key 
 
 Before anything is sent the keys' ``tries`` rise durably, and they fall when the batch has an end, whatever it is. A key
 whose row ends the process is thus sent alone the second time, and parked after the third: a replay can't end the
-relay for ever.
+relay for ever. Where a batch had no end because the database or the ownership went, the process lives and takes its
+notes back as soon as it can.
 """
 
 import random
@@ -44,14 +45,23 @@ class Replay:
     """Replays for one owner. ``clock`` returns seconds."""
 
     def __init__(
-        self, shelf: Shelf, reader: Reader, maker: Maker, clock: Callable[[], float], size: int
+        self,
+        shelf: Shelf,
+        reader: Reader,
+        maker: Maker,
+        clock: Callable[[], float],
+        size: int,
+        *,
+        noted: Counter[str],
     ) -> None:
-        """``size`` is the most rows of a batch."""
+        """``size`` is the most rows of a batch. ``noted`` are this process's notes without an end, by key; it outlives
+        the ownership."""
         self._shelf = shelf
         self._reader = reader
         self._maker = maker
         self._clock = clock
         self._size = size
+        self._noted = noted
         self._next = 0.0
         self._next_held = 0.0
 
@@ -61,6 +71,9 @@ class Replay:
         if not self._shelf.keys or now < self._next:
             return None
         self._next = now + LOOK
+        if self._noted:
+            await self._shelf.ledger.take_back(self._noted)
+            self._noted.clear()
         due = await self._shelf.ledger.due(self._shelf.buckets, held=now >= self._next_held)
         lot, poison = chosen(due)
         if poison:
@@ -76,6 +89,7 @@ class Replay:
         return delivery
 
     async def _send(self, lot: Sequence[Due], courier: Courier, link: Link) -> Delivery:
+        self._noted.update(each.id for each in lot)
         delivery, rows = await self._delivery(await self._shelf.ledger.begin(lot, self._size))
         try:
             await courier.carry(delivery, link)
@@ -112,6 +126,7 @@ class Replay:
         done = [rows[number] for number in delivery.done]
         outcomes = _outcomes(lot, rows, delivery) if again else []
         await self._shelf.ledger.settle(lot, [each.seq for each in done], outcomes)
+        self._noted.clear()
         freed = await self._shelf.ledger.free(lot)
         self._shelf.sent(freed, Counter(each.key for each in done))
         for each in outcomes:

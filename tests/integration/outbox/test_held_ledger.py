@@ -135,6 +135,19 @@ async def test_a_batch_without_an_end_is_counted_until_one_has_an_end(
     assert tuple(row) == ("held", "busy", 1, 0)
 
 
+async def test_a_living_process_takes_back_its_own_notes_also_of_a_bucket_that_is_another_ones_by_now(
+    bench: Bench, ledger: HeldLedger
+) -> None:
+    await ledger.append(asides([(1, 1), (2, 2)]), {}, 5.0)
+    one, two = due(1), due(2)
+    for _ in range(2):
+        await ledger.begin([one, two], 10)
+    await bench.service.execute("UPDATE pillion.bucket SET owner = 'other', epoch = epoch + 1")
+    await ledger.take_back({one.id: 1, two.id: 5})
+    rows = await bench.service.fetch("SELECT id, tries FROM pillion.held_key")
+    assert {row["id"]: row["tries"] for row in rows} == {one.id: 1, two.id: 0}
+
+
 async def test_a_reason_with_what_postgresql_can_not_store_is_kept_all_the_same(
     bench: Bench, ledger: HeldLedger
 ) -> None:

@@ -3,6 +3,7 @@ any await."""
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -106,7 +107,7 @@ class Process:
             on_refused=world.policy, hold_after=10.0, suspicion=TRUSTING,
         )  # fmt: skip
         reader = cast("Any", Reader(self))
-        replay = Replay(shelf, reader, maker(), world.clock, world.page)
+        replay = Replay(shelf, reader, maker(), world.clock, world.page, noted=Counter())
         self.turns = Turns(
             Cursor({}),
             reader,
