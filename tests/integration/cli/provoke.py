@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import functools
 import os
 import shlex
 import socket
@@ -26,8 +27,9 @@ SECRET = "hunter2"
 FOREIGN = ("PILLION", "CONSUL", "OTEL", "KUBERNETES")
 
 
+@functools.cache
 def table() -> Mapping[str, Any]:
-    """``files``, ``unwritable`` and ``cases`` as the file has them."""
+    """``files``, ``programs`` and ``cases`` as the file has them."""
     found: Mapping[str, Any] = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
     return found
 

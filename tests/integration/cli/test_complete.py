@@ -102,15 +102,14 @@ class Lines:
 def test_each_place_that_refuses_is_reached_by_a_case(short_folder: Path) -> None:
     lines = Lines()
     former = sys.gettrace()
-    for number, case in enumerate(table()["cases"]):
-        folder = short_folder / str(number)
-        folder.mkdir()
-        with place(folder) as where, pytest.MonkeyPatch.context() as patch:
-            sys.settrace(lines.trace)
-            try:
-                ends(case, where, patch)
-            finally:
-                sys.settrace(former)
+    with place(short_folder) as where:
+        for case in table()["cases"]:
+            with pytest.MonkeyPatch.context() as patch:
+                sys.settrace(lines.trace)
+                try:
+                    ends(case, where, patch)
+                finally:
+                    sys.settrace(former)
     missed = [
         f"{name}:{first}"
         for name, first, last, text in _places()
