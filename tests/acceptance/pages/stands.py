@@ -4,12 +4,14 @@ import asyncio
 import json
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import asyncpg
 import nats
+import yaml
 
 from agent.demo import backing, components
 from agent.demo.ports import book
@@ -91,9 +93,21 @@ def sick(world: World, session: Session) -> Iterator[Texts]:
     )
     world.stage.sidecars["payments"] = sidecar
     sidecar.launch()
-    yield NOTHING
-    sidecar.stop(60)
-    del world.stage.sidecars["payments"]
+    try:
+        yield NOTHING
+    finally:
+        sidecar.stop(60)
+        del world.stage.sidecars["payments"]
+
+
+@contextmanager
+def external(_world: World, session: Session) -> Iterator[Texts]:
+    """Settings of an agent whose Envoy someone else runs."""
+    file = session.here / "external.yaml"
+    state = {"dir": str(session.here / "state")}
+    settings = {"service": {"name": "orders", "port": 8000}, "proxy": {"mode": "external"}, "state": state}
+    file.write_text(yaml.safe_dump(settings))
+    yield {"/etc/pillion/pillion.yaml": str(file)}
 
 
 @contextmanager
@@ -101,9 +115,14 @@ def one_to_drain(world: World, _session: Session) -> Iterator[Texts]:
     """An instance that may be drained: another than the page's, and started anew afterwards."""
     label = "inventory-b"
     sidecar = world.stage.sidecars[label]
-    yield {"pillion drain": f"PILLION_CONFIG={sidecar.file} pillion drain"}
-    sidecar.stop(60)
-    sidecar.start(60)
+    try:
+        yield {
+            "pillion drain": f"PILLION_CONFIG={sidecar.file} pillion drain",
+            "/etc/pillion/pillion.yaml": str(world.stage.sidecars["orders-v2"].file),
+        }
+    finally:
+        sidecar.stop(60)
+        sidecar.start(60)
 
 
 @contextmanager
@@ -146,10 +165,10 @@ def parked(world: World, session: Session) -> Iterator[Texts]:
 @contextmanager
 def dead(world: World, session: Session) -> Iterator[Texts]:
     """Two messages that the service refuses."""
-    before = {one["id"] for one in _letters(session)}
-    for number in range(2):
-        asyncio.run(_published(world, f"no order {number}"))
-    new = _until(lambda: _two([one["id"] for one in _letters(session) if one["id"] not in before]))
+    before = {one["number"] for one in _letters(session)}
+    for _ in range(2):
+        asyncio.run(_published(world))
+    new = _until(lambda: _two([one["number"] for one in _letters(session) if one["number"] not in before]))
     yield {"17": str(new[0]), "18": str(new[1])}
 
 
@@ -165,9 +184,11 @@ def a_role(world: World, _session: Session) -> Iterator[Texts]:
         await connection.close()
 
     asyncio.run(all_of("CREATE ROLE {}"))
-    yield NOTHING
-    asyncio.run(all_of("DROP OWNED BY {0}"))
-    asyncio.run(all_of("DROP ROLE {0}"))
+    try:
+        yield NOTHING
+    finally:
+        asyncio.run(all_of("DROP OWNED BY {0}"))
+        asyncio.run(all_of("DROP ROLE {0}"))
 
 
 def both(*stands: Stand) -> Stand:
@@ -217,9 +238,13 @@ async def _changed_thrice(world: World) -> int:
     return number
 
 
-async def _published(world: World, body: str) -> None:
+async def _published(world: World) -> None:
+    """An event with more headers than the service's server takes: it answers 400."""
+    attributes = {"specversion": "1.0", "id": str(uuid.uuid4()), "source": "/x", "type": "x"}
+    attributes |= {f"x{number}": "x" for number in range(110)}
     client = await nats.connect(world.stage.nats)
-    await client.jetstream().publish("orders.orders", body.encode())
+    headers = {f"ce-{name}": value for name, value in attributes.items()}
+    await client.jetstream().publish("orders.orders", b"{}", headers=headers)
     await client.close()
 
 

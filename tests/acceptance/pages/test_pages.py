@@ -19,7 +19,7 @@ from tests.unit.docs import apart, shape, typed
 from tests.unit.docs.blocks import ROOT, Block, blocks
 from tests.unit.docs.typed import Typed
 
-STARTS_WITHIN = 45.0
+STARTS_WITHIN = 30.0
 """Seconds that what a page has started may take until the next command works."""
 
 

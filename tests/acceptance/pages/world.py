@@ -52,6 +52,7 @@ class World:
             "COLUMNS": "200",
             "LC_ALL": "C.UTF-8",
             "CONSUL_HTTP_ADDR": self.stage.consul,
+            "PILLION_TRACING_QUERY": self.stage.jaeger,
         }
         return {**clean(os.environ), **own, **place.environ}
 

@@ -3,9 +3,13 @@
 import difflib
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 REST = "…"
 """Alone on a line: any lines may stand here. At the end of a line: anything may follow in it."""
+
+LONGEST = 60
+"""Lines of a difference that are told."""
 
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<![0-9a-z])(?=[a-f]*\d)[0-9a-f]{8,64}(?![0-9a-z])"
 _FIGURE = (
@@ -21,9 +25,8 @@ def wrong(shown: Sequence[str], printed: Sequence[str]) -> str:
     got = [line for line in printed if line.strip()]
     if _matches(wanted, got):
         return ""
-    return "\n".join(
-        difflib.unified_diff([*map(plain, wanted)], [*map(plain, got)], "the page", "printed", lineterm="")
-    )
+    sides = [*map(plain, wanted)], [*map(plain, got)]
+    return "\n".join(islice(difflib.unified_diff(*sides, "the page", "printed", lineterm=""), LONGEST))
 
 
 def plain(line: str) -> str:
