@@ -14,7 +14,7 @@ APP = {"name": "app"}
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ({"containers": None}, "spec.containers is missing or empty; allowed: a list of containers"),
+        ({"containers": None}, "spec.containers is missing or empty; give a list of containers"),
         ({"containers": {}}, "spec.containers is missing or empty"),
         ({"containers": {"name": "app"}}, "spec.containers is a mapping; allowed: a list"),
         ({"containers": ["app"]}, "spec.containers[0] is 'app'; allowed: a mapping"),
