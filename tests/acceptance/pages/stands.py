@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 import urllib.request
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -163,16 +162,6 @@ def parked(world: World, session: Session) -> Iterator[Texts]:
 
 
 @contextmanager
-def dead(world: World, session: Session) -> Iterator[Texts]:
-    """Two messages that the service refuses."""
-    before = {one["number"] for one in _letters(session)}
-    for _ in range(2):
-        asyncio.run(_published(world))
-    new = _until(lambda: _two([one["number"] for one in _letters(session) if one["number"] not in before]))
-    yield {"17": str(new[0]), "18": str(new[1])}
-
-
-@contextmanager
 def a_role(world: World, _session: Session) -> Iterator[Texts]:
     """A role for the relay or the inbox in the database's server."""
     roles = ("stock_agent", "orders_agent")
@@ -238,28 +227,9 @@ async def _changed_thrice(world: World) -> int:
     return number
 
 
-async def _published(world: World) -> None:
-    """An event with more headers than the service's server takes: it answers 400."""
-    attributes = {"specversion": "1.0", "id": str(uuid.uuid4()), "source": "/x", "type": "x"}
-    attributes |= {f"x{number}": "x" for number in range(110)}
-    client = await nats.connect(world.stage.nats)
-    headers = {f"ce-{name}": value for name, value in attributes.items()}
-    await client.jetstream().publish("orders.orders", b"{}", headers=headers)
-    await client.close()
-
-
 def _set_aside(session: Session, key: str) -> Any:
     found = json.loads("\n".join(session.run("pillion outbox parked --json").lines))
     return next((one for one in found if one["key"] == key and one["rows"] >= 3), None)
-
-
-def _letters(session: Session) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads("\n".join(session.run("pillion inbox dead --json").lines))
-    return found
-
-
-def _two(found: list[Any]) -> list[Any] | None:
-    return found if len(found) >= 2 else None
 
 
 def _until(condition: Callable[[], Any], within: float = 30.0) -> Any:

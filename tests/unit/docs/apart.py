@@ -34,6 +34,12 @@ APART = (
         "they put a lost database in the place of the one in use",
         "tests/integration/outbox/test_restore.py",
     ),
+    Apart(
+        "docs/inbox.md",
+        ("pillion inbox replay", "pillion inbox discard"),
+        "the demo's service refuses no message, so there is no dead letter",
+        "tests/integration/outbox/inbox/test_command.py",
+    ),
     Apart("*", ("make",), "they run for minutes, or are what this test is run by", "Makefile"),
     Apart(
         "*",

@@ -12,9 +12,7 @@ LONGEST = 60
 """Lines of a difference that are told."""
 
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<![0-9a-z])(?=[a-f]*\d)[0-9a-f]{8,64}(?![0-9a-z])"
-_FIGURE = (
-    r"(?<![A-Za-z0-9])[-+]?\d[\d.,:]*(?:\s?(?:ns|us|µs|ms|min|kB|MB|KiB|MiB|GiB|s|m|h|d|%)(?![A-Za-z]))?"
-)
+_FIGURE = r"(?<![A-Za-z0-9])[-+]?\d(?:[\d.,:]*\d)?(?:\s?(?:ns|us|µs|ms|min|kB|MB|KiB|MiB|GiB|s|m|h|d|%)(?![A-Za-z]))?"
 _EITHER = re.compile(f"({_ID})|({_FIGURE})")
 
 
