@@ -54,15 +54,15 @@ class Look:
             after - before for before, after in zip(self._asked, agents.asked(self._members), strict=True)
         ]
         rates = [one.total() / seconds for one in asked]
-        self._note("requests a second of an agent, mean", statistics.mean(rates), "/s", most)
-        self._note("requests a second of the busiest agent", max(rates), "/s", most)
+        self._note("requests of an agent, mean", statistics.mean(rates), "/s", most)
+        self._note("requests of the busiest agent", max(rates), "/s", most)
         for kind, number in sum(asked, Counter[str]()).most_common():
             self._note(f"  of it {kind}, mean", number / seconds / len(asked), "/s")
-        self._note("requests a second at Consul, by its own count", told.rate, "/s")
+        self._note("requests at Consul, by its own count", told.rate, "/s")
         self._note("Consul's CPU", (cpu(self._server) - self._consul) / seconds * 100, "% of a core")
         self._note("Consul's memory", memory(self._server), "MB")
         used = (agents.used(self._members) - self._used) / seconds / len(asked) * 100
-        self._note("an agent's CPU with its supervisor's, mean", used, "% of a core")
+        self._note("CPU of an agent and its supervisor, mean", used, "% of a core")
 
     def _note(self, what: str, value: float, unit: str, most: float | None = None) -> None:
         self._figures.note(f"{self._what}: {what}", value, unit, most)
@@ -74,7 +74,7 @@ def sizes(figures: Figures, what: str, members: Sequence[agents.Member]) -> None
     figures.note(f"{what}: an agent's memory (RSS), median", statistics.median(resident), "MB")
     figures.note(f"{what}: the largest agent's memory (RSS)", resident[-1], "MB")
     parts = sum(agents.private(pid) for member in members for pid in member.processes)
-    figures.note(f"{what}: all agents and supervisors, shared pages once (PSS)", parts, "MB")
+    figures.note(f"{what}: all, shared pages counted once (PSS)", parts, "MB")
 
 
 async def flap(members: Sequence[agents.Member], flapping: consul.Flapping) -> list[float]:
@@ -103,7 +103,7 @@ async def part(figures: Figures, folder: Path, name: str) -> None:
             upstreams = NAMED if name == "named" else ("*",)
             began = time.monotonic()
             async with agents.running(folder, AGENTS, server.http, upstreams) as members:
-                what = f"{AGENTS} agents, {'5 upstreams each' if name == 'named' else 'all services'}"
+                what = f"{AGENTS} agents, {name}"
                 figures.note(f"{what}: until all pass and rest", time.monotonic() - began, "s")
                 async with consul.telemetry(session, server.url) as told:
                     look = Look(figures, f"{what}, idle", members, pid)
@@ -116,7 +116,7 @@ async def part(figures: Figures, folder: Path, name: str) -> None:
                     look.end(told)
                 for share, said in ((0.5, "p50"), (0.99, "p99"), (1.0, "the last")):
                     at = waits[min(int(len(waits) * share), len(waits) - 1)] * 1000
-                    figures.note(f"{what}, flapping: change to what Envoy is told, {said}", at, "ms")
+                    figures.note(f"{what}, flapping: change to Envoy told, {said}", at, "ms")
                 sizes(figures, f"{what}, after it", members)
     finally:
         server.stop()
