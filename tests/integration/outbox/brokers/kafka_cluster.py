@@ -88,8 +88,8 @@ class KafkaCluster:
     async def make(self, topic: str, replicas: int = 3, **config: str) -> None:
         """A topic of one partition."""
         named = {key.replace("_", "."): value for key, value in config.items()}
-        made = self.admin().create_topics([NewTopic(topic, 1, replicas, config=named)])
-        for each in made.values():
+        admin = self.admin()  # what it is asked ends with it
+        for each in admin.create_topics([NewTopic(topic, 1, replicas, config=named)]).values():
             await asyncio.to_thread(each.result, 60)
 
         async def led() -> bool:
