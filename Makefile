@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv obtain demo test test-unit test-compose test-kubernetes lint format docs chaos chaos-inbox bench bench-planning bench-fleet bench-carry bench-proxy bench-capture bench-outbox bench-commit-order bench-sizing bench-inject bench-kubernetes wheel image lock clean clean-cache
+.PHONY: help venv obtain demo test test-unit test-pages test-compose test-kubernetes lint format docs chaos chaos-inbox bench bench-planning bench-fleet bench-carry bench-proxy bench-capture bench-outbox bench-commit-order bench-sizing bench-inject bench-kubernetes wheel image lock clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ test-kubernetes: venv ## install the charts on a real Kubernetes and try all of 
 	@docker info >/dev/null 2>&1 || { echo "test-kubernetes needs a Docker engine, which builds the images: docker info fails." >&2; exit 1; }
 	$(BIN)/python -m tests.compose.standins
 	$(PYTEST) tests/kubernetes
+
+test-pages: obtain ## type every command that README and docs show beside a real system, and compare what it prints; ten minutes
+	$(PYTEST) tests/pages
 
 lint: venv ## check form, types and the direction of imports
 	$(BIN)/ruff format --check

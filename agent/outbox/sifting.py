@@ -9,10 +9,10 @@ from agent.outbox.database import ExhaustedError, Row, UnreadableError
 LONGEST_PAGE = 32 * 1024 * 1024
 """Bytes of bodies in a page, at most one row more."""
 
-TRIES = 3
+TRIES = 5
 """How often a row is asked for over which PostgreSQL runs out of memory: most often it is others who take it."""
 
-REST = 1.0
+REST = 4.0
 """Seconds between two of them."""
 
 Read = Callable[[Sequence[int]], Awaitable[list[Row]]]

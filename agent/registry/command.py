@@ -51,7 +51,7 @@ class Command:
             finally:
                 os.close(written)
             status = await self._end(process, reading)
-        said = masked(bytes(output), values)
+        said = masked(bytes(output), values, whole=status is not None)
         if status is None:
             raise Transient(f"store.exec, {self._argv[0]}, was killed after {self._timeout:g} s{said}")
         if status:
@@ -101,10 +101,11 @@ def _ending(status: int) -> str:
     return f"was ended by signal {-status}" if status < 0 else f"ended with exit code {status}"
 
 
-def masked(output: bytes, values: Collection[str]) -> str:
-    """The output as the end of a sentence: short, printable, with each of the values replaced by ***. Pure."""
+def masked(output: bytes, values: Collection[str], *, whole: bool = True) -> str:
+    """The output as the end of a sentence: short, printable, with each of the values replaced by ***; ``whole``: its
+    last line has an end. Pure."""
     text = output.decode(errors="replace")
-    if len(output) >= READ:
+    if len(output) >= READ or not whole:
         text = text.rpartition("\n")[0]  # a value that was cut would not be found
     written = (form for value in values for form in (value, json.dumps(value)[1:-1]))
     parts = {line for form in written for line in (form, form.strip(), *form.splitlines()) if line.strip()}

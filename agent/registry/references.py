@@ -85,7 +85,10 @@ class References:
     def _permit(self, path: str) -> None:
         """Raise ValueError unless the operator lets values reach this file."""
         # As it is written first: nobody is to learn of other files whether they exist.
-        written = Path(os.path.normpath(path))
+        written = Path(path)
+        if os.path.normpath(path) != path:
+            # By text "LINK/.." is where LINK is, for the kernel it is above the place that LINK leads to.
+            raise ValueError(f"refers to {path[:200]}, which is not written plainly, without .. and the like")
         if not any(written.is_relative_to(folder) for folder in self._folders):
             raise ValueError(f"refers to {path[:200]}, which is below none of store.secret_dirs")
         real = written.resolve()

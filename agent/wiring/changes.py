@@ -42,7 +42,7 @@ def act(base: Base, child: Child | None, restarts: Restarts | None) -> Act:
         command = Command(
             store.exec, environ(base.around.environ, store.secret_variables), store.exec_timeout
         )
-        return partial(_exec, command, base.cells.delivered)
+        return partial(_exec, command, base.cells.delivered, set())
     if store.action == "none" or child is None:
         return _nothing
     return restarts.ask if restarts else partial(_signal, child, signal.Signals[f"SIG{store.signal}"])
@@ -54,9 +54,14 @@ def environ(own: Mapping[str, str], secrets: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, value in own.items() if name not in left_out}
 
 
-async def _exec(command: Command, delivered: Latest[Store], _before: str, _after: str) -> bool:
+async def _exec(
+    command: Command, delivered: Latest[Store], former: set[str], _before: str, _after: str
+) -> bool:
+    """``former`` are the values of the last time: a command that shows what changed shows them, too."""
     values = {entry.value.decode() for entry in delivered.value.entries.values()}
-    await command.run(values)
+    former |= values
+    await command.run(former)
+    former &= values
     return True
 
 

@@ -78,7 +78,7 @@ class Untaken:
     async def _find(self) -> None:
         try:
             answer = await self._ask()
-        except PillionError:
+        except (PillionError, OSError, TimeoutError):
             answer = b""
         self._asking = None
         numbers, self._numbers = self._numbers, []

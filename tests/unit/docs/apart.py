@@ -27,6 +27,13 @@ class Apart:
 APART = (
     Apart("docs/kubernetes/*", (), "they change a cluster", "tests/kubernetes"),
     Apart("docs/injection.md", ("kubectl",), "they change a cluster", "tests/kubernetes/test_offline.py"),
+    Apart(
+        "docs/doctor.md",
+        ("pillion doctor --kubernetes",),
+        "it asks a cluster",
+        "tests/kubernetes/test_doctor.py",
+    ),
+    Apart("docs/discovery.md", ("dig",), "few machines have it", "tests/acceptance/test_discovery.py"),
     Apart("docs/vm/*", (), "they install into the system, as root, for systemd", "tests/integration/systemd"),
     Apart(
         "docs/outbox-restore.md",

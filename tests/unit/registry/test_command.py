@@ -16,6 +16,7 @@ def test_values_are_masked_wherever_they_stand_also_line_by_line_and_escaped() -
 def test_output_is_short_and_printable() -> None:
     assert command.masked(b"\x1b[31mred\x00\n", []) == ": [31mred"
     assert command.masked(b" \n", []) == ""
+    assert command.masked(b"a line\nhunt", ["hunter2"], whole=False) == ": a line"
     assert len(command.masked(b"x" * 10_000, [])) == command.SHOWN + 3
 
 

@@ -142,7 +142,16 @@ def test_a_file_that_never_held_a_value_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/etc/passwd", "{}/../other", "{}", "/proc/self/environ", "{}/link", "{}/own/token", "{}x/password"],
+    [
+        "/etc/passwd",
+        "{}/../other",
+        "{}",
+        "/proc/self/environ",
+        "{}/link",
+        "{}/own/token",
+        "{}x/password",
+        "{}/away/../token",
+    ],
 )
 def test_only_files_that_the_operator_shows_are_reached(folder: Path, path: str) -> None:
     """Whoever writes into KV could have the service show the agent's token, or any file of its user."""
@@ -150,6 +159,9 @@ def test_only_files_that_the_operator_shows_are_reached(folder: Path, path: str)
     (folder / "link").symlink_to(folder.parent / "other")
     (folder / "own").mkdir()
     (folder / "own" / "token").write_text("hunter2")
+    (folder.parent / "below").mkdir()
+    (folder.parent / "token").write_text("hunter2")
+    (folder / "away").symlink_to(folder.parent / "below")
     Path(f"{folder}x").mkdir()
     (Path(f"{folder}x") / "password").write_text("hunter2")
     references = made(folder, own=[f"{folder}/own/token", f"{folder}/none"])

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tests.acceptance.pages import stands
-from tests.acceptance.pages.stands import Stand
+from tests.pages import stands
+from tests.pages.stands import Stand
 
 BARE = ""
 """A machine on which nothing of Pillion runs yet."""

@@ -16,8 +16,8 @@ from agent.demo import backing, components
 from agent.demo.ports import book
 from agent.demo.sidecar import Sidecar
 from agent.demo.stage import GUNICORN
-from tests.acceptance.pages.session import Session
-from tests.acceptance.pages.world import World
+from tests.pages.session import Session
+from tests.pages.world import World
 from tests.ports import free_port
 
 Texts = Mapping[str, str]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.acceptance.pages.world import Place
+from tests.pages.world import Place
 
 WITHIN = 120.0
 """Seconds that one command may take."""

@@ -12,9 +12,9 @@ from rich.console import Console
 from agent.demo.ports import Ports, book
 from agent.demo.report import Report
 from agent.demo.stage import Stage
-from tests.acceptance.pages import table
-from tests.acceptance.pages.session import Done, Session, stays
-from tests.acceptance.pages.world import Place, World
+from tests.pages import table
+from tests.pages.session import Done, Session, stays
+from tests.pages.world import Place, World
 from tests.unit.docs import apart, shape, typed
 from tests.unit.docs.blocks import ROOT, Block, blocks
 from tests.unit.docs.typed import Typed
