@@ -58,7 +58,7 @@ def launch(settings: Settings, command: Sequence[str] = (), kind: str = "") -> N
     if kind:
         gateway_given.check(settings)
     else:
-        beside_a_service(settings, started=bool(command))
+        registrable(settings)
     managed = settings.proxy.mode == "managed"
     if managed:
         envoy.find(settings.proxy.envoy, partial(components.find, "envoy"))
@@ -96,17 +96,9 @@ def known_to_start(command: Sequence[str]) -> None:
         raise Misconfigured([Problem("CMD", wrong, "a program and its arguments")])
 
 
-def beside_a_service(settings: Settings, *, started: bool) -> None:
-    """Refuse what the registration or the service can't be given. ``started``: the service is started here.
-
-    Raises Misconfigured.
-    """
-    wrong = definition.problems(settings) if settings.service.register else []
-    action = settings.store.action
-    if action in {"signal", "restart"} and not started:
-        does = f"is {action!r}, but the service is started by someone else"
-        wrong.append(Problem("store.action", does, "none, or give the service's command behind --"))
-    if wrong:
+def registrable(settings: Settings) -> None:
+    """Refuse what the registration can't be given; raises Misconfigured."""
+    if settings.service.register and (wrong := definition.problems(settings)):
         raise Misconfigured(wrong)
 
 
