@@ -5,10 +5,10 @@ from pathlib import Path
 from agent.config.sections.outbox import Changes
 from agent.demo import backing
 from tests.integration.outbox.bench import Bench
-from tests.integration.outbox.conftest import bench
+from tests.integration.outbox.conftest import bench, database_options
 from tests.waiting import until
 
-__all__ = ["bench"]
+__all__ = ["bench", "database_options"]
 
 LAG = "pillion_outbox_lag_seconds"
 ACTIVE = "pillion_outbox_active"

@@ -34,7 +34,7 @@ def wrong(text: str) -> list[str]:
     for words in simple:
         if words[0] == "pillion":
             try:
-                _parse(group, click.Context(group, info_name="pillion"), words[1:])
+                _parse(group, click.Context(group, info_name="pillion", **group.context_settings), words[1:])
             except click.UsageError as error:
                 found.append(f"{text}: {error.format_message()}")
             except Misconfigured as error:
