@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
@@ -129,7 +130,17 @@ def ends(case: Mapping[str, Any], where: Place, patch: pytest.MonkeyPatch) -> in
     arguments = shlex.split(where.filled(case.get("pillion", "config check case.yaml")))
     patch.setattr(sys, "argv", ["pillion", *arguments])
     patch.setattr(os, "execv", _started)
+    _without_help(patch)
     return ended(group, arguments)
+
+
+def _without_help(patch: pytest.MonkeyPatch) -> None:
+    """click keeps a command's help option as its first context wanted it, and other tests of this process may have run
+    a command without the program around it."""
+    loaded = [module for name, module in sys.modules.items() if name.startswith("agent.cli.")]
+    for found in [one for module in loaded for one in vars(module).values()]:
+        if isinstance(found, click.Command):
+            patch.setattr(found, "_help_option", None)
 
 
 def _started(_program: str, argv: list[str]) -> None:
