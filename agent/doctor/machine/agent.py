@@ -6,7 +6,7 @@ from typing import Any
 from agent.doctor.finding import Finding, absent, ok, problem, warning
 
 CONSUL = "See what is found of Consul here (consul.…)."
-TODO = {
+WHERE = {
     "configuration": CONSUL,
     "envoy": "See Envoy's lines in the agent's log, and envoy.… here.",
     "gate": CONSUL,
@@ -70,7 +70,7 @@ def _components(status: Mapping[str, Any]) -> Iterator[Finding]:
         report = _mapping(told)
         if report.get("state") != "degraded" or name == "hook":  # carry.active tells of that
             continue
-        todo = TODO.get(name, "See the agent's log.")
+        todo = WHERE.get(name, "See the agent's log.")
         yield warning("agent.component", f"the agent's {name}", str(report.get("detail") or "degraded"), todo)
 
 

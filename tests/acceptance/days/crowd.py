@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tests.acceptance.days.consul import Asked
+from tests.acl import Asked
 
 AT_ONCE = 60
 """Operations of a transaction; Consul takes 64."""

@@ -54,7 +54,7 @@ class Relay:
                 await self._pass(reader, writer)
             finally:
                 tasks.discard(task)
-                writer.transport.abort()
+                await _closed(writer)
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -85,7 +85,7 @@ class Relay:
                     pump.cancel()
                 await asyncio.gather(*pumps, return_exceptions=True)
             finally:
-                there_writer.transport.abort()
+                await _closed(there_writer)
 
 
 def _what(first: bytes) -> str:
@@ -104,5 +104,13 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dela
         await writer.drain()
     if writer.can_write_eof():
         writer.write_eof()
-    # What was written last must arrive before the connection is broken.
-    await asyncio.sleep(0.05)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    """Close it when all that was written has gone; at once where this is cancelled meanwhile."""
+    writer.close()
+    try:
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    finally:
+        writer.transport.abort()

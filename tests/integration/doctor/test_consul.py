@@ -39,15 +39,6 @@ def acl(server_folder: Path) -> Iterator[AclConsul]:
     server.stop()
 
 
-def granted(server: AclConsul, rules: str) -> str:
-    """A token with these rules."""
-    name = uuid.uuid4().hex
-    server.ask("/v1/acl/policy", {"Name": name, "Rules": rules}, "PUT")
-    made = server.ask("/v1/acl/token", {"Policies": [{"Name": name}]}, "PUT")
-    secret: str = made["SecretID"]
-    return secret
-
-
 @contextlib.contextmanager
 def page(status: int, body: bytes) -> Iterator[str]:
     """The address of an HTTP server that is no Consul."""
@@ -263,14 +254,14 @@ def test_a_version_that_may_not_be_known(doctor: Doctor, acl: AclConsul) -> None
 def test_a_rule_for_the_one_agent_that_answers_will_do(doctor: Doctor, acl: AclConsul) -> None:
     name = acl.ask("/v1/agent/self")["Config"]["NodeName"]
     rules = [str(one) for one in RULES if one.resource != "agent"]
-    token = granted(acl, "\n".join([*rules, f'agent "{name}" {{ policy = "read" }}']))
+    token = acl.granted("\n".join([*rules, f'agent "{name}" {{ policy = "read" }}']))
     doctor(REGISTRY_ADDRESS=acl.url, REGISTRY_TOKEN=token, **ORDERS)
     assert doctor.wrong() == set()
 
 
 def without(doctor: Doctor, acl: AclConsul, rule: Rule) -> set[tuple[str, str]]:
     """What is wrong with a token of all rules but one."""
-    token = granted(acl, "\n".join(str(one) for one in RULES if one != rule))
+    token = acl.granted("\n".join(str(one) for one in RULES if one != rule))
     doctor(REGISTRY_ADDRESS=acl.url, REGISTRY_TOKEN=token, **ORDERS)
     assert doctor.one("consul.rights")["todo"] == f"Add to its policy: {rule}"
     assert token not in doctor.said
@@ -280,7 +271,7 @@ def without(doctor: Doctor, acl: AclConsul, rule: Rule) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("gateway", [False, True])
 def test_with_all_rules_nothing_is_missing(doctor: Doctor, acl: AclConsul, gateway: bool) -> None:
     settings = Settings() if gateway else Settings(service=Service(name="orders"))
-    token = granted(acl, "\n".join(map(str, rights.wanted(settings, gateway=gateway))))
+    token = acl.granted("\n".join(map(str, rights.wanted(settings, gateway=gateway))))
     options = {"REGISTRY_ADDRESS": acl.url, "REGISTRY_TOKEN": token}
     if gateway:
         doctor("--gateway", **options)

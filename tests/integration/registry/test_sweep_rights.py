@@ -26,14 +26,6 @@ def consul(server_folder: Path) -> Iterator[AclConsul]:
     server.stop()
 
 
-def granted(consul: AclConsul, rules: str) -> str:
-    """The secret of a token with these rules."""
-    name = f"p{uuid.uuid4().hex}"
-    consul.ask("/v1/acl/policy", {"Name": name, "Rules": rules}, "PUT")
-    made = consul.ask("/v1/acl/token", {"Policies": [{"Name": name}]}, "PUT")
-    return str(made["SecretID"])
-
-
 def pod(consul: AclConsul, token: str, cluster: str) -> Settings:
     identity = {"pod_uid": str(uuid.uuid4()), "node": "n1", "cluster": cluster}
     registry = {"mode": "catalog", "token": token}
@@ -63,7 +55,7 @@ async def test_a_node_whose_services_the_token_may_not_see_is_left_alone_and_tha
     cluster = f"c{uuid.uuid4().hex[:8]}"
     made = pod(consul, consul.management, cluster)
     side = Side(made)
-    blind = pod(consul, granted(consul, rules), cluster)
+    blind = pod(consul, consul.granted(rules), cluster)
     board = Board(lambda: 0.0)
     async with sides(side), client.connect(blind.registry) as asked:
         await side.start()
