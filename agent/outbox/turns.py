@@ -24,6 +24,10 @@ from agent.runtime.errors import Permanent
 
 log = structlog.get_logger(__name__)
 
+HOME = 0
+"""The bucket whose owner sends again all rows whose key could not be read: they may have one key when they are mended,
+and two relays would send them in any order."""
+
 After = Callable[[Mapping[int, int]], dict[int, Place]]
 """From the lowest unfinished row of each bucket to the places after a page."""
 
@@ -160,7 +164,7 @@ class Turns:
             events, self.shelf.rules(events, unfit) if self.shelf is not None else Rules(unfit=unfit)
         )
         if self.shelf is not None:
-            await self.shelf.keep(delivery)
+            await self.shelf.keep(delivery, HOME)
         self._count(delivery)
         if delivery.unfinished():
             raise Permanent(

@@ -12,7 +12,7 @@ CALM = 0.05
 and reading a hundred others first, or always, would be most of what an agent does."""
 PACE = 0.005
 """Seconds between two of those; ``CALM`` more while others are urgent."""
-BURST, RATE = 200, 150.0
+BURST, RATE = 200, 140.0
 """Reads in a row after a rest, and reads a second while changes go on and on; all of 100 services are read in less than
 a second all the same."""
 

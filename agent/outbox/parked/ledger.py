@@ -99,9 +99,12 @@ class HeldLedger:
             raise LostError(f"the outbox {self._feed} was taken over by another relay")
         return rows
 
-    async def append(self, asides: Sequence[Aside], known: Mapping[str, Known], first_wait: float) -> None:
+    async def append(
+        self, asides: Sequence[Aside], known: Mapping[str, Known], first_wait: float, home: int | None = None
+    ) -> None:
         """Keep events that are set aside, and record those that are left out. Again is no change. ``first_wait``:
-        seconds until a key that is held is tried for the first time."""
+        seconds until a key that is held is tried for the first time. ``home``: the bucket whose owner sends them again,
+        in place of their own."""
         rows = [self._appended(each, known, first_wait) for each in asides]
         await self._owned(
             {each.event.bucket for each in asides},
@@ -109,14 +112,17 @@ class HeldLedger:
             "$8::text[], $9::int8[], $10::float8[]) WITH ORDINALITY AS g (bucket, id, key, state, reason, row_id, "
             "wait, n) WHERE g.bucket IN (SELECT bucket FROM mine)), "
             f"keys AS (INSERT INTO {self._schema}.held_key (feed, id, bucket, key, state, reason, retry_at) "
-            "SELECT DISTINCT ON (id) $1, id, bucket, key, state, reason, now() + make_interval(secs => wait) "
+            "SELECT DISTINCT ON (id) $1, id, coalesce($11::int2, bucket), key, state, reason, "
+            "now() + make_interval(secs => wait) "
             "FROM given WHERE state <> 'skipped' ORDER BY id, n ON CONFLICT (feed, id) DO NOTHING), "
-            f"kept AS (INSERT INTO {self._schema}.held_row (feed, key, bucket, row_id) SELECT $1, id, bucket, row_id "
+            f"kept AS (INSERT INTO {self._schema}.held_row (feed, key, bucket, row_id) "
+            "SELECT $1, id, coalesce($11::int2, bucket), row_id "
             "FROM given WHERE state <> 'skipped' ORDER BY n ON CONFLICT (feed, row_id) DO NOTHING), "
             f"told AS (INSERT INTO {self._schema}.held_audit (what, feed, key_id, key, row_ids, reason) "
             "SELECT 'skipped', $1, id, key, ARRAY[row_id], reason FROM given WHERE state = 'skipped' ORDER BY n) "
             "SELECT count(*)::int AS mine FROM mine",
             *map(list, zip(*rows, strict=True)),
+            home,
         )
 
     @staticmethod

@@ -117,8 +117,9 @@ class Shelf:
     def _is_careful(self, event: Event) -> bool:
         return event.bucket in self._careful
 
-    async def keep(self, delivery: Delivery) -> None:
-        """Commit what is to be set aside, then tell the delivery; what does not fit stops its bucket."""
+    async def keep(self, delivery: Delivery, home: int | None = None) -> None:
+        """Commit what is to be set aside, then tell the delivery; what does not fit stops its bucket. ``home``: see
+        ``HeldLedger.append``."""
         asides = delivery.aside()
         if not asides:
             return
@@ -129,13 +130,13 @@ class Shelf:
             fit, over = keys.fitting(asides, self._limits, self._rows, self.tally.rows)
         new = [each for each in fit if each.verdict != "skipped" or each.event.row not in self._left_out]
         if new:
-            await self.ledger.append(new, self.keys, FIRST_WAIT)
-            self._remember(new)
+            await self.ledger.append(new, self.keys, FIRST_WAIT, home)
+            self._remember(new, home)
         delivery.kept([each.number for each in fit])
         for each, reason in over:
             delivery.stop(each.number, reason)
 
-    def _remember(self, asides: list[Aside]) -> None:
+    def _remember(self, asides: list[Aside], home: int | None) -> None:
         added = 0
         for each in asides:
             name = keys.of(each.event)
@@ -146,10 +147,11 @@ class Shelf:
                     del self._left_out[next(iter(self._left_out))]
                 self._say(each)
                 continue
+            bucket = each.event.bucket if home is None else home
+            if home is not None and home not in self.buckets:
+                continue
             if name not in self.keys:
-                self.keys[name] = Known(
-                    each.event.bucket, "parked" if each.verdict == "parked" else "held", each.reason
-                )
+                self.keys[name] = Known(bucket, "parked" if each.verdict == "parked" else "held", each.reason)
                 self._say(each)
             self._rows[name] += 1
             added += 1

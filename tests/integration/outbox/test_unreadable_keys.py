@@ -95,6 +95,8 @@ async def test_each_relay_that_shares_the_feed_gets_past_it_and_it_is_kept_once(
         assert {each.data for each in arrived} == {*range(1, 61)} - {*BAD}
         assert len(arrived) == 60 - len(BAD)
         assert await held(bench) == {*BAD}
+        homes = await bench.service.fetch("SELECT DISTINCT bucket FROM pillion.held_key")
+        assert len(homes) == 1, "two relays would send them in any order"
         # Both are past: nothing is unsent but what is kept.
         await write(bench, 61, 70)
         await bench.until_arrived(70 - len(BAD))

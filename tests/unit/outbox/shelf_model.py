@@ -314,7 +314,9 @@ class Ledger:
         if not all(self._process.owns(bucket) for bucket in buckets):
             raise LostError("lost")
 
-    async def append(self, asides: Sequence[Aside], known: Mapping[str, Known], first_wait: float) -> None:
+    async def append(
+        self, asides: Sequence[Aside], known: Mapping[str, Known], first_wait: float, home: int | None = None
+    ) -> None:
         await self._owned({each.event.bucket for each in asides})
         there = {each.row for each in self._store.rows}
         for each in asides:
@@ -326,7 +328,13 @@ class Ledger:
             until = self._clock() + first_wait if state == "held" else None
             self._store.keys.setdefault(
                 name,
-                {"bucket": each.event.bucket, "state": state, "retry_at": until, "attempts": 0, "tries": 0},
+                {
+                    "bucket": each.event.bucket if home is None else home,
+                    "state": state,
+                    "retry_at": until,
+                    "attempts": 0,
+                    "tries": 0,
+                },
             )
             if each.event.row not in there:
                 self._store.seq += 1
