@@ -40,23 +40,20 @@ async def _asked(
 
 async def _allowed(asked: client.Client, settings: Settings, gateway: bool) -> list[Finding]:
     where = f"Consul at {settings.registry.address}"
+    wanted = rights.wanted(settings, gateway=gateway)
     try:
-        version = await _version(asked, where)
-        # A rule for this one agent alone will do, and its name is not known before.
-        wanted = [
-            rule
-            for rule in rights.wanted(settings, gateway=gateway)
-            if rule.resource != "agent" or version.is_wrong
-        ]
-        allowed = await checkup.allowed(asked, wanted)
+        version, agent = await _agent(asked, where)
+        allowed = await checkup.allowed(asked, wanted, agent)
     except PillionError as error:
         return [judged.unknown_token(where, str(error))]
     return [*judged.rights(where, allowed.missing, given=bool(asked.credentials)), version]
 
 
-async def _version(asked: client.Client, where: str) -> Finding:
+async def _agent(asked: client.Client, where: str) -> tuple[Finding, str]:
+    """Its version, and its name; empty where the token may not know it."""
     try:
-        return ok("consul.version", where, await asked.version())
+        name, _ = await asked.agent_name()
+        return ok("consul.version", where, await asked.version()), name
     except Permanent as error:
         todo = 'Add to the token\'s policy: agent_prefix "" { policy = "read" }'
-        return warning("consul.version", where, str(error), todo)
+        return warning("consul.version", where, str(error), todo), ""

@@ -17,6 +17,7 @@ import pytest
 
 from agent.config.sections.registry import Registry
 from agent.config.sections.service import Service
+from agent.config.sections.store import Store
 from agent.config.sections.traffic import Upstream
 from agent.config.settings import Settings
 from agent.demo import backing
@@ -221,9 +222,13 @@ def test_a_login_that_is_refused(doctor: Doctor, acl: AclConsul) -> None:
     assert "hunter2" not in doctor.said
 
 
-ORDERS = {"SERVICE_NAME": "orders", "UPSTREAMS": "inventory,payments"}
+ORDERS = {"SERVICE_NAME": "orders", "UPSTREAMS": "inventory,payments", "STORE_ACTION": "restart"}
 RULES = rights.wanted(
-    Settings(service=Service(name="orders"), upstreams={"inventory": Upstream(), "payments": Upstream()})
+    Settings(
+        service=Service(name="orders"),
+        upstreams={"inventory": Upstream(), "payments": Upstream()},
+        store=Store(action="restart"),
+    )
 )
 
 
@@ -253,8 +258,9 @@ def test_a_version_that_may_not_be_known(doctor: Doctor, acl: AclConsul) -> None
 
 def test_a_rule_for_the_one_agent_that_answers_will_do(doctor: Doctor, acl: AclConsul) -> None:
     name = acl.ask("/v1/agent/self")["Config"]["NodeName"]
-    rules = [str(one) for one in RULES if one.resource != "agent"]
-    token = acl.granted("\n".join([*rules, f'agent "{name}" {{ policy = "read" }}']))
+    rules = [str(one) for one in RULES if one.resource not in {"agent", "session"}]
+    own = [f'agent "{name}" {{ policy = "read" }}', f'session "{name}" {{ policy = "write" }}']
+    token = acl.granted("\n".join([*rules, *own]))
     doctor(REGISTRY_ADDRESS=acl.url, REGISTRY_TOKEN=token, **ORDERS)
     assert doctor.wrong() == set()
 
