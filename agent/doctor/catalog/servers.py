@@ -4,7 +4,8 @@ from agent.doctor.catalog.declare import Entry, Part
 
 CONSUL = Part(
     "Consul",
-    "Always, with the agent's own token or login. What the token allows is asked of Consul, nothing is tried.",
+    "Always, with the agent's own token or login; what a login gets is given back. What the token allows is asked of "
+    "Consul, nothing is tried.",
     (
         Entry(
             "consul.reachable",

@@ -29,6 +29,7 @@ from agent.registry.rights import Rule
 from agent.wiring.doctor_consul import consul
 from tests.acl import AclConsul
 from tests.integration.doctor.conftest import Doctor
+from tests.integration.registry.test_login import Issuer, login_at, logins
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +221,31 @@ def test_a_login_that_is_refused(doctor: Doctor, acl: AclConsul) -> None:
     )
     assert "logging in at Consul by the auth method 'nobody' failed" in doctor.one("consul.token")["found"]
     assert "hunter2" not in doctor.said
+
+
+@pytest.mark.provokes("consul.reachable", "problem")
+def test_a_login_at_a_consul_that_is_away_is_not_blamed(doctor: Doctor) -> None:
+    (doctor.folder / "bearer").write_text("hunter2")
+    (doctor.folder / "bearer").chmod(0o600)
+    doctor(REGISTRY_LOGIN_METHOD="cluster", REGISTRY_LOGIN_TOKEN_FILE=str(doctor.folder / "bearer"))
+    assert doctor.one("consul.reachable")["todo"].startswith("Start Consul, or say where it is")
+    assert "consul.token" not in {one["id"] for one in doctor.findings}
+
+
+def test_a_login_gets_a_token_that_is_given_back(doctor: Doctor, acl: AclConsul, tmp_path: Path) -> None:
+    issuer = Issuer(tmp_path)
+    login_at(acl, issuer, "\n".join(map(str, RULES)))
+    (doctor.folder / "bearer").write_text(issuer.token("orders"))
+    (doctor.folder / "bearer").chmod(0o600)
+    doctor(
+        REGISTRY_ADDRESS=acl.url,
+        REGISTRY_LOGIN_METHOD="cluster",
+        REGISTRY_LOGIN_TOKEN_FILE=str(doctor.folder / "bearer"),
+        **ORDERS,
+    )
+    assert doctor.wrong() == set()
+    assert doctor.one("consul.rights")["found"] == "it has all that is needed"
+    assert logins(acl) == []
 
 
 ORDERS = {"SERVICE_NAME": "orders", "UPSTREAMS": "inventory,payments", "STORE_ACTION": "restart"}
