@@ -104,6 +104,8 @@ class Secured(backing.Consul):
         ca = making.authority(now, timedelta(days=2))
         made = making.serving(ca, ["127.0.0.1"], now, timedelta(days=1))
         certificate.write_bytes(made.certificate)
+        self.ca = folder / "ca.pem"
+        self.ca.write_bytes(ca.certificate)
         key.write_bytes(made.key)
         file = folder / "consul.json"
         options = json.loads(file.read_text())
@@ -122,7 +124,13 @@ def test_plain_http_where_tls_is_spoken_and_a_certificate_that_is_not_trusted(
         doctor(REGISTRY_ADDRESS=f"http://127.0.0.1:{server.https}")
         assert "write https:// in registry.address" in doctor.one("consul.reachable")["todo"]
         doctor(REGISTRY_ADDRESS=f"https://127.0.0.1:{server.https}")
-        assert "registry.ca_cert" in doctor.one("consul.reachable")["todo"]
+        assert "Name the CA that signed" in doctor.one("consul.reachable")["todo"]
+        doctor(REGISTRY_ADDRESS=f"https://localhost:{server.https}", REGISTRY_CA_CERT=str(server.ca))
+        assert "its certificate is for" in doctor.one("consul.reachable")["todo"]
+        doctor(REGISTRY_ADDRESS=f"https://127.0.0.1:{server.https}", REGISTRY_CA_CERT="/no/ca.pem")
+        assert "that this user may read" in doctor.one("consul.reachable")["todo"]
+        doctor(REGISTRY_ADDRESS=f"https://127.0.0.1:{server.https}", REGISTRY_CA_CERT=str(server.ca))
+        assert doctor.one("consul.reachable")["level"] == "ok"
     finally:
         server.stop()
 

@@ -50,6 +50,9 @@ def test_no_bound_on_open_files_is_well() -> None:
     [
         ("certificate verify failed: self-signed certificate", "registry.ca_cert"),
         ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "write http://"),
+        ("certificate verify failed: certificate has expired", "valid now"),
+        ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required", "verify_incoming"),
+        ("was refused: too many connections from this address (429)", "http_max_conns_per_client"),
         ("Name or service not known", "No such host"),
         ("Connection refused (127.0.0.1:8500)", "Start Consul"),
     ],
