@@ -1,6 +1,7 @@
 """What `pillion doctor` looks at on a machine: as an agent with these settings would find it, and the agent itself."""
 
 import asyncio
+import contextlib
 import errno
 import importlib
 import os
@@ -124,9 +125,9 @@ def _listeners(settings: Settings, gateway: bool) -> Iterator[tuple[str, Address
 
 
 def _runs(place: Place) -> bool:
-    if not place.lock.exists():
-        return False
     try:
+        if not place.lock.exists():
+            return False
         with envoy.hold(place.lock):
             return False
     except (Permanent, OSError):
@@ -144,14 +145,14 @@ def _folder(place: Place) -> list[Finding]:
     )
     if (wrong := state.too_long(str(folder), longest)) is not None:
         return [wrong]
-    error = disk.unwritable(folder)
-    space = state.space(str(folder), disk.disk(folder))
-    if error is None or (error.errno == errno.ENOSPC and space.is_wrong):
-        return [
-            *([] if error else [ok("state.dir", f"the state folder {folder}", "it can be written")]),
-            space,
-        ]
-    return [state.unwritable(str(folder), words(error)), space]
+    error, space = disk.unwritable(folder), list[Finding]()
+    with contextlib.suppress(OSError):  # where this user may not look, no file can be written either
+        space.append(state.space(str(folder), disk.disk(folder)))
+    if error is None:
+        return [ok("state.dir", f"the state folder {folder}", "it can be written"), *space]
+    if error.errno == errno.ENOSPC and any(one.is_wrong for one in space):
+        return space
+    return [state.unwritable(str(folder), words(error)), *space]
 
 
 async def _collector(settings: Settings) -> Sequence[Finding]:
