@@ -6,10 +6,11 @@ import errno
 import importlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from agent.config.bound import listeners
 from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.demo import components
@@ -95,33 +96,17 @@ async def _ports(settings: Settings, place: Place, gateway: bool) -> Sequence[Fi
 
 
 def _taken(settings: Settings, place: Place, gateway: bool) -> list[Finding]:
-    found = []
-    for key, address in _listeners(settings, gateway):
+    found, wanted = [], listeners(settings, gateway=gateway)
+    if settings.proxy.mode == "managed" and not gateway:
+        for name, upstream in settings.upstreams.items():
+            if upstream.port > 0:
+                wanted[f"upstreams.{name}.port"] = Address("127.0.0.1", upstream.port)
+    for key, address in wanted.items():
         udp = key == "outbound.dns"
         if address.port and (number := ports.error(address.host, address.port, udp=udp)):
             holder = ports.holder(address.host, address.port, udp=udp) if number == errno.EADDRINUSE else None
             found.append(judged.Taken(key, str(address), number, str(holder or "")))
     return judged.findings(found, ours=bool(found) and _runs(place))
-
-
-def _listeners(settings: Settings, gateway: bool) -> Iterator[tuple[str, Address]]:
-    proxy, admin = settings.proxy, settings.admin
-    wanted = {"admin.listen": admin.listen, "admin.health": admin.health, "admin.metrics": admin.metrics}
-    if proxy.mode == "managed":  # whose Envoy is not this agent's holds them rightly
-        if gateway:
-            wanted |= {
-                "gateway.listen": settings.gateway.listen,
-                "gateway.redirect": settings.gateway.redirect,
-            }
-        else:
-            wanted |= {"proxy.inbound": proxy.inbound, "proxy.outbound": proxy.outbound}
-            wanted |= {"outbound.dns": settings.outbound.dns}
-            for name, upstream in settings.upstreams.items():
-                if upstream.port > 0:
-                    wanted[f"upstreams.{name}.port"] = f"127.0.0.1:{upstream.port}"
-    for key, text in wanted.items():
-        if text:
-            yield key, Address.parse(text)
 
 
 def _runs(place: Place) -> bool:
