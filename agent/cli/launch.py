@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from agent.config import sharing
 from agent.config.bound import listeners
-from agent.config.place import Place
+from agent.config.place import LONGEST_SOCKET, Place
 from agent.config.settings import Settings
 from agent.demo import components
 from agent.doctor.looks import ports
@@ -23,15 +23,12 @@ from agent.wiring import drivers, gateway_given
 from agent.wiring.stopping import stop_time
 
 PROGRAM = Path(__file__).parents[1] / "__main__.py"
-LONGEST_SOCKET = 107
-"""Bytes of a unix socket's path that Linux takes."""
 
 
 def prepared(settings: Settings, kind: str = "") -> Place:
     """The agent's state folder, made for its user alone. Raises Misconfigured when it can't serve."""
     place = Place.of(settings, os.environ, kind)
-    longest = max((place.xds, place.admin), key=lambda path: len(os.fsencode(path)))
-    if len(os.fsencode(longest.absolute())) > LONGEST_SOCKET:
+    if place.longest_socket > LONGEST_SOCKET:
         wrong = f"is {place.folder}, too long for the sockets in it"
         raise Misconfigured([Problem("state.dir", wrong, f"a path of at most {LONGEST_SOCKET - 17} bytes")])
     try:

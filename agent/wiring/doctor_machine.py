@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 import errno
 import importlib
-import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from agent.config.bound import listeners
-from agent.config.place import Place
+from agent.config.place import LONGEST_SOCKET, Place
 from agent.config.settings import Settings
 from agent.demo import components
 from agent.doctor.finding import Check, Finding, ok, problem, warning
@@ -125,11 +124,8 @@ async def _state(place: Place) -> Sequence[Finding]:
 
 def _folder(place: Place) -> list[Finding]:
     folder = place.folder.absolute()
-    longest = max(
-        len(os.fsencode(folder / one.relative_to(place.folder))) for one in (place.xds, place.admin)
-    )
-    if (wrong := state.too_long(str(folder), longest)) is not None:
-        return [wrong]
+    if place.longest_socket > LONGEST_SOCKET:
+        return [state.too_long(str(folder), place.longest_socket, LONGEST_SOCKET)]
     error, space = disk.unwritable(folder), list[Finding]()
     with contextlib.suppress(OSError):  # where this user may not look, no file can be written either
         space.append(state.space(str(folder), disk.disk(folder)))
