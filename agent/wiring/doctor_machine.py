@@ -139,7 +139,7 @@ def _folder(place: Place) -> list[Finding]:
 async def _collector(settings: Settings) -> Sequence[Finding]:
     where = settings.tracing.endpoint
     try:
-        return [spans.answered(where, *await collector.offered(where))]
+        return [spans.answered(where, *await collector.offered(settings.tracing.traces_url))]
     except Transient as error:
         return [spans.away(where, str(error))]
 
