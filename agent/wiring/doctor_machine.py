@@ -5,7 +5,7 @@ import contextlib
 import errno
 import importlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from agent.doctor.machine import ports as judged
 from agent.doctor.machine import state
 from agent.model.address import Address
 from agent.proxy import command as envoy
-from agent.runtime.errors import Misconfigured, Permanent, PillionError, Transient
+from agent.runtime.errors import Misconfigured, Permanent, PillionError, Problem, Transient
 from agent.runtime.words import words
 from agent.tracing import lookup
 from agent.wiring import doctor_agent, doctor_consul, drivers, traces
@@ -157,8 +157,8 @@ async def _jaeger(settings: Settings) -> Sequence[Finding]:
 
 
 async def _outbox(settings: Settings) -> Sequence[Finding]:
-    if (lacks := _lacking("outbox", settings)) is not None:
-        return [lacks]
+    if lacking := _lacking("outbox", drivers.outbox(settings)):
+        return lacking
     module = importlib.import_module("agent.wiring.outbox_doctor")
     findings: Sequence[Finding] = await module.findings(settings.outbox)
     return findings
@@ -171,16 +171,18 @@ async def _broker(settings: Settings) -> Sequence[Finding]:
 
 
 async def _inbox(settings: Settings) -> Sequence[Finding]:
-    if (lacks := _lacking("inbox", settings)) is not None:
-        return [lacks]
+    if lacking := _lacking("inbox", drivers.inbox(settings)):
+        return lacking
     module = importlib.import_module("agent.wiring.inbox_doctor")
     findings: Sequence[Finding] = await module.findings(settings)
     return findings
 
 
-def _lacking(key: str, settings: Settings) -> Finding | None:
+def _lacking(key: str, problems: Iterable[Problem]) -> list[Finding]:
     """The database's driver that is not installed."""
-    for one in drivers.lacking(settings):
-        if one.key == key:
-            return problem(f"{key}.database", f"the {key}", f"it {one.wrong}", "Install it, and try again.")
-    return None
+    todo = "Install it, and try again."
+    return [
+        problem(f"{key}.database", f"the {key}", f"it {one.wrong}", todo)
+        for one in problems
+        if one.key == key
+    ]
