@@ -108,14 +108,22 @@ async def inbox(settings: Settings) -> Sequence[Finding]:
 
 
 def _places(url: str) -> list[tuple[str, int]]:
-    """The hosts of a URL, several apart by commas; none of what may be a secret."""
+    """The servers of a URL in the form of its broker; none of what may be a secret."""
     scheme, _, rest = url.partition("://")
-    found = []
-    for one in rest.partition("/")[0].split(","):
+    scheme, found = scheme.strip().lower(), []
+    for one in _servers(scheme, rest):
         try:
-            parts = urlsplit(f"//{one.rpartition('@')[2]}")
+            parts = urlsplit(f"//{one.rpartition('://')[2].partition('/')[0].rpartition('@')[2]}")
             if parts.hostname:
-                found.append((parts.hostname, parts.port or PORTS.get(scheme.lower(), 0)))
+                found.append((parts.hostname, parts.port or PORTS.get(scheme, 0)))
         except ValueError:
             continue
     return found
+
+
+def _servers(scheme: str, rest: str) -> list[str]:
+    if scheme.startswith("kafka"):  # user and password stand once, before all of them
+        return rest.rpartition("@")[2].split(",")
+    if scheme.startswith("redis"):
+        return [rest]
+    return [one.strip() for one in rest.split(",")]  # whole URLs
