@@ -31,7 +31,10 @@ HINTS = (
         "Give Consul a certificate that is valid now, or set this host's clock.",
     ),
     (("certificate",), "Name the CA that signed Consul's certificate in registry.ca_cert."),
-    (("name or service not known",), "No such host is known here: mend registry.address."),
+    (
+        ("name or service not known", "name resolution", "name does not resolve", "no address associated"),
+        "No such host is known here: mend registry.address, or this machine's DNS.",
+    ),
     (
         ("is not consul", "not consul's"),
         "Something else answers there: give Consul's HTTP port, usually 8500, in registry.address.",

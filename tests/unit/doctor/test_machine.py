@@ -77,6 +77,7 @@ def test_no_bound_on_open_files_is_well() -> None:
         ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required", "verify_incoming"),
         ("was refused: too many connections from this address (429)", "http_max_conns_per_client"),
         ("Name or service not known", "No such host"),
+        ("Temporary failure in name resolution", "No such host"),
         ("Connection refused (127.0.0.1:8500)", "Start Consul"),
     ],
 )
