@@ -85,6 +85,8 @@ class Commands(click.Group):
             wrong = f"needs {error.name}, which is not installed: pip install 'pillion[{extra}]'"
             raise Misconfigured([Problem(f"pillion {cmd_name}", wrong)]) from error
         assert isinstance(command, click.Command)
+        if "structlog" in sys.modules:
+            importlib.import_module("agent.cli.logs").aside()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -10,11 +10,12 @@ import click
 
 from agent.cli.durations import duration
 from agent.cli.options import SettingsCommand, settings_options
-from agent.cli.trace_words import Line, millis, plain
+from agent.cli.trace_words import Line, millis
 from agent.config import sources
 from agent.config.settings import Settings
 from agent.config.units import written
 from agent.runtime.errors import Permanent
+from agent.runtime.words import plain
 from agent.tracing import lookup
 from agent.tracing.bottlenecks import Ranking, ranked
 from agent.tracing.traces import Span

@@ -12,9 +12,7 @@ import click
 from agent.cli import reach
 from agent.cli.errors import FAILED
 from agent.config import sources
-from agent.config.bound import bound
 from agent.config.disk import LocalDisk
-from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.doctor import report
 from agent.doctor.examine import examine
@@ -83,17 +81,15 @@ def _machine(config: Path | None, gateway: bool) -> Sequence[Finding]:
         wrong = [problem("settings.valid", "the settings", str(one), todo) for one in error.problems]
         return [*wrong, *(warning("settings.valid", "the settings", str(one), todo) for one in error.odd)]
     odd = [warning("settings.valid", "the settings", str(one), todo) for one in resolved.warnings]
-    place = Place.of(resolved.settings, os.environ, "gateway" if gateway else "")
-    kept = reach.kept_ports(place.ports)
-    settings = bound(resolved.settings, lambda name, _, port: port or kept.get(name, 0))
+    place = reach.placed(resolved.settings, gateway)
+    settings = reach.with_ports(resolved.settings, place)
     found = asyncio.run(examine(machine(settings, place, _where(settings), gateway=gateway)))
     return [*(odd or [ok("settings.valid", "the settings", "nothing is wrong with them")]), *found]
 
 
 def _where(settings: Settings) -> str:
     """Where the agent is asked; empty when its port is a free one and nobody left word which."""
-    found = Address.parse(settings.admin.listen)
-    return str(reach.find(settings, str(found))) if found.port else ""
+    return str(reach.find(settings, None)) if Address.parse(settings.admin.listen).port else ""
 
 
 def show(findings: Sequence[Finding], as_json: bool) -> None:

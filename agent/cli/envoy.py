@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shlex
 import subprocess
 import tempfile
@@ -19,7 +18,6 @@ from agent.cli import reach
 from agent.cli.errors import warn
 from agent.cli.options import SettingsCommand, settings_options
 from agent.config import sources
-from agent.config.bound import bound
 from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.demo import components
@@ -138,9 +136,8 @@ class _Dumper(yaml.SafeDumper):
 
 def planned(settings: Settings, file: Path | None, gateway: bool) -> tuple[Settings, Fragments, Snapshot]:
     """The settings with the ports that are known, the fragments, and the plan of it all."""
-    place = placed(settings, gateway)
-    kept = reach.kept_ports(place.ports)
-    settings = bound(settings, lambda name, _, port: port or kept.get(name, 0))
+    place = reach.placed(settings, gateway)
+    settings = reach.with_ports(settings, place)
     fragments = assets.load(settings.proxy.assets_dir)
     catalog = given(file) if file else asyncio.run(read(settings, place))
     if gateway:
@@ -149,16 +146,11 @@ def planned(settings: Settings, file: Path | None, gateway: bool) -> tuple[Setti
     return settings, fragments, plan(settings, catalog, fragments)
 
 
-def placed(settings: Settings, gateway: bool) -> Place:
-    """The state folder of the agent with these settings."""
-    return Place.of(settings, os.environ, "gateway" if gateway else "")
-
-
 def started_with(
     settings: Settings, fragments: Fragments, gateway: bool, folder: Path | None = None
 ) -> Resource:
     """The bootstrap; with its sockets in ``folder`` instead of the state folder."""
-    place = Place(folder) if folder else placed(settings, gateway)
+    place = Place(folder) if folder else reach.placed(settings, gateway)
     place = replace(place, folder=place.folder.absolute())
     name = "gateway" if gateway else settings.service.name or "service"
     return bootstrap(

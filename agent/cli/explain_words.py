@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from agent.cli.status_words import plain
+from agent.runtime.words import plain
 
 WIDTH = 17
 FEW = 12

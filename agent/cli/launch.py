@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -11,10 +10,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from agent.config import sharing
-from agent.config.place import Place
+from agent.config.bound import listeners
+from agent.config.place import LONGEST_SOCKET, Place
 from agent.config.settings import Settings
 from agent.demo import components
-from agent.model.address import Address
+from agent.doctor.looks import ports
 from agent.proxy import command as envoy
 from agent.registry import definition
 from agent.runtime.errors import Misconfigured, Permanent, Problem
@@ -23,15 +23,12 @@ from agent.wiring import drivers, gateway_given
 from agent.wiring.stopping import stop_time
 
 PROGRAM = Path(__file__).parents[1] / "__main__.py"
-LONGEST_SOCKET = 107
-"""Bytes of a unix socket's path that Linux takes."""
 
 
 def prepared(settings: Settings, kind: str = "") -> Place:
     """The agent's state folder, made for its user alone. Raises Misconfigured when it can't serve."""
     place = Place.of(settings, os.environ, kind)
-    longest = max((place.xds, place.admin), key=lambda path: len(os.fsencode(path)))
-    if len(os.fsencode(longest.absolute())) > LONGEST_SOCKET:
+    if place.longest_socket > LONGEST_SOCKET:
         wrong = f"is {place.folder}, too long for the sockets in it"
         raise Misconfigured([Problem("state.dir", wrong, f"a path of at most {LONGEST_SOCKET - 17} bytes")])
     try:
@@ -110,46 +107,22 @@ def _not_started(program: str) -> str:
 
 def free(settings: Settings, kind: str) -> None:
     """Find out whether every listener's address can be had now. Raises Permanent naming the setting."""
-    for key, listen in _listeners(settings, kind):
-        address = Address.parse(listen)
-        if address.port == 0:
-            continue
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        udp = key == "outbound.dns"
-        with socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM) as probe:
-            if not udp:  # it would let a second one in beside the first
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address.host, address.port))
-            except OSError as error:
-                wrong = f"listening on {address} ({key}) is impossible: {error.strerror}"
-                raise Permanent(f"{wrong}; {_mend(error, key)}") from error
+    for key, address in listeners(settings, gateway=bool(kind)).items():
+        number = ports.error(address.host, address.port, udp=key == "outbound.dns") if address.port else 0
+        if number:
+            wrong = f"listening on {address} ({key}) is impossible: {os.strerror(number)}"
+            raise Permanent(f"{wrong}; {_mend(number, key)}")
 
 
-def _mend(error: OSError, key: str) -> str:
-    match error.errno:
+def _mend(number: int, key: str) -> str:
+    match number:
         case errno.EADDRINUSE:
             return f"end what listens there (`pillion doctor` tells what it is), or set {key} to another port"
-        case errno.EADDRNOTAVAIL:
+        case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT:
             return f"no interface of this machine has that address: set {key} to one that it has"
         case errno.EACCES:
             return f"this user may not take a port below 1024: set {key} to a higher one"
     return f"set {key} to another address"
-
-
-def _listeners(settings: Settings, kind: str) -> list[tuple[str, str]]:
-    own = (
-        [("gateway.listen", settings.gateway.listen), ("gateway.redirect", settings.gateway.redirect)]
-        if kind
-        else [("proxy.inbound", settings.proxy.inbound), ("proxy.outbound", settings.proxy.outbound)]
-    )
-    if not kind:
-        own.append(("outbound.dns", settings.outbound.dns))
-    if settings.proxy.mode == "external":
-        own = []  # that Envoy may have them since long before this start
-    admin = settings.admin
-    rest = [("admin.listen", admin.listen), ("admin.health", admin.health), ("admin.metrics", admin.metrics)]
-    return [(key, listen) for key, listen in (*own, *rest) if listen]
 
 
 def _flags() -> list[str]:

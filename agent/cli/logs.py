@@ -16,6 +16,12 @@ QUIET = ("aiohttp.access", "asyncio", "hpack", "urllib3")
 """Libraries whose debugging and information say nothing about Pillion."""
 
 
+def aside() -> None:
+    """Log on standard error until ``set_up``: what a command prints may be read by a program."""
+    if not structlog.is_configured():
+        structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+
+
 def set_up(log: Log, stream: TextIO | None = None) -> None:
     """Log from now on as ``log`` says: JSON lines (``timestamp``, ``level``, ``event``, …) where the stream
     is no terminal.

@@ -11,6 +11,7 @@ from agent.inject.injection import Verdict
 from agent.inject.manifests.offline import Done, File
 from agent.inject.manifests.stream import LONGEST, Entry
 from agent.runtime.errors import Misconfigured, Problem
+from agent.runtime.words import plain
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 """What is read of a folder, and of those in it."""
@@ -67,10 +68,6 @@ def lines(entry: Entry, word: str) -> Sequence[str]:
     said: dict[Verdict, str] = {Verdict.INJECTED: word, Verdict.REFUSED: "error"}
     verdict = said.get(entry.verdict, "skipped")
     why = f": {entry.reason}" if entry.reason and not entry.problems else ""
-    first = f"{_plain(entry.title)} {click.style(verdict, fg=COLOURS[entry.verdict])}{_plain(why)}"
-    warnings = [f"  warning: {_plain(one)}" for one in entry.warnings]
-    return [first, *warnings, *(f"  error: {_plain(str(one))}" for one in entry.problems)]
-
-
-def _plain(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)
+    first = f"{plain(entry.title)} {click.style(verdict, fg=COLOURS[entry.verdict])}{plain(why)}"
+    warnings = [f"  warning: {plain(one)}" for one in entry.warnings]
+    return [first, *warnings, *(f"  error: {plain(str(one))}" for one in entry.problems)]

@@ -1,9 +1,10 @@
 """What ``pillion outbox status`` tells a person. Pure."""
 
-from agent.cli.outbox_words import age, plain
+from agent.cli.outbox_words import age
 from agent.outbox.cursor import BUCKETS
 from agent.outbox.roster import Share
 from agent.outbox.survey import MOST, Survey
+from agent.runtime.words import plain
 
 _WORDS = {
     "alive": "",

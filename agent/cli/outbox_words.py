@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from agent.outbox.adoption import Adopted
 from agent.outbox.parked.desk import SetAsideKey
+from agent.runtime.words import plain
 
 
 def told(done: Sequence[Adopted]) -> str:
@@ -61,8 +62,3 @@ def age(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def plain(text: str) -> str:
-    """Others' text as a terminal may show it."""
-    return "".join(char if char.isprintable() else "?" for char in text)

@@ -9,7 +9,6 @@ from pathlib import Path
 from agent.cli import envoy, reach
 from agent.cli.errors import warn
 from agent.config import live
-from agent.config.bound import bound
 from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.model.catalog import Catalog
@@ -36,9 +35,8 @@ def world(settings: Settings, file: Path | None, *, gateway: bool, needed: bool 
 
     Raises Transient where there is none to be had and one is ``needed``.
     """
-    place = envoy.placed(settings, gateway)
-    kept = reach.kept_ports(place.ports)
-    settings = bound(settings, lambda name, _, port: port or kept.get(name, 0))
+    place = reach.placed(settings, gateway)
+    settings = reach.with_ports(settings, place)
     known = (
         Known(envoy.given(file), None, str(file)) if file else asyncio.run(_known(settings, place, gateway))
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.config.bound import bound
 from agent.config.place import Place
 from agent.config.settings import Settings
 from agent.model.address import Address
@@ -52,6 +53,17 @@ def find(settings: Settings, address: str | None) -> Address:
         wrong = "has the port 0 (a free one), and no agent has left word in state.dir which it chose"
         raise Misconfigured([Problem("admin.listen", wrong, "the running agent's --address or --state-dir")])
     return Address(host, port)
+
+
+def placed(settings: Settings, gateway: bool) -> Place:
+    """The state folder of the agent with these settings."""
+    return Place.of(settings, os.environ, "gateway" if gateway else "")
+
+
+def with_ports(settings: Settings, place: Place) -> Settings:
+    """The settings with the free ports that an agent with this state folder chose; 0 where it left no word."""
+    kept = kept_ports(place.ports)
+    return bound(settings, lambda name, _, port: port or kept.get(name, 0))
 
 
 def kept_ports(file: Path) -> dict[str, int]:

@@ -12,8 +12,8 @@ from rich.text import Text
 from agent.cli import reach, status_words
 from agent.cli.options import SettingsCommand, settings_options
 from agent.cli.status_words import new_table as _table
-from agent.cli.status_words import plain
 from agent.config import sources
+from agent.runtime.words import plain
 
 COLOURS = {"ok": "green", "degraded": "yellow", "starting": "cyan", "stopped": "red"}
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.admin.page.markup import duration as shown
+from agent.runtime.words import plain
 
 CHANGES = 10
 """Changes of configuration that are listed; `--json` has more."""
@@ -93,8 +94,3 @@ def new_table(*heads: str) -> Table:
     for head in heads:
         table.add_column(head, overflow="fold")
     return table
-
-
-def plain(text: str) -> str:
-    """The text without control characters, which could rule a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from agent.runtime.words import plain
 from agent.tracing import times, traces
 from agent.tracing.hops import Hop, hop, walked
 from agent.tracing.lookup import REQUEST_TAG, Found
@@ -164,11 +165,6 @@ def millis(micro: int) -> str:
     if micro >= 1_000_000:
         return f"{micro / 1e6:.2f} s"
     return f"{micro / 1000:.{1 if micro >= 100_000 else 2}f} ms"
-
-
-def plain(text: str) -> str:
-    """The text without control characters, which could rule a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _ms(micro: int) -> float:

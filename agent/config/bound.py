@@ -1,6 +1,6 @@
 """Settings whose ports are real: every port 0 replaced by one that was chosen, and kept over restarts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -46,12 +46,7 @@ def ports(settings: Settings, *, gateway: bool = False) -> dict[str, int]:
     """The ports that a sidecar listens on, or a gateway, by the names above; what is off is left out.
 
     The settings were bound."""
-    foreign = {"inbound", "outbound", "dns"} if gateway else {"gateway", "redirect"}
-    found = {
-        name: Address.parse(listen).port
-        for name, section, field in _LISTENERS
-        if name not in foreign and (listen := getattr(getattr(settings, section), field))
-    }
+    found = {name: address.port for name, _, address in _listeners(settings, gateway=gateway)}
     if gateway:
         return found
     found["service"] = settings.service.port
@@ -61,6 +56,26 @@ def ports(settings: Settings, *, gateway: bool = False) -> dict[str, int]:
         if upstream.port > 0
     }
     return found
+
+
+def listeners(settings: Settings, *, gateway: bool = False) -> dict[str, Address]:
+    """Where a sidecar with its Envoy listens, or a gateway, by the setting; what is off is left out.
+
+    Not what an Envoy of somebody else (``proxy.mode`` external) does, which may have it since long before the start.
+    """
+    return {
+        key: address
+        for _, key, address in _listeners(settings, gateway=gateway)
+        if settings.proxy.mode == "managed" or key.startswith("admin.")
+    }
+
+
+def _listeners(settings: Settings, *, gateway: bool) -> Iterator[tuple[str, str, Address]]:
+    foreign = {"inbound", "outbound", "dns"} if gateway else {"gateway", "redirect"}
+    for name, section, field in _LISTENERS:
+        listen = getattr(getattr(settings, section), field)
+        if listen and name not in foreign:
+            yield name, f"{section}.{field}", Address.parse(listen)
 
 
 def _chosen(name: str, address: Address, keep: Keep) -> Address:

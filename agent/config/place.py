@@ -1,10 +1,14 @@
 """Where an agent keeps what outlives it: one folder each, and the files in it."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.config.settings import Settings
+
+LONGEST_SOCKET = 107
+"""Bytes of a unix socket's path that Linux takes."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,11 @@ class Place:
     def sockets(self) -> Path:
         """The folder of both sockets."""
         return self.folder / "envoy" if self.shared else self.folder
+
+    @property
+    def longest_socket(self) -> int:
+        """Bytes of the longer one of the sockets' paths; at most ``LONGEST_SOCKET`` can be."""
+        return max(len(os.fsencode(path.absolute())) for path in (self.xds, self.admin))
 
     @property
     def ports(self) -> Path:

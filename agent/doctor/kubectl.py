@@ -7,6 +7,7 @@ import shutil
 from typing import Any
 
 from agent.runtime.errors import Misconfigured, Permanent, Problem, Transient
+from agent.runtime.words import plain
 
 TIMEOUT = 10
 """Seconds that one request may take."""
@@ -73,4 +74,4 @@ def _document(out: bytes, path: str) -> Any:
 def _line(said: str) -> str:
     """The last line that says something, fit for a text."""
     last = next((line for line in reversed(said.splitlines()) if line.strip()), "no reason given")
-    return "".join(character if character.isprintable() else "?" for character in last[:300])
+    return plain(last[:300])

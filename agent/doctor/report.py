@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agent.doctor.finding import Finding, Level
+from agent.runtime.words import plain
 
 MARKS = {Level.OK: "ok", Level.NOT_APPLICABLE: "-", Level.WARNING: "warning", Level.PROBLEM: "problem"}
 
@@ -26,14 +27,9 @@ def lines(findings: Sequence[Finding]) -> Iterator[tuple[Level, str]]:
     """The text, line by line, each with the level that colours it; in the order of the checks."""
     width = max((len(one.id) for one in findings), default=0)
     for one in findings:
-        yield one.level, _plain(f"{MARKS[one.level]:<8} {one.id:<{width}}  {one.subject}: {one.found}")
+        yield one.level, plain(f"{MARKS[one.level]:<8} {one.id:<{width}}  {one.subject}: {one.found}")
         if one.todo:
-            yield one.level, _plain(f"{'':<8} {'':<{width}}  -> {one.todo}")
-
-
-def _plain(text: str) -> str:
-    """Others' words in it must not rule a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)
+            yield one.level, plain(f"{'':<8} {'':<{width}}  -> {one.todo}")
 
 
 def summary(findings: Sequence[Finding]) -> str:

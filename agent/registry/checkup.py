@@ -46,9 +46,12 @@ async def status(client: Client, now: Callable[[], float]) -> Answer:
     return Answer(leader, _apart(response.headers.get("Date", ""), before, after))
 
 
-async def allowed(client: Client, rules: Sequence[Rule]) -> Allowed:
-    """What of it the token allows. Raises Transient, and Permanent for a token that Consul does not know."""
-    asked = encode([dict(rule.question) for rule in rules])
+async def allowed(client: Client, rules: Sequence[Rule], agent: str = "") -> Allowed:
+    """What of it the token allows; ``agent`` is the name of Consul's agent, where it is known.
+
+    Raises Transient, and Permanent for a token that Consul does not know.
+    """
+    asked = encode([dict(rule.question(agent)) for rule in rules])
     try:
         found = await client.sent(AUTHORIZE, asked)
     except Permanent as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.config.settings import Settings
+from agent.registry.restarts import key_of
 
 VIRTUAL = "pillion-"
 """How the names of the nodes begin that catalogue mode writes."""
@@ -17,7 +18,7 @@ class Rule:
     """One rule of a policy."""
 
     resource: str
-    """``service``, ``node``, ``agent`` or ``key``."""
+    """``service``, ``node``, ``agent``, ``session`` or ``key``."""
     name: str
     policy: str
     """``read`` or ``write``."""
@@ -32,10 +33,14 @@ class Rule:
         kind = f"{self.resource}_prefix" if self.prefix else self.resource
         return f'{kind} "{self.name}" {{ policy = "{self.policy}" }}'
 
-    @property
-    def question(self) -> Mapping[str, str]:
-        """As ``/v1/internal/acl/authorize`` takes it."""
-        return {"Resource": self.resource, "Segment": self.name, "Access": self.policy}
+    def question(self, agent: str) -> Mapping[str, str]:
+        """As ``/v1/internal/acl/authorize`` takes it.
+
+        ``agent`` is the name of Consul's agent that answers, empty where it is not known: what is wanted of agents and
+        sessions is wanted of that one, and a rule for it alone will do.
+        """
+        name = agent if self.resource in {"agent", "session"} else self.name
+        return {"Resource": self.resource, "Segment": name, "Access": self.policy}
 
 
 def wanted(settings: Settings, *, gateway: bool = False) -> tuple[Rule, ...]:
@@ -78,3 +83,7 @@ def _store(settings: Settings, gateway: bool) -> Iterator[Rule]:
             why = f"nothing below {folder} reaches the service"
             yield Rule("key", folder, "read", why, prefix=True, needed=False)
     yield Rule("key", f"pillion/{name}", "read", "there are no live settings", needed=False)
+    if settings.store.action == "restart" and not gateway:
+        why = "the service is not restarted for changed configuration"
+        yield Rule("key", key_of(name), "write", why, needed=False)
+        yield Rule("session", "", "write", why, prefix=True, needed=False)

@@ -26,6 +26,11 @@ def words(error: BaseException) -> str:
     )
 
 
+def plain(text: str) -> str:
+    """Others' text without control characters, which could rule a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def named(error: BaseException) -> str:
     """The same behind the files that the system names with it."""
     files = [

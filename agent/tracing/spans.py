@@ -40,7 +40,7 @@ async def setup(settings: Settings, metrics: Metrics) -> AsyncIterator[TracerPro
     if not settings.tracing.endpoint:
         yield NoOpTracerProvider()
         return
-    url = traces_url(settings.tracing.endpoint)
+    url = settings.tracing.traces_url
     exporter = Exporter(Otlp(url, TIMEOUT), without_secrets(url), metrics)
     provider = SdkTracerProvider(
         sampler=ParentBased(TraceIdRatioBased(settings.tracing.sample)),
@@ -63,12 +63,6 @@ def resource(settings: Settings) -> Resource:
     name = f"{service}-agent" if service else "pillion"
     own = {SERVICE_NAME: name, SERVICE_VERSION: version("pillion")}
     return Resource.create({**settings.tracing.attributes, **own})
-
-
-def traces_url(endpoint: str) -> str:
-    """Where spans are posted, from a base endpoint as OTEL_EXPORTER_OTLP_ENDPOINT has it."""
-    base = endpoint.rstrip("/")
-    return base if base.endswith("/v1/traces") else f"{base}/v1/traces"
 
 
 def without_secrets(url: str) -> str:

@@ -51,7 +51,7 @@ def _family(status: Mapping[str, Any]) -> tuple[int, list[Process]]:
         return 0, []
     supervisor = processes.parent(pid)
     envoy, service = 0, []
-    for child in processes.below(supervisor, 1) if supervisor > 1 or pid != 1 else []:
+    for child in processes.below(supervisor, 1) if supervisor else []:
         seen = processes.process(child)
         if child == pid or seen is None:
             continue

@@ -12,6 +12,7 @@ from agent.outbox import brokers, events
 from agent.outbox.feeds import feeds
 from agent.runtime.errors import Misconfigured, PillionError
 from agent.runtime.words import words
+from agent.wiring import drivers
 
 WITHIN = 5.0
 """Seconds for a connection."""
@@ -21,6 +22,9 @@ PORTS = {
 }  # fmt: skip
 MISSING = "set outbox.broker.create"
 """How a broker ends what it says of a stream, topic or exchange that is not there."""
+
+
+INSTALL = "Install what is named there, or mend"
 
 
 class Silent:
@@ -69,15 +73,24 @@ def _linked(subject: str, warned: Sequence[str]) -> list[Finding]:
 
 def _todo(error: PillionError) -> str:
     if isinstance(error, Misconfigured):
-        return "Mend the settings of outbox.broker."
+        return (
+            f"{INSTALL} outbox.broker."
+            if "not installed" in str(error)
+            else "Mend the settings of outbox.broker."
+        )
     if MISSING in str(error):
         return "Create it, or set outbox.broker.create to true and let the relay do it."
     return "Start it, or mend outbox.broker.url(_file); events wait in the database meanwhile, none is lost."
 
 
-async def inbox(url: str, key: str) -> Sequence[Finding]:
+async def inbox(settings: Settings) -> Sequence[Finding]:
     """``inbox.broker``: whether its port answers. Reading there would take messages from a running agent."""
     subject = "the inbox's broker"
+    key = "inbox.broker.url" if settings.inbox.broker.url else "outbox.broker.url"
+    url = settings.inbox.broker.url or settings.outbox.broker.url
+    lacking = [one for one in drivers.inbox(settings) if one.key == key]
+    if lacking:
+        return [problem("inbox.broker", subject, str(one), f"{INSTALL} {key}(_file).") for one in lacking]
     todo = f"Start it, or mend {key}(_file); messages wait there meanwhile."
     reasons = []
     for host, port in _places(url):
@@ -95,14 +108,22 @@ async def inbox(url: str, key: str) -> Sequence[Finding]:
 
 
 def _places(url: str) -> list[tuple[str, int]]:
-    """The hosts of a URL, several apart by commas; none of what may be a secret."""
+    """The servers of a URL in the form of its broker; none of what may be a secret."""
     scheme, _, rest = url.partition("://")
-    found = []
-    for one in rest.partition("/")[0].split(","):
+    scheme, found = scheme.strip().lower(), []
+    for one in _servers(scheme, rest):
         try:
-            parts = urlsplit(f"//{one.rpartition('@')[2]}")
+            parts = urlsplit(f"//{one.rpartition('://')[2].partition('/')[0].rpartition('@')[2]}")
             if parts.hostname:
-                found.append((parts.hostname, parts.port or PORTS.get(scheme.lower(), 0)))
+                found.append((parts.hostname, parts.port or PORTS.get(scheme, 0)))
         except ValueError:
             continue
     return found
+
+
+def _servers(scheme: str, rest: str) -> list[str]:
+    if scheme.startswith("kafka"):  # user and password stand once, before all of them
+        return rest.rpartition("@")[2].split(",")
+    if scheme.startswith("redis"):
+        return [rest]
+    return [one.strip() for one in rest.split(",")]  # whole URLs

@@ -6,6 +6,7 @@ from agent.config.settings import Settings
 from agent.doctor.finding import Finding, ok, warning
 from agent.doctor.machine import consul as judged
 from agent.registry import checkup, client, rights
+from agent.registry.token import Nobody
 from agent.runtime.errors import Permanent, PillionError
 
 
@@ -13,21 +14,11 @@ async def consul(settings: Settings, gateway: bool, now: Callable[[], float]) ->
     """``consul.*``; ``now`` is the wall clock in seconds."""
     where = f"Consul at {settings.registry.address}"
     try:
-        async with client.connect(settings.registry) as asked:
-            return await _asked(asked, settings, gateway, now)
+        # Without a token, as anybody may ask it: a login fails too where Consul is away, and would be blamed.
+        async with client.connect(settings.registry, token=Nobody()) as asked:
+            status = await checkup.status(asked, now)
     except PillionError as error:
         return [judged.away(where, str(error))]
-
-
-async def _asked(
-    asked: client.Client, settings: Settings, gateway: bool, now: Callable[[], float]
-) -> list[Finding]:
-    where = f"Consul at {settings.registry.address}"
-    try:
-        await asked.authenticate()
-    except PillionError as error:
-        return [judged.unknown_token(where, str(error))]
-    status = await checkup.status(asked, now)
     found = [
         ok("consul.reachable", where, "it answers"),
         judged.leader(where, status.leader),
@@ -35,28 +26,25 @@ async def _asked(
     ]
     if not status.leader:
         return found
-    return [*found, *await _allowed(asked, settings, gateway)]
-
-
-async def _allowed(asked: client.Client, settings: Settings, gateway: bool) -> list[Finding]:
-    where = f"Consul at {settings.registry.address}"
     try:
-        version = await _version(asked, where)
-        # A rule for this one agent alone will do, and its name is not known before.
-        wanted = [
-            rule
-            for rule in rights.wanted(settings, gateway=gateway)
-            if rule.resource != "agent" or version.is_wrong
-        ]
-        allowed = await checkup.allowed(asked, wanted)
+        async with client.connect(settings.registry) as asked:
+            return [*found, *await _allowed(asked, where, rights.wanted(settings, gateway=gateway))]
     except PillionError as error:
-        return [judged.unknown_token(where, str(error))]
+        return [*found, judged.unknown_token(where, str(error))]
+
+
+async def _allowed(asked: client.Client, where: str, wanted: Sequence[rights.Rule]) -> list[Finding]:
+    await asked.authenticate()
+    version, agent = await _agent(asked, where)
+    allowed = await checkup.allowed(asked, wanted, agent)
     return [*judged.rights(where, allowed.missing, given=bool(asked.credentials)), version]
 
 
-async def _version(asked: client.Client, where: str) -> Finding:
+async def _agent(asked: client.Client, where: str) -> tuple[Finding, str]:
+    """Its version, and its name; empty where the token may not know it."""
     try:
-        return ok("consul.version", where, await asked.version())
+        name, _ = await asked.agent_name()
+        return ok("consul.version", where, await asked.version()), name
     except Permanent as error:
         todo = 'Add to the token\'s policy: agent_prefix "" { policy = "read" }'
-        return warning("consul.version", where, str(error), todo)
+        return warning("consul.version", where, str(error), todo), ""

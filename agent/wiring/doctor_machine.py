@@ -1,15 +1,16 @@
 """What `pillion doctor` looks at on a machine: as an agent with these settings would find it, and the agent itself."""
 
 import asyncio
+import contextlib
 import errno
 import importlib
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from agent.config.place import Place
+from agent.config.bound import listeners
+from agent.config.place import LONGEST_SOCKET, Place
 from agent.config.settings import Settings
 from agent.demo import components
 from agent.doctor.finding import Check, Finding, ok, problem, warning
@@ -20,7 +21,7 @@ from agent.doctor.machine import ports as judged
 from agent.doctor.machine import state
 from agent.model.address import Address
 from agent.proxy import command as envoy
-from agent.runtime.errors import Misconfigured, Permanent, PillionError, Transient
+from agent.runtime.errors import Misconfigured, Permanent, PillionError, Problem, Transient
 from agent.runtime.words import words
 from agent.tracing import lookup
 from agent.wiring import doctor_agent, doctor_consul, drivers, traces
@@ -94,8 +95,12 @@ async def _ports(settings: Settings, place: Place, gateway: bool) -> Sequence[Fi
 
 
 def _taken(settings: Settings, place: Place, gateway: bool) -> list[Finding]:
-    found = []
-    for key, address in _listeners(settings, gateway):
+    found, wanted = [], listeners(settings, gateway=gateway)
+    if settings.proxy.mode == "managed" and not gateway:
+        for name, upstream in settings.upstreams.items():
+            if upstream.port > 0:
+                wanted[f"upstreams.{name}.port"] = Address("127.0.0.1", upstream.port)
+    for key, address in wanted.items():
         udp = key == "outbound.dns"
         if address.port and (number := ports.error(address.host, address.port, udp=udp)):
             holder = ports.holder(address.host, address.port, udp=udp) if number == errno.EADDRINUSE else None
@@ -103,30 +108,10 @@ def _taken(settings: Settings, place: Place, gateway: bool) -> list[Finding]:
     return judged.findings(found, ours=bool(found) and _runs(place))
 
 
-def _listeners(settings: Settings, gateway: bool) -> Iterator[tuple[str, Address]]:
-    proxy, admin = settings.proxy, settings.admin
-    wanted = {"admin.listen": admin.listen, "admin.health": admin.health, "admin.metrics": admin.metrics}
-    if proxy.mode == "managed":  # whose Envoy is not this agent's holds them rightly
-        if gateway:
-            wanted |= {
-                "gateway.listen": settings.gateway.listen,
-                "gateway.redirect": settings.gateway.redirect,
-            }
-        else:
-            wanted |= {"proxy.inbound": proxy.inbound, "proxy.outbound": proxy.outbound}
-            wanted |= {"outbound.dns": settings.outbound.dns}
-            for name, upstream in settings.upstreams.items():
-                if upstream.port > 0:
-                    wanted[f"upstreams.{name}.port"] = f"127.0.0.1:{upstream.port}"
-    for key, text in wanted.items():
-        if text:
-            yield key, Address.parse(text)
-
-
 def _runs(place: Place) -> bool:
-    if not place.lock.exists():
-        return False
     try:
+        if not place.lock.exists():
+            return False
         with envoy.hold(place.lock):
             return False
     except (Permanent, OSError):
@@ -139,25 +124,22 @@ async def _state(place: Place) -> Sequence[Finding]:
 
 def _folder(place: Place) -> list[Finding]:
     folder = place.folder.absolute()
-    longest = max(
-        len(os.fsencode(folder / one.relative_to(place.folder))) for one in (place.xds, place.admin)
-    )
-    if (wrong := state.too_long(str(folder), longest)) is not None:
-        return [wrong]
-    error = disk.unwritable(folder)
-    space = state.space(str(folder), disk.disk(folder))
-    if error is None or (error.errno == errno.ENOSPC and space.is_wrong):
-        return [
-            *([] if error else [ok("state.dir", f"the state folder {folder}", "it can be written")]),
-            space,
-        ]
-    return [state.unwritable(str(folder), words(error)), space]
+    if place.longest_socket > LONGEST_SOCKET:
+        return [state.too_long(str(folder), place.longest_socket, LONGEST_SOCKET)]
+    error, space = disk.unwritable(folder), list[Finding]()
+    with contextlib.suppress(OSError):  # where this user may not look, no file can be written either
+        space.append(state.space(str(folder), disk.disk(folder)))
+    if error is None:
+        return [ok("state.dir", f"the state folder {folder}", "it can be written"), *space]
+    if error.errno == errno.ENOSPC and any(one.is_wrong for one in space):
+        return space
+    return [state.unwritable(str(folder), words(error)), *space]
 
 
 async def _collector(settings: Settings) -> Sequence[Finding]:
     where = settings.tracing.endpoint
     try:
-        return [spans.answered(where, *await collector.offered(where))]
+        return [spans.answered(where, *await collector.offered(settings.tracing.traces_url))]
     except Transient as error:
         return [spans.away(where, str(error))]
 
@@ -175,8 +157,8 @@ async def _jaeger(settings: Settings) -> Sequence[Finding]:
 
 
 async def _outbox(settings: Settings) -> Sequence[Finding]:
-    if (lacks := _lacking("outbox", settings)) is not None:
-        return [lacks]
+    if lacking := _lacking("outbox", drivers.outbox(settings)):
+        return lacking
     module = importlib.import_module("agent.wiring.outbox_doctor")
     findings: Sequence[Finding] = await module.findings(settings.outbox)
     return findings
@@ -189,16 +171,18 @@ async def _broker(settings: Settings) -> Sequence[Finding]:
 
 
 async def _inbox(settings: Settings) -> Sequence[Finding]:
-    if (lacks := _lacking("inbox", settings)) is not None:
-        return [lacks]
+    if lacking := _lacking("inbox", drivers.inbox(settings)):
+        return lacking
     module = importlib.import_module("agent.wiring.inbox_doctor")
     findings: Sequence[Finding] = await module.findings(settings)
     return findings
 
 
-def _lacking(key: str, settings: Settings) -> Finding | None:
+def _lacking(key: str, problems: Iterable[Problem]) -> list[Finding]:
     """The database's driver that is not installed."""
-    for one in drivers.lacking(settings):
-        if one.key == key:
-            return problem(f"{key}.database", f"the {key}", f"it {one.wrong}", "Install it, and try again.")
-    return None
+    todo = "Install it, and try again."
+    return [
+        problem(f"{key}.database", f"the {key}", f"it {one.wrong}", todo)
+        for one in problems
+        if one.key == key
+    ]

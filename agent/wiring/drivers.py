@@ -16,13 +16,8 @@ SPOKEN = frozenset({"nats"})
 
 def check(settings: Settings) -> None:
     """Raise Misconfigured for what is missing: known before anything is started, and not by the agent's death."""
-    if wrong := lacking(settings):
+    if wrong := [*outbox(settings), *inbox(settings)]:
         raise Misconfigured(wrong)
-
-
-def lacking(settings: Settings) -> list[Problem]:
-    """What is missing."""
-    return [*_outbox(settings), *_inbox(settings)]
 
 
 def missing(key: str, library: str, extra: str) -> Problem:
@@ -30,21 +25,23 @@ def missing(key: str, library: str, extra: str) -> Problem:
     return Problem(key, f"needs {library}, which is not installed: pip install 'pillion[{extra}]'")
 
 
-def _outbox(settings: Settings) -> Iterator[Problem]:
-    outbox = settings.outbox
-    if outbox.tables or outbox.changes:
+def outbox(settings: Settings) -> Iterator[Problem]:
+    """What the outbox lacks: ``outbox`` its database's driver, ``outbox.broker.url`` its broker's."""
+    own = settings.outbox
+    if own.tables or own.changes:
         yield from _installed("outbox", "postgres")
-        yield from _broker("outbox.broker.url", outbox.broker.url, brokers.BROKERS, SPOKEN)
+        yield from _broker("outbox.broker.url", own.broker.url, brokers.BROKERS, SPOKEN)
 
 
-def _inbox(settings: Settings) -> Iterator[Problem]:
-    inbox = settings.inbox
-    if not inbox.topics:
+def inbox(settings: Settings) -> Iterator[Problem]:
+    """What the inbox lacks: ``inbox`` the database's driver, which one that remembers nothing loads too, and its
+    broker's by the URL's setting."""
+    own = settings.inbox
+    if not own.topics:
         return
-    if inbox.dedupe != "none":
-        yield from _installed("inbox", "postgres")
-    key = "inbox.broker.url" if inbox.broker.url else "outbox.broker.url"
-    url = inbox.broker.url or settings.outbox.broker.url
+    yield from _installed("inbox", "postgres")
+    key = "inbox.broker.url" if own.broker.url else "outbox.broker.url"
+    url = own.broker.url or settings.outbox.broker.url
     yield from _broker(key, url, sources.SOURCES, frozenset())
 
 

@@ -16,9 +16,7 @@ SUBJECT = "the inbox's tables in the consumer's database"
 
 async def findings(settings: Settings) -> Sequence[Finding]:
     """``inbox.database``, ``inbox.dead`` and ``inbox.broker``."""
-    key = "inbox.broker.url" if settings.inbox.broker.url else "outbox.broker.url"
-    url = settings.inbox.broker.url or settings.outbox.broker.url
-    return [*await _database(settings), *await doctor_broker.inbox(url, key)]
+    return [*await _database(settings), *await doctor_broker.inbox(settings)]
 
 
 async def _database(settings: Settings) -> list[Finding]:

@@ -162,3 +162,9 @@ class Tracing(Section, frozen=True):
             "another container that has the same folder on its PYTHONPATH. Empty: none."
         ),
     ] = ""
+
+    @property
+    def traces_url(self) -> str:
+        """Where spans are posted; ``endpoint`` is a base, as OTEL_EXPORTER_OTLP_ENDPOINT has it, or this itself."""
+        base = self.endpoint.rstrip("/")
+        return base if base.endswith("/v1/traces") else f"{base}/v1/traces"

@@ -98,7 +98,7 @@ INBOX = Part(
         Entry(
             "inbox.database",
             "the inbox's tables",
-            "no connection, or they are missing",
+            "no connection, they are missing, or the driver is not installed",
             "",
             "`pillion inbox init`, `inbox.database(_file)`",
         ),
@@ -110,7 +110,11 @@ INBOX = Part(
             "`pillion inbox dead`, `replay`, `discard`",
         ),
         Entry(
-            "inbox.broker", "the broker's port", "none of its hosts answers", "", "start it, or mend its URL"
+            "inbox.broker",
+            "the broker's port",
+            "none of its hosts answers, a driver that is not installed, a scheme that is not known",
+            "",
+            "start it, or mend its URL",
         ),
     ),
 )

@@ -4,7 +4,8 @@ from agent.doctor.catalog.declare import Entry, Part
 
 CONSUL = Part(
     "Consul",
-    "Always, with the agent's own token or login. What the token allows is asked of Consul, nothing is tried.",
+    "Always, with the agent's own token or login; what a login gets is given back. What the token allows is asked of "
+    "Consul, nothing is tried.",
     (
         Entry(
             "consul.reachable",
@@ -39,7 +40,8 @@ CONSUL = Part(
             "consul.rights",
             "what the token allows: registering this service, reading those that it calls, nodes, agents, its keys",
             'a rule is missing without which there is no mesh, such as `service "orders" { policy = "write" }`',
-            "a rule is missing without which a part is lost: configuration from KV, live settings, Consul's version",
+            "a rule is missing without which a part is lost: configuration from KV, restarts for it, live settings, "
+            "Consul's version",
             "add the rules that are named to the token's policy",
         ),
         Entry(

@@ -9,12 +9,11 @@ WITHIN = 5.0
 """Seconds."""
 
 
-async def offered(endpoint: str) -> tuple[int, str]:
-    """The status of the answer, and its type such as ``application/json``.
+async def offered(url: str) -> tuple[int, str]:
+    """The status of the answer to spans posted there, and its type such as ``application/json``.
 
     Raises Transient when there is none. Past any proxy of the environment.
     """
-    url = f"{endpoint.rstrip('/')}/v1/traces"
     timeout = aiohttp.ClientTimeout(total=WITHIN)
     try:
         async with (

@@ -16,10 +16,8 @@ def unwritable(folder: Path) -> OSError | None:
 
     Nothing stays: where the folder is missing, the nearest one above is tried.
     """
-    while not folder.exists() and folder != folder.parent and not _is_below_file(folder):
-        folder = folder.parent
     try:
-        with tempfile.TemporaryFile(dir=folder, prefix=".doctor-") as file:
+        with tempfile.TemporaryFile(dir=_there(folder), prefix=".doctor-") as file:
             file.write(b"x" * 4096)
             file.flush()
             os.fsync(file.fileno())
@@ -30,9 +28,7 @@ def unwritable(folder: Path) -> OSError | None:
 
 def disk(folder: Path) -> Disk:
     """The file system that the folder is or will be on. Raises OSError."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    found = os.statvfs(folder)
+    found = os.statvfs(_there(folder))
     return Disk(found.f_bavail * found.f_frsize, found.f_favail if found.f_files else -1)
 
 
@@ -49,5 +45,8 @@ def limit(pid: int = 0, proc: Path = PROC) -> int:
     return int(match[1]) if match and match[1].isdigit() else -1
 
 
-def _is_below_file(folder: Path) -> bool:
-    return folder.parent.exists() and not folder.parent.is_dir()
+def _there(folder: Path) -> Path:
+    """The folder, or the nearest one above that is there; raises OSError where this user may not see that."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder

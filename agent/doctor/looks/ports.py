@@ -31,15 +31,15 @@ class Holder:
 def error(host: str, port: int, *, udp: bool = False) -> int:
     """``errno`` of listening there now; 0 when it is possible."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM) as probe:
-        if not udp:  # it would let a second one in beside the first
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM) as probe:
+            if not udp:  # it would let a second one in beside the first
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
             if not udp:
                 probe.listen()
-        except OSError as failed:
-            return failed.errno or -1
+    except OSError as failed:
+        return failed.errno or -1
     return 0
 
 

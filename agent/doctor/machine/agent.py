@@ -6,8 +6,13 @@ from typing import Any
 from agent.doctor.finding import Finding, absent, ok, problem, warning
 
 CONSUL = "See what is found of Consul here (consul.…)."
+FILES = "Mend the file that it names; it is read again by itself."
+KV = "Mend the key in Consul's KV that it names (docs/configuration-store.md)."
 WHERE = {
+    "certificates": FILES,
     "configuration": CONSUL,
+    "delivery": "Mend the key in KV, the file or the action that it names (docs/configuration-store.md).",
+    "environment": KV,
     "envoy": "See Envoy's lines in the agent's log, and envoy.… here.",
     "gate": CONSUL,
     "inbox": "See inbox.… here, and `pillion inbox status`.",
@@ -15,8 +20,11 @@ WHERE = {
     "probe": "See the service's own log, and whether service.health_path and service.port are right.",
     "registrar": CONSUL,
     "relay": "See outbox.… here, and `pillion outbox status`.",
+    "restarts": "See the instance that it names, else consul.rights here.",
     "review": "Tell the team whose registration it is.",
+    "secrets": FILES,
     "service": "See the service's own log.",
+    "token_keys": FILES,
     "watcher": CONSUL,
 }
 """By component: where to look; what it says itself comes before that."""

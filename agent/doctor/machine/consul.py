@@ -13,24 +13,35 @@ LEADERLESS = ("No known Consul servers", "No cluster leader")
 """What Consul says, with 500, while nobody leads."""
 HINTS = (
     (
-        "HTTPS server",
+        ("https server",),
         "It speaks TLS there: write https:// in registry.address, and its CA in registry.ca_cert.",
     ),
-    ("wrong version number", "It speaks plain HTTP there: write http:// in registry.address."),
-    ("WRONG_VERSION_NUMBER", "It speaks plain HTTP there: write http:// in registry.address."),
-    ("record layer failure", "It speaks plain HTTP there: write http:// in registry.address."),
-    ("certificate", "Name the CA that signed Consul's certificate in registry.ca_cert."),
-    ("Name or service not known", "No such host is known here: mend registry.address."),
     (
-        "is not Consul",
-        "Something else answers there: give Consul's HTTP port, usually 8500, in registry.address.",
+        ("wrong version number", "record layer failure"),
+        "It speaks plain HTTP there: write http:// in registry.address.",
+    ),
+    (("registry.ca_cert",), "Name a file of PEM certificates that this user may read in registry.ca_cert."),
+    (
+        ("certificate required", "bad certificate"),
+        "It wants its clients' certificates, and Pillion has none: set tls.https.verify_incoming to false in Consul.",
+    ),
+    (("mismatch",), "Write a name or IP address that its certificate is for in registry.address."),
+    (
+        ("has expired", "not yet valid"),
+        "Give Consul a certificate that is valid now, or set this host's clock.",
+    ),
+    (("certificate",), "Name the CA that signed Consul's certificate in registry.ca_cert."),
+    (
+        ("name or service not known", "name resolution", "name does not resolve", "no address associated"),
+        "No such host is known here: mend registry.address, or this machine's DNS.",
     ),
     (
-        "not Consul's",
+        ("is not consul", "not consul's"),
         "Something else answers there: give Consul's HTTP port, usually 8500, in registry.address.",
     ),
+    (("(429)",), "End what holds so many connections, or raise limits.http_max_conns_per_client in Consul."),
 )
-"""By a part of what came back: what to do."""
+"""By parts of what came back, in small letters: what to do; the first counts."""
 
 
 class Rule(Protocol):
@@ -47,9 +58,10 @@ class Rule(Protocol):
 
 def away(where: str, error: str) -> Finding:
     """``consul.reachable`` or, where Consul itself says so, ``consul.leader``."""
-    if any(said in error for said in LEADERLESS):
+    if any(part in error for part in LEADERLESS):
         return leader(where, "", error)
-    todo = next((todo for part, todo in HINTS if part in error), START)
+    said = error.lower()
+    todo = next((todo for parts, todo in HINTS if any(part in said for part in parts)), START)
     return problem("consul.reachable", where, error, todo)
 
 

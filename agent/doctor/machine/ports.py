@@ -1,6 +1,7 @@
 """The ports that an agent is to listen at."""
 
 import errno
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,12 +35,15 @@ def findings(taken: Sequence[Taken], *, ours: bool) -> list[Finding]:
 def _finding(one: Taken) -> Finding:
     subject = f"{one.address} ({one.key})"
     match one.error:
-        case errno.EADDRNOTAVAIL:
+        case errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT:
             todo = f"Set {one.key} to an address that an interface of this machine has."
             return problem(ID, subject, "no interface of this machine has this address", todo)
         case errno.EACCES:
             todo = f"Set {one.key} to a port from 1024, or give the agent the capability NET_BIND_SERVICE."
             return problem(ID, subject, "this user may not take a port below 1024", todo)
+        case number if number != errno.EADDRINUSE:
+            found = f"it can't be listened at: {os.strerror(number)}"
+            return problem(ID, subject, found, f"Set {one.key} to another address.")
     who = one.holder or "something else, of another user or in another namespace,"
     todo = f"End it, or set {one.key} to another port: 0 is a free one."
     if not one.holder:

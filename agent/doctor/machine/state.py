@@ -8,8 +8,6 @@ LEAST = 1 << 20
 """Bytes below which a write may fail in its middle: a catalogue of thousands of instances has some hundred kB."""
 LITTLE = 64 << 20
 """Bytes below which a person should look."""
-LONGEST_SOCKET = 107
-"""Bytes of a unix socket's path that Linux takes."""
 FILES = 4096
 """Files that Envoy should be able to open: each request takes two, from the caller and to the service."""
 
@@ -30,11 +28,9 @@ def unwritable(folder: str, reason: str) -> Finding:
     return problem("state.dir", f"the state folder {folder}", f"it can't be written: {reason}", todo)
 
 
-def too_long(folder: str, longest: int) -> Finding | None:
-    """``state.dir`` whose sockets no program could open; ``longest`` is the longest path in bytes."""
-    if longest <= LONGEST_SOCKET:
-        return None
-    found = f"its path is too long for the sockets in it ({longest} bytes, {LONGEST_SOCKET} can be)"
+def too_long(folder: str, longest: int, most: int) -> Finding:
+    """``state.dir`` whose sockets no program could open: the longest path has more bytes than can be."""
+    found = f"its path is too long for the sockets in it ({longest} bytes, {most} can be)"
     return problem("state.dir", f"the state folder {folder}", found, "Name a shorter one as state.dir.")
 
 

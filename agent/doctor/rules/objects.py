@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from agent.runtime.words import plain
+
 Object = Mapping[str, Any]
 
 FEW = 5
@@ -69,7 +71,7 @@ def annotations(one: Object) -> Object:
 
 def shown(value: str) -> str:
     """Without control characters, which could rule a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in value[:300])
+    return plain(value[:300])
 
 
 def listed(names: Iterable[str]) -> str:

@@ -3,6 +3,7 @@ can be cleared away, and neither `pillion outbox init` nor the service's own mig
 
 from agent.outbox.checkup import Remark
 from agent.outbox.database import Connection, Row
+from agent.runtime.words import plain
 
 LONG = 60.0
 """Seconds."""
@@ -38,7 +39,7 @@ async def transactions(connection: Connection, doing: str, long: float = LONG) -
         if row["age"] >= long:
             told = f"prepared by {row['role']} {row['age']:.0f} s ago and neither committed nor rolled back: {_HARM}"
             todo = "Whoever prepared it must decide: COMMIT PREPARED or ROLLBACK PREPARED."
-            found.append(Remark(_ID, "warning", f"the prepared transaction {_plain(row['gid'])}", told, todo))
+            found.append(Remark(_ID, "warning", f"the prepared transaction {plain(row['gid'])}", told, todo))
     return found or [Remark(_ID, "ok", "open transactions", f"none is open for {long:g} s")]
 
 
@@ -46,7 +47,7 @@ _HARM = "its events wait, dead rows pile up behind it, and who needs a table's l
 
 
 def _told(row: Row, long: float) -> str:
-    who = f"{_plain(row['name'])}, role {row['role']}"
+    who = f"{plain(row['name'])}, role {row['role']}"
     state = f", {row['state']}" if row["state"] else ""
     harm = _HARM if row["writes"] else _HARM.partition(", ")[2]
     if row["age"] is not None and row["age"] >= long:
@@ -55,7 +56,3 @@ def _told(row: Row, long: float) -> str:
         hidden = "for how long may not be seen without pg_read_all_stats"
         return f"open while {row['behind']} others began ({who}; {hidden}): {harm}"
     return ""
-
-
-def _plain(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)

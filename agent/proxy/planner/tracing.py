@@ -31,7 +31,7 @@ def tracer(settings: Settings, fragments: Fragments, *, service: str) -> Resourc
     tracing: Resource = fragments.copy("tracing")
     config = tracing["provider"]["typed_config"]
     config["service_name"] = service
-    config["http_service"]["http_uri"]["uri"] = settings.tracing.endpoint.rstrip("/") + "/v1/traces"
+    config["http_service"]["http_uri"]["uri"] = settings.tracing.traces_url
     sampler = config["sampler"]["typed_config"]["wrapped_sampler"]["typed_config"]
     sampler["sampling_percentage"] = {
         "numerator": round(settings.tracing.sample * 1_000_000),

@@ -73,7 +73,7 @@ def sizes(figures: Figures, what: str, members: Sequence[agents.Member]) -> None
     resident = sorted(memory(member.agent) for member in members)
     figures.note(f"{what}: an agent's memory (RSS), median", statistics.median(resident), "MB")
     figures.note(f"{what}: the largest agent's memory (RSS)", resident[-1], "MB")
-    parts = sum(agents.private(pid) for member in members for pid in member.processes)
+    parts = sum(agents.proportional(pid) for member in members for pid in member.processes)
     figures.note(f"{what}: all, shared pages counted once (PSS)", parts, "MB")
 
 

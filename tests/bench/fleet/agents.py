@@ -143,7 +143,7 @@ def asked(members: Sequence[Member]) -> list[Counter[str]]:
     return [Counter(member.relay.asked) for member in members]
 
 
-def private(pid: int) -> float:
+def proportional(pid: int) -> float:
     """Megabytes of a process where what several share counts in parts (PSS)."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
     return int(text.partition("\nPss:")[2].split()[0]) * 1024 / 1e6

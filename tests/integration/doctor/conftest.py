@@ -31,6 +31,8 @@ class Doctor:
         self.variables["PILLION_REGISTRY_ADDRESS"] = f"http://127.0.0.1:{backing.free_port()}"
         self.before: tuple[str, ...] = ()
         """What stands before the command, such as ``prlimit``."""
+        self.program: tuple[str, ...] = ("-m", "agent")
+        """What Python runs."""
 
     def __call__(self, *arguments: str, **variables: str) -> list[Finding]:
         """The findings; ``variables`` without their ``PILLION_``."""
@@ -42,7 +44,7 @@ class Doctor:
             **self.variables,
             **own,
         }
-        argv = [*self.before, sys.executable, "-m", "agent", "doctor", "--json", *arguments]
+        argv = [*self.before, sys.executable, *self.program, "doctor", "--json", *arguments]
         done = subprocess.run(
             argv, env=environ, capture_output=True, text=True, check=False, timeout=60, cwd=self.folder
         )

@@ -108,6 +108,32 @@ def test_an_inbox_whose_database_and_broker_are_away(doctor: Doctor) -> None:
     assert "Connection refused" in doctor.one("inbox.database")["found"]
 
 
+@pytest.mark.provokes("inbox.broker", "problem")
+def test_an_inbox_of_a_broker_that_none_can_read(doctor: Doctor) -> None:
+    database = f"postgresql://u:{SECRET}@127.0.0.1:{backing.free_port()}/db"
+    received(doctor, inbox(database, f"http://u:{SECRET}@127.0.0.1:{backing.free_port()}"))
+    found = doctor.one("inbox.broker")
+    assert (
+        "inbox.broker.url has a scheme that is not known; allowed: a URL with one of nats://"
+        in found["found"]
+    )
+    assert "inbox.broker.url(_file)" in found["todo"]
+
+
+@pytest.mark.provokes("inbox.broker", "problem")
+@pytest.mark.provokes("outbox.broker", "problem")
+def test_a_library_of_a_broker_that_is_not_installed(doctor: Doctor) -> None:
+    code = "import sys; sys.modules['confluent_kafka'] = None; from agent.cli import main; main()"
+    place = f"kafka://127.0.0.1:{backing.free_port()}"
+    settings = {**inbox("postgresql://127.0.0.1/db", place), "outbox": outbox(place)["outbox"]}
+    doctor.program = ("-c", code)
+    received(doctor, settings)
+    for id_ in ("inbox.broker", "outbox.broker"):
+        found = doctor.one(id_)
+        assert "pip install 'pillion[kafka]'" in found["found"]
+        assert found["todo"].startswith("Install what is named there")
+
+
 @pytest.mark.provokes("inbox.database", "problem")
 @pytest.mark.provokes("inbox.dead", "warning")
 async def test_an_inbox_without_its_tables_and_with_dead_letters(

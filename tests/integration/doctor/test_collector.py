@@ -12,6 +12,8 @@ def test_a_jaeger_in_order_takes_spans_and_is_asked_for_traces(
     doctor(TRACING_ENDPOINT=shared_jaeger.endpoint, TRACING_QUERY=shared_jaeger.url)
     assert doctor.one("tracing.collector")["found"] == "it takes spans"
     assert doctor.one("jaeger.reachable")["level"] == "ok"
+    doctor(TRACING_ENDPOINT=f"{shared_jaeger.endpoint}/v1/traces", TRACING_QUERY=shared_jaeger.url)
+    assert doctor.one("tracing.collector")["found"] == "it takes spans", "the whole URL will do too"
 
 
 @pytest.mark.provokes("tracing.collector", "warning")

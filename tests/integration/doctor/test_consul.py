@@ -17,6 +17,7 @@ import pytest
 
 from agent.config.sections.registry import Registry
 from agent.config.sections.service import Service
+from agent.config.sections.store import Store
 from agent.config.sections.traffic import Upstream
 from agent.config.settings import Settings
 from agent.demo import backing
@@ -28,6 +29,7 @@ from agent.registry.rights import Rule
 from agent.wiring.doctor_consul import consul
 from tests.acl import AclConsul
 from tests.integration.doctor.conftest import Doctor
+from tests.integration.registry.test_login import Issuer, login_at, logins
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,8 @@ class Secured(backing.Consul):
         ca = making.authority(now, timedelta(days=2))
         made = making.serving(ca, ["127.0.0.1"], now, timedelta(days=1))
         certificate.write_bytes(made.certificate)
+        self.ca = folder / "ca.pem"
+        self.ca.write_bytes(ca.certificate)
         key.write_bytes(made.key)
         file = folder / "consul.json"
         options = json.loads(file.read_text())
@@ -120,7 +124,13 @@ def test_plain_http_where_tls_is_spoken_and_a_certificate_that_is_not_trusted(
         doctor(REGISTRY_ADDRESS=f"http://127.0.0.1:{server.https}")
         assert "write https:// in registry.address" in doctor.one("consul.reachable")["todo"]
         doctor(REGISTRY_ADDRESS=f"https://127.0.0.1:{server.https}")
-        assert "registry.ca_cert" in doctor.one("consul.reachable")["todo"]
+        assert "Name the CA that signed" in doctor.one("consul.reachable")["todo"]
+        doctor(REGISTRY_ADDRESS=f"https://localhost:{server.https}", REGISTRY_CA_CERT=str(server.ca))
+        assert "its certificate is for" in doctor.one("consul.reachable")["todo"]
+        doctor(REGISTRY_ADDRESS=f"https://127.0.0.1:{server.https}", REGISTRY_CA_CERT="/no/ca.pem")
+        assert "that this user may read" in doctor.one("consul.reachable")["todo"]
+        doctor(REGISTRY_ADDRESS=f"https://127.0.0.1:{server.https}", REGISTRY_CA_CERT=str(server.ca))
+        assert doctor.one("consul.reachable")["level"] == "ok"
     finally:
         server.stop()
 
@@ -221,9 +231,38 @@ def test_a_login_that_is_refused(doctor: Doctor, acl: AclConsul) -> None:
     assert "hunter2" not in doctor.said
 
 
-ORDERS = {"SERVICE_NAME": "orders", "UPSTREAMS": "inventory,payments"}
+@pytest.mark.provokes("consul.reachable", "problem")
+def test_a_login_at_a_consul_that_is_away_is_not_blamed(doctor: Doctor) -> None:
+    (doctor.folder / "bearer").write_text("hunter2")
+    (doctor.folder / "bearer").chmod(0o600)
+    doctor(REGISTRY_LOGIN_METHOD="cluster", REGISTRY_LOGIN_TOKEN_FILE=str(doctor.folder / "bearer"))
+    assert doctor.one("consul.reachable")["todo"].startswith("Start Consul, or say where it is")
+    assert "consul.token" not in {one["id"] for one in doctor.findings}
+
+
+def test_a_login_gets_a_token_that_is_given_back(doctor: Doctor, acl: AclConsul, tmp_path: Path) -> None:
+    issuer = Issuer(tmp_path)
+    login_at(acl, issuer, "\n".join(map(str, RULES)))
+    (doctor.folder / "bearer").write_text(issuer.token("orders"))
+    (doctor.folder / "bearer").chmod(0o600)
+    doctor(
+        REGISTRY_ADDRESS=acl.url,
+        REGISTRY_LOGIN_METHOD="cluster",
+        REGISTRY_LOGIN_TOKEN_FILE=str(doctor.folder / "bearer"),
+        **ORDERS,
+    )
+    assert doctor.wrong() == set()
+    assert doctor.one("consul.rights")["found"] == "it has all that is needed"
+    assert logins(acl) == []
+
+
+ORDERS = {"SERVICE_NAME": "orders", "UPSTREAMS": "inventory,payments", "STORE_ACTION": "restart"}
 RULES = rights.wanted(
-    Settings(service=Service(name="orders"), upstreams={"inventory": Upstream(), "payments": Upstream()})
+    Settings(
+        service=Service(name="orders"),
+        upstreams={"inventory": Upstream(), "payments": Upstream()},
+        store=Store(action="restart"),
+    )
 )
 
 
@@ -253,8 +292,9 @@ def test_a_version_that_may_not_be_known(doctor: Doctor, acl: AclConsul) -> None
 
 def test_a_rule_for_the_one_agent_that_answers_will_do(doctor: Doctor, acl: AclConsul) -> None:
     name = acl.ask("/v1/agent/self")["Config"]["NodeName"]
-    rules = [str(one) for one in RULES if one.resource != "agent"]
-    token = acl.granted("\n".join([*rules, f'agent "{name}" {{ policy = "read" }}']))
+    rules = [str(one) for one in RULES if one.resource not in {"agent", "session"}]
+    own = [f'agent "{name}" {{ policy = "read" }}', f'session "{name}" {{ policy = "write" }}']
+    token = acl.granted("\n".join([*rules, *own]))
     doctor(REGISTRY_ADDRESS=acl.url, REGISTRY_TOKEN=token, **ORDERS)
     assert doctor.wrong() == set()
 

@@ -172,6 +172,21 @@ def test_a_state_folder_that_can_t_be_written(doctor: Doctor) -> None:
 
 
 @pytest.mark.provokes("state.dir", "problem")
+def test_a_state_folder_below_one_into_which_this_user_may_not_look(doctor: Doctor) -> None:
+    closed = doctor.folder / "closed"
+    closed.mkdir()
+    closed.chmod(0)
+    if os.geteuid() == 0:  # as a user whom modes bind
+        rights = "-dac_override,-dac_read_search"
+        doctor.before = ("setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}")
+    try:
+        doctor(STATE_DIR=str(closed / "state"))
+    finally:
+        closed.chmod(0o700)
+    assert "it can't be written: Permission denied" in doctor.one("state.dir")["found"]
+
+
+@pytest.mark.provokes("state.dir", "problem")
 def test_a_state_folder_whose_sockets_would_have_too_long_a_path(doctor: Doctor) -> None:
     doctor(STATE_DIR=f"/tmp/{'x' * 100}")
     assert "too long for the sockets" in doctor.one("state.dir")["found"]

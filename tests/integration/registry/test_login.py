@@ -68,11 +68,9 @@ def issuer(server_folder: Path) -> Issuer:
     return Issuer(folder)
 
 
-@pytest.fixture(scope="module")
-def guarded(server_folder: Path, issuer: Issuer) -> Iterator[AclConsul]:
-    server = AclConsul(server_folder / "login-consul")
-    server.start()
-    server.ask("/v1/acl/policy", {"Name": "pillion", "Rules": RULES}, "PUT")
+def login_at(server: AclConsul, issuer: Issuer, rules: str) -> None:
+    """Have the auth method ``cluster`` give the service account ``orders`` a token with these rules."""
+    server.ask("/v1/acl/policy", {"Name": "pillion", "Rules": rules}, "PUT")
     server.ask("/v1/acl/role", {"Name": "pillion", "Policies": [{"Name": "pillion"}]}, "PUT")
     config = {
         "JWTValidationPubKeys": [issuer.public],
@@ -88,6 +86,13 @@ def guarded(server_folder: Path, issuer: Issuer) -> Iterator[AclConsul]:
         "Selector": 'value.account=="orders"',
     }
     server.ask("/v1/acl/binding-rule", rule, "PUT")
+
+
+@pytest.fixture(scope="module")
+def guarded(server_folder: Path, issuer: Issuer) -> Iterator[AclConsul]:
+    server = AclConsul(server_folder / "login-consul")
+    server.start()
+    login_at(server, issuer, RULES)
     yield server
     server.stop()
 

@@ -29,12 +29,6 @@ def test_a_program_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatc
     launch.known_to_start(["sh", "-c", "true"])
 
 
-def test_every_listener_of_the_kind_is_looked_at() -> None:
-    settings = Settings(proxy=Proxy(inbound="127.0.0.1:1", outbound="127.0.0.1:2"))
-    assert [key for key, _ in launch._listeners(settings, "")][:2] == ["proxy.inbound", "proxy.outbound"]
-    assert next(key for key, _ in launch._listeners(settings, "gateway")) == "gateway.listen"
-
-
 def test_who_only_starts_an_agent_loads_nothing_that_running_one_takes() -> None:
     """A start would take half a second more, and in a pod the application waits for it."""
     heavy = "{'aiohttp', 'asyncio', 'consul', 'envoy', 'structlog'}"

@@ -1,6 +1,6 @@
 """Ports 0 become real ones, once."""
 
-from agent.config.bound import bound, ports
+from agent.config.bound import bound, listeners, ports
 from agent.config.sections.proxy import Proxy
 from agent.config.sections.traffic import Upstream
 from agent.config.settings import Settings
@@ -30,3 +30,17 @@ def test_what_is_off_has_no_port() -> None:
     settings = bound(Settings(), lambda _name, _host, port: port or 20000)
     assert "metrics" not in ports(settings)
     assert ports(settings)["inbound"] == 15006
+
+
+def test_every_listener_of_the_kind_is_told_by_its_setting() -> None:
+    settings = Settings(proxy=Proxy(inbound="127.0.0.1:1", outbound="127.0.0.1:2"))
+    assert list(listeners(settings)) == ["proxy.inbound", "proxy.outbound", "admin.listen", "admin.health"]
+    assert next(iter(listeners(settings, gateway=True))) == "gateway.listen"
+    assert str(listeners(settings)["proxy.outbound"]) == "127.0.0.1:2"
+
+
+def test_what_somebody_elses_envoy_listens_at_is_not_told() -> None:
+    settings = Settings(proxy=Proxy(mode="external"))
+    assert all(
+        key.startswith("admin.") for gateway in (False, True) for key in listeners(settings, gateway=gateway)
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.doctor import catalog, docs
+from agent.doctor.machine.agent import WHERE
 
 ROOT = Path(__file__).parents[3]
 ENTRIES = [(part.title, entry) for part in catalog.PARTS for entry in part.entries]
@@ -74,6 +75,16 @@ def test_every_finding_of_the_code_is_in_the_catalogue_with_its_level() -> None:
         if "*" not in levels:
             assert bool(entry.problem) == ("problem" in levels) or entry.id in FAILS, entry.id
             assert bool(entry.warning) == ("warning" in levels), entry.id
+
+
+PART = re.compile(r'board\.of\("([a-z_]+)"\)')
+INJECTORS = {"injector.py", "sweep.py"}
+
+
+def test_of_each_part_of_an_agent_it_is_said_where_to_look() -> None:
+    wiring = (path for path in (ROOT / "agent" / "wiring").glob("*.py") if path.name not in INJECTORS)
+    parts = {name for path in wiring for name in PART.findall(path.read_text(encoding="utf-8"))}
+    assert parts - {"hook"} == set(WHERE)
 
 
 MARK = re.compile(r'^@pytest\.mark\.provokes\("([a-z.-]+)", "(problem|warning)"\)$', re.MULTILINE)

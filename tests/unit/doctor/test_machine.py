@@ -5,6 +5,7 @@ import errno
 import pytest
 
 from agent.doctor.finding import Level
+from agent.doctor.looks import ports as looks
 from agent.doctor.machine import agent, collector, consul, envoy, hook, ports, state
 from agent.doctor.machine.hook import Process
 from agent.doctor.machine.ports import Taken
@@ -15,6 +16,28 @@ def test_a_port_that_only_root_may_take_is_told_as_such() -> None:
     (found,) = ports.findings([Taken("gateway.listen", "0.0.0.0:80", errno.EACCES)], ours=False)
     assert "may not take a port below 1024" in found.found
     assert "gateway.listen" in found.todo
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EADDRNOTAVAIL, "no interface of this machine has this address"),
+        (errno.EAFNOSUPPORT, "no interface of this machine has this address"),
+        (errno.EINVAL, "Invalid argument"),
+    ],
+)
+def test_an_address_that_nobody_has_and_that_can_t_be_had(number: int, said: str) -> None:
+    (found,) = ports.findings([Taken("proxy.inbound", "[::]:15006", number)], ours=False)
+    assert said in found.found
+    assert "Set proxy.inbound to" in found.todo
+
+
+def test_a_machine_without_ipv6_has_no_address_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr(looks.socket, "socket", refused)
+    assert looks.error("::", 15006) == errno.EAFNOSUPPORT
 
 
 def test_whose_holder_is_not_seen_is_told_how_to_see_it() -> None:
@@ -50,7 +73,11 @@ def test_no_bound_on_open_files_is_well() -> None:
     [
         ("certificate verify failed: self-signed certificate", "registry.ca_cert"),
         ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "write http://"),
+        ("certificate verify failed: certificate has expired", "valid now"),
+        ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required", "verify_incoming"),
+        ("was refused: too many connections from this address (429)", "http_max_conns_per_client"),
         ("Name or service not known", "No such host"),
+        ("Temporary failure in name resolution", "No such host"),
         ("Connection refused (127.0.0.1:8500)", "Start Consul"),
     ],
 )

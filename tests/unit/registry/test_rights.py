@@ -3,10 +3,12 @@
 from agent.config.sections.kubernetes import Kubernetes
 from agent.config.sections.registry import Registry
 from agent.config.sections.service import Service
+from agent.config.sections.store import Store
 from agent.config.sections.traffic import Upstream
 from agent.config.settings import Settings
 from agent.registry import checkup
 from agent.registry.rights import wanted
+from tests.unit.docs import blocks
 
 ORDERS = Service(name="orders")
 
@@ -47,6 +49,30 @@ def test_catalogue_mode_writes_its_nodes() -> None:
         kubernetes=Kubernetes(pod_uid="u", node="n"),
     )
     assert 'node_prefix "pillion-" { policy = "write" }' in [str(rule) for rule in wanted(settings)]
+
+
+def test_who_restarts_the_service_for_its_configuration_takes_the_lock_of_the_fleet() -> None:
+    """What docs/configuration-store.md tells to add, and nothing else."""
+    settings = Settings(service=ORDERS, store=Store(action="restart"))
+    more = set(map(str, wanted(settings))) - set(map(str, wanted(Settings(service=ORDERS))))
+    assert more == {
+        'key "pillion/orders/restart" { policy = "write" }',
+        'session_prefix "" { policy = "write" }',
+    }
+    page = blocks.ROOT / "docs" / "configuration-store.md"
+    (told,) = [one.text for one in blocks.blocks([page]) if one.language == "hcl"]
+    assert more == set(told.split("\n")) - {""}
+    gateway = Settings(store=Store(action="restart"))
+    assert wanted(gateway, gateway=True) == wanted(Settings(), gateway=True)
+
+
+def test_what_is_wanted_of_consuls_agent_is_asked_of_the_one_that_answers() -> None:
+    rules = wanted(Settings(service=ORDERS, store=Store(action="restart")))
+    assert {one.resource for one in rules if one.question("node-1")["Segment"] == "node-1"} == {
+        "agent",
+        "session",
+    }
+    assert all(one.question("")["Segment"] == one.name for one in rules)
 
 
 def test_how_far_clocks_are_apart_allows_for_whole_seconds_and_the_way() -> None:

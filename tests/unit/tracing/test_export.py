@@ -8,11 +8,12 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from agent.config.sections.mesh import Tracing
 from agent.config.sections.service import Service
 from agent.config.settings import Settings
 from agent.tracing.export import Exporter
 from agent.tracing.metrics import Metrics
-from agent.tracing.spans import resource, traces_url, without_secrets
+from agent.tracing.spans import resource, without_secrets
 
 SPANS = [ReadableSpan("a"), ReadableSpan("b")]
 
@@ -55,7 +56,7 @@ def test_once_closing_nothing_new_is_sent_after_the_time_allowed() -> None:
 
 @pytest.mark.parametrize("endpoint", ["http://j:4318", "http://j:4318/", "http://j:4318/v1/traces"])
 def test_an_endpoint_is_a_base_or_the_whole_url(endpoint: str) -> None:
-    assert traces_url(endpoint) == "http://j:4318/v1/traces"
+    assert Tracing(endpoint=endpoint).traces_url == "http://j:4318/v1/traces"
 
 
 def test_a_password_in_the_endpoint_is_not_logged() -> None:

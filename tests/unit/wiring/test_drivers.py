@@ -35,6 +35,16 @@ def test_without_outbox_and_inbox_nothing_is_needed(monkeypatch: pytest.MonkeyPa
     drivers.check(Settings())
 
 
+def test_an_inbox_without_a_database_needs_its_driver_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the agent imports for an inbox imports it."""
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    text = "inbox: {topics: [{topic: b, path: /c}], dedupe: none, broker: {url: 'redis://h'}}\n"
+    settings = sources.assemble(sources.from_document(text, "p.yaml", Report()))
+    assert [one.key for one in drivers.inbox(settings)] == ["inbox"]
+    with pytest.raises(Misconfigured, match="asyncpg"):
+        drivers.check(settings)
+
+
 def test_all_that_is_missing_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for library in drivers.LIBRARIES.values():
         monkeypatch.setitem(sys.modules, library, None)

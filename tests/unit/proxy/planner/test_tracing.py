@@ -35,6 +35,12 @@ def test_without_an_endpoint_there_is_no_tracer() -> None:
     assert tracer(Settings(), assets.load(), service="orders") is None
 
 
+@pytest.mark.parametrize("endpoint", ["http://j:4318/", "http://j:4318/v1/traces"])
+def test_spans_go_where_the_agents_own_go(endpoint: str) -> None:
+    config = planned(tracing={"endpoint": endpoint})["provider"]["typed_config"]
+    assert config["http_service"]["http_uri"]["uri"] == "http://j:4318/v1/traces"
+
+
 def test_spans_tell_instance_version_and_pod() -> None:
     kubernetes = {"namespace": "shop", "pod": "orders-0", "node": "n1"}
     own = {"deployment.environment.name": "live", "service.instance.id": "mine", "service.name": "mine"}
