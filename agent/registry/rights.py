@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.config.settings import Settings
+from agent.registry.restarts import key_of
 
 VIRTUAL = "pillion-"
 """How the names of the nodes begin that catalogue mode writes."""
@@ -17,7 +18,7 @@ class Rule:
     """One rule of a policy."""
 
     resource: str
-    """``service``, ``node``, ``agent`` or ``key``."""
+    """``service``, ``node``, ``agent``, ``key`` or ``session``."""
     name: str
     policy: str
     """``read`` or ``write``."""
@@ -78,3 +79,7 @@ def _store(settings: Settings, gateway: bool) -> Iterator[Rule]:
             why = f"nothing below {folder} reaches the service"
             yield Rule("key", folder, "read", why, prefix=True, needed=False)
     yield Rule("key", f"pillion/{name}", "read", "there are no live settings", needed=False)
+    if not gateway and settings.store.action == "restart":
+        why = "the service is not restarted for changed configuration"
+        yield Rule("key", key_of(name), "write", why, needed=False)
+        yield Rule("session", "", "write", why, prefix=True, needed=False)

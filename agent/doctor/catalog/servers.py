@@ -39,7 +39,8 @@ CONSUL = Part(
             "consul.rights",
             "what the token allows: registering this service, reading those that it calls, nodes, agents, its keys",
             'a rule is missing without which there is no mesh, such as `service "orders" { policy = "write" }`',
-            "a rule is missing without which a part is lost: configuration from KV, live settings, Consul's version",
+            "a rule is missing without which a part is lost: configuration from KV, live settings, restarts after a "
+            "change, Consul's version",
             "add the rules that are named to the token's policy",
         ),
         Entry(

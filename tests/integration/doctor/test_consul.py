@@ -17,6 +17,7 @@ import pytest
 
 from agent.config.sections.registry import Registry
 from agent.config.sections.service import Service
+from agent.config.sections.store import Store
 from agent.config.sections.traffic import Upstream
 from agent.config.settings import Settings
 from agent.demo import backing
@@ -221,9 +222,13 @@ def test_a_login_that_is_refused(doctor: Doctor, acl: AclConsul) -> None:
     assert "hunter2" not in doctor.said
 
 
-ORDERS = {"SERVICE_NAME": "orders", "UPSTREAMS": "inventory,payments"}
+ORDERS = {"SERVICE_NAME": "orders", "UPSTREAMS": "inventory,payments", "STORE_ACTION": "restart"}
 RULES = rights.wanted(
-    Settings(service=Service(name="orders"), upstreams={"inventory": Upstream(), "payments": Upstream()})
+    Settings(
+        service=Service(name="orders"),
+        upstreams={"inventory": Upstream(), "payments": Upstream()},
+        store=Store(action="restart"),
+    )
 )
 
 
