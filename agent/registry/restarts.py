@@ -145,6 +145,7 @@ class Restarts:
 
     @property
     def _goes(self) -> bool:
+        """Whether the instance leaves, for good: nobody takes back a stop or a drain."""
         return self._leaving.value or self._draining.value
 
     def _last_word(self) -> Phase:
