@@ -21,6 +21,8 @@ overlooked once in 128 times."""
 
 GLANCE = 1.0
 """Seconds that the servers may take to say whether they list the instance; the check must be fed meanwhile."""
+RARELY = 64
+"""Most looks without a glance at the servers, where what is written is never listed there."""
 
 
 class AgentLedger:
@@ -45,8 +47,11 @@ class AgentLedger:
         self._written = False
         self._unlisted = False
         """The servers did not have what their agent has."""
-        self._glanced = False
-        """At the last look; every other one costs least and is still soon."""
+        self._rest = 0
+        """Looks without a glance at the servers; one after each costs little and is still soon."""
+        self._vain = 0
+        """Glances in a row that did not find it. Without the right to read nodes nobody sees an instance, and who has
+        no token is not told that something was left out: it would be written at every glance for ever."""
 
     @property
     def feeding(self) -> float:
@@ -74,8 +79,13 @@ class AgentLedger:
         await self._verify(1)
         began = self._clock()
         found = await self._client.service(desired.instance)
-        self._glanced = found is not None and not self._glanced and self._clock() - began <= GLANCE
-        self._unlisted = self._glanced and not await self._listed(desired)
+        self._unlisted = False
+        if self._rest:
+            self._rest -= 1
+        elif found is not None and self._clock() - began <= GLANCE:
+            self._unlisted = not await self._listed(desired)
+            self._vain = self._vain + 1 if self._unlisted else 0
+            self._rest = min(2 ** max(self._vain - 1, 0), RARELY)
         return None if self._unlisted else found
 
     async def _listed(self, desired: Definition) -> bool:

@@ -204,13 +204,14 @@ class Client:
         return new, None if found is None else value if isinstance(value, bytes) else b""
 
     async def entries(self, service: str, instance: str) -> list[Row]:
-        """The catalogue's entries of one instance, on whatever nodes, with their checks."""
+        """The catalogue's entries of one instance, on whatever nodes, with their checks; Transient when the token may
+        not see all of them."""
         chosen = [("filter", f'Service.ID == "{instance}"')]
-        found = _rows(await self._ask(self._get(f"/v1/health/service/{service}", chosen)))
+        found = _rows(await self._ask(self._whole(f"/v1/health/service/{service}", chosen)))
         return [_object(one) for one in found]
 
     async def listed(self, service: str, instance: str) -> bool:
-        """Whether the servers' catalogue has an instance; Transient when the token may not see the whole service."""
+        """Whether the servers' catalogue has an instance; Transient when the token may not see it."""
         chosen = [("filter", f'ServiceID == "{instance}"')]
         return bool(_rows(await self._ask(self._whole(f"/v1/catalog/service/{service}", chosen))))
 

@@ -32,7 +32,7 @@ MOST = 2000
 LARGEST = 4 * 1024 * 1024
 """Bytes of all values of a folder."""
 LONGEST_KEY = 512
-"""Bytes of a key below the folder; longer ones are left out."""
+"""Characters of a key below the folder; longer ones are left out."""
 
 Folder = Mapping[str, Entry]
 

@@ -83,7 +83,7 @@ class Lock:
     async def say(self, phase: Phase, mark: str) -> None:
         """Write how far this instance is; to be told while the lock is held. Raises Transient when it is lost."""
         self._mark = mark
-        self._held = await self._write("acquire", self._session, phase)
+        self._held = bool(self._session) and await self._write("acquire", self._session, phase)
         if not self._held:
             raise Transient(f"the lock {self.key} in Consul's KV was lost")
 

@@ -145,6 +145,7 @@ class Restarts:
 
     @property
     def _goes(self) -> bool:
+        """Whether the instance leaves, for good: nobody takes back a stop or a drain."""
         return self._leaving.value or self._draining.value
 
     def _last_word(self) -> Phase:
@@ -241,7 +242,8 @@ class Restarts:
         if held.phase == "failed":
             wrong = f"{held.owner} was restarted with these values and never passed its check; change them"
             return f"{wrong}, or delete {self._lock.key} in Consul's KV" if held.mark == mark else ""
-        return f"{held.owner} was restarted and does not pass its check" if entries else ""
+        gone = f"if it is gone for good, delete {self._lock.key} in Consul's KV"
+        return f"{held.owner} was restarted and does not pass its check; {gone}" if entries else ""
 
     async def _renew(self) -> float:
         """Restart the service; the lock is held."""
@@ -251,7 +253,8 @@ class Restarts:
             if self._probe is not None:
                 self._probe.hold(WHY)
                 await self._leave()
-            if not self._goes:
+            # To leave takes seconds, in which Consul may have ended the session and given the lock to another.
+            if not self._goes and await self._lock.renew():
                 await self._lock.say("restarted", mark_of(self._store.value))
                 after, self._proven, self._stuck = self._wanted.value[1], False, False
                 await self._restart()

@@ -14,7 +14,7 @@ from agent.demo import backing
 from agent.registry import client
 from agent.registry.lock import TTL, Held, Lock
 from agent.registry.restarts import key_of
-from agent.runtime.errors import PillionError
+from agent.runtime.errors import PillionError, Transient
 from tests.acl import AclConsul
 from tests.integration.registry.side import call
 from tests.integration.registry.test_store import put, unique
@@ -137,6 +137,21 @@ async def test_a_token_with_the_rights_of_the_page_may_and_one_without_is_told_s
         assert may_not not in str(caught.value)
         with pytest.raises(OSError, match="403"):  # the right to restart is none to the live settings
             consul_put(consul, "pillion/orders", may)
+    finally:
+        await asyncio.to_thread(consul.stop)
+
+
+async def test_an_instance_that_the_token_may_not_see_does_not_count_as_gone(tmp_path: Path) -> None:
+    """Else the next one would be restarted behind one that does not pass."""
+    consul = AclConsul(tmp_path / "consul")
+    await asyncio.to_thread(consul.start)
+    try:
+        consul.ask("/v1/agent/service/register", {"Name": "orders", "ID": "orders-1", "Port": 80}, "PUT")
+        blind = consul.granted('service_prefix "" { policy = "write" }')
+        async with client.connect(Registry(address=consul.url, token=blind)) as reading:
+            assert await reading.entries("orders", "orders-2") == []
+            with pytest.raises(Transient, match="sees only a part of Consul's catalogue"):
+                await reading.entries("orders", "orders-1")
     finally:
         await asyncio.to_thread(consul.stop)
 

@@ -10,7 +10,7 @@ import pytest
 from agent.config.settings import Settings
 from agent.model.registration import Verdict
 from agent.registry import definition
-from agent.registry.by_agent import LOOKS, AgentLedger
+from agent.registry.by_agent import LOOKS, RARELY, AgentLedger
 from agent.registry.by_catalog import CatalogLedger
 from agent.runtime.errors import Permanent, PillionError, Transient
 
@@ -184,6 +184,19 @@ async def test_what_only_the_agent_has_is_written_once_more_in_a_way_that_it_tel
     told, again = (body["Check"] for body in consul.registered)
     assert told["Notes"].startswith("registered 20")
     assert "Notes" not in again
+
+
+async def test_what_no_write_brings_to_the_servers_is_written_ever_more_rarely() -> None:
+    """A token that may not read nodes sees no instance, and need not be told that it sees less than there is."""
+    consul = Consul()
+    consul.local, consul.catalogue = {"ID": "orders-u1"}, False
+    ledger = by_agent(consul)
+    unlisted = [number for number in range(400) if await ledger.look(DESIRED) is None]
+    assert unlisted == [0, 2, 5, 10, 19, 36, 69, 134, 199, 264, 329, 394]
+    consul.catalogue = True
+    assert [await ledger.look(DESIRED) for _ in range(RARELY)] == [consul.local] * RARELY
+    consul.catalogue = False
+    assert None in [await ledger.look(DESIRED) for _ in range(2)]
 
 
 @pytest.mark.parametrize("silent", [Transient("no leader"), Permanent("403"), None])

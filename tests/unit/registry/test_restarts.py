@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.registry import lock, rounds
-from agent.registry.lock import Held
-from agent.runtime.errors import Permanent
+from agent.registry.lock import Held, Lock
+from agent.runtime.errors import Permanent, Transient
 from tests.unit.registry.fleet import KEY, Consul, Instance, change, fleet, now, phase
 from tests.unit.runtime import virtual
 
@@ -117,6 +117,7 @@ def test_who_died_after_its_restart_is_waited_for_until_it_passes_or_is_gone() -
             await asyncio.sleep(200)
             assert not second.started
             assert "orders-0 was restarted and does not pass its check" in second.word
+            assert f"if it is gone for good, delete {KEY} in Consul's KV" in second.word
             if passes:
                 consul.mark("orders-0", True)
             else:
@@ -185,6 +186,33 @@ def test_a_lock_that_is_lost_meanwhile_neither_restarts_twice_nor_lets_another_g
             assert max(map(len, consul.out)) == 1
             assert second.started[0] - first.started[0] >= 16
             assert (first.word, second.word) == ("", "")
+
+    virtual.run(story())
+
+
+def test_a_lock_that_is_lost_while_the_instance_leaves_traffic_restarts_nothing() -> None:
+    async def story() -> None:
+        consul = Consul()
+        first, second = Instance(consul, "orders-0"), Instance(consul, "orders-1")
+        async with fleet(first, second):
+            await change("new", 2, first)
+            await asyncio.sleep(0.05)
+            assert (phase(consul), first.started) == ("taken", [])
+            consul.sessions = dict.fromkeys(consul.sessions, 0.0)
+            await asyncio.sleep(2.5)
+            assert first.started == []
+            await asyncio.sleep(20)
+            assert (first.has, len(first.started), first.word) == ("new", 1, "")
+
+    virtual.run(story())
+
+
+def test_nobody_tells_of_a_restart_without_a_session() -> None:
+    async def story() -> None:
+        consul = Consul()
+        with pytest.raises(Transient, match="was lost"):
+            await Lock(consul, KEY, "orders-0", clock=now).say("restarted", "m")
+        assert not consul.rows
 
     virtual.run(story())
 

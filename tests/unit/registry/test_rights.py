@@ -42,6 +42,17 @@ def test_who_is_not_to_register_needs_no_right_to() -> None:
     assert not [rule for rule in wanted(settings) if rule.policy == "write"]
 
 
+def test_who_restarts_its_service_holds_the_fleets_lock() -> None:
+    settings = Settings(service=ORDERS, store=Store(action="restart"))
+    more = [str(rule) for rule in wanted(settings) if rule not in wanted(Settings(service=ORDERS))]
+    assert more == [
+        'key "pillion/orders/restart" { policy = "write" }',
+        'session_prefix "" { policy = "write" }',
+    ]
+    assert all(not rule.needed for rule in wanted(settings) if str(rule) in more)
+    assert "session" not in {rule.resource for rule in wanted(settings, gateway=True)}
+
+
 def test_catalogue_mode_writes_its_nodes() -> None:
     settings = Settings(
         service=ORDERS,
