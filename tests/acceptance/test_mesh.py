@@ -76,7 +76,8 @@ async def test_each_request_reaches_only_instances_that_serve_its_version(mesh: 
         await instance.ready()
     base = f"http://127.0.0.1:{gateway.gateway}"
     await until(lambda: len(passing(mesh.consul, "orders")) == 2)
-    await until(lambda: gateway.get("/api/versions", gateway.gateway)[0] == 200)
+    for path in ("/api/versions", "/orders/api/v1/", "/orders/api/v2/"):  # it may learn of one before the other
+        await until(lambda path=path: gateway.get(path, gateway.gateway)[0] == 200)
     async with aiohttp.ClientSession() as session:
 
         async def served(path: str, **headers: str) -> tuple[int, set[str], set[str]]:
@@ -91,7 +92,6 @@ async def test_each_request_reaches_only_instances_that_serve_its_version(mesh: 
                     said.add(answer.headers.get("x-api-version", ""))
             return status, names, said
 
-        await until(lambda: gateway.get("/orders/", gateway.gateway)[0] == 200)
         assert await served("/orders/", X_API_Version="1") == (200, {"one"}, {"v1"})
         assert await served("/orders/", X_API_Version="2") == (200, {"two"}, {"v2.1"})
         assert await served("/orders/", X_API_Version="v2.0") == (200, {"two"}, {"v2.0"})

@@ -68,7 +68,8 @@ def served(_world: World, session: Session) -> Iterator[Texts]:
 
 @contextmanager
 def mistaken(_world: World, session: Session) -> Iterator[Texts]:
-    """A file of settings with two mistakes."""
+    """A file of settings with two mistakes, and one of another service."""
+    (session.here / "another.yaml").write_text("service: {name: another}\n")
     (session.here / "pillion.yaml").write_text("service: {prot: 8000}\nregistry: {mode: catalogue}\n")
     yield NOTHING
 

@@ -42,8 +42,7 @@ class Page:
 
 
 ELSEWHERE = {
-    "PILLION_CONFIG": "",
-    "PILLION_SERVICE_NAME": "another",
+    "PILLION_CONFIG": "another.yaml",
     "PILLION_PROXY_INBOUND": "127.0.0.1:15006",
     "PILLION_PROXY_OUTBOUND": "127.0.0.1:0",
     "PILLION_ADMIN_LISTEN": "127.0.0.1:0",

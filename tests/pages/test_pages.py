@@ -1,5 +1,6 @@
 """Every command that README.md and docs/ show runs beside a real system and prints what they show of it."""
 
+import asyncio
 import io
 import re
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from agent.demo import backing
 from agent.demo.ports import Ports, book
 from agent.demo.report import Report
 from agent.demo.stage import Stage
@@ -18,6 +20,7 @@ from tests.pages.world import Place, World
 from tests.unit.docs import apart, shape, typed
 from tests.unit.docs.blocks import ROOT, Block, blocks
 from tests.unit.docs.typed import Typed
+from tests.waiting import until
 
 STARTS_WITHIN = 30.0
 """Seconds that what a page has started may take until the next command works."""
@@ -43,6 +46,7 @@ def world(server_folder: Path) -> Iterator[World]:
     stage = Stage(folder, Ports.free(book(folder)), Report(Console(file=io.StringIO())))
     try:
         stage.start()
+        asyncio.run(until(lambda: backing.http_ok(f"{stage.gateway}/shop"), within=60))
         yield World(stage, folder)
     finally:
         stage.close()
