@@ -58,7 +58,7 @@ test-kubernetes: venv ## install the charts on a real Kubernetes and try all of 
 	$(BIN)/python -m tests.compose.standins
 	$(PYTEST) tests/kubernetes
 
-test-pages: obtain ## type every command that README and docs show beside a real system, and compare what it prints; ten minutes
+test-pages: obtain ## type every command that README and docs show beside a real system, and compare what it prints; two minutes
 	$(PYTEST) tests/pages
 
 lint: venv ## check form, types and the direction of imports

@@ -76,7 +76,11 @@ async def test_each_request_reaches_only_instances_that_serve_its_version(mesh: 
         await instance.ready()
     base = f"http://127.0.0.1:{gateway.gateway}"
     await until(lambda: len(passing(mesh.consul, "orders")) == 2)
-    for path in ("/api/versions", "/orders/api/v1/", "/orders/api/v2/"):  # it may learn of one before the other
+    for path in (
+        "/api/versions",
+        "/orders/api/v1/",
+        "/orders/api/v2/",
+    ):  # it may learn of one before the other
         await until(lambda path=path: gateway.get(path, gateway.gateway)[0] == 200)
     async with aiohttp.ClientSession() as session:
 

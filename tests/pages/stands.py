@@ -77,27 +77,20 @@ def mistaken(_world: World, session: Session) -> Iterator[Texts]:
 @contextmanager
 def sick(world: World, session: Session) -> Iterator[Texts]:
     """An instance of payments, whose service does not answer its health check."""
-    folder = session.here / "payments"
-    settings = {
-        "service": {"name": "payments", "health_path": "/nowhere"},
-        "registry": {"address": world.stage.consul, "spread": 0},
-        "proxy": {"envoy": backing.binary("envoy"), "concurrency": 1, "drain_time": 1},
-    }
-    sidecar = Sidecar(
-        folder,
-        settings,
-        book(session.here),
-        service="inventory",
-        command=GUNICORN,
-        cwd=components.data() / "services" / "inventory",
-    )
-    world.stage.sidecars["payments"] = sidecar
-    sidecar.launch()
-    try:
+    service = {"name": "payments", "health_path": "/nowhere"}
+    with _instance(world, session, "payments", "inventory", {"service": service}, {}):
         yield NOTHING
-    finally:
-        sidecar.stop(60)
-        del world.stage.sidecars["payments"]
+
+
+@contextmanager
+def two_relays(world: World, session: Session) -> Iterator[Texts]:
+    """A second instance of the orders, which has a share of their feed."""
+    first = yaml.safe_load(world.stage.sidecars["orders-v2"].file.read_text())
+    settings = {name: first[name] for name in ("service", "versions", "outbox")}
+    driver = world.database.replace("postgresql://", "postgresql+psycopg://", 1)
+    environ = {"ORDERS_API": "v2", "DATABASE_URL": driver}
+    with _instance(world, session, "orders-v2-too", "orders", settings, environ):
+        yield {"public.orders_outbox": "pillion.outbox"}
 
 
 @contextmanager
@@ -193,6 +186,38 @@ def both(*stands: Stand) -> Stand:
             yield {**texts, **others}
 
     return all_of
+
+
+@contextmanager
+def _instance(
+    world: World,
+    session: Session,
+    label: str,
+    service: str,
+    settings: Mapping[str, Any],
+    environ: Mapping[str, str],
+) -> Iterator[None]:
+    """One more instance for as long as a page is typed, running that sample service."""
+    common = {
+        "registry": {"address": world.stage.consul, "spread": 0},
+        "proxy": {"envoy": backing.binary("envoy"), "concurrency": 1, "drain_time": 1},
+    }
+    sidecar = Sidecar(
+        session.here / label,
+        {**common, **settings},
+        book(session.here),
+        service=service,
+        command=GUNICORN,
+        environ=environ,
+        cwd=components.data() / "services" / service,
+    )
+    world.stage.sidecars[label] = sidecar
+    sidecar.launch()
+    try:
+        yield
+    finally:
+        sidecar.stop(60)
+        del world.stage.sidecars[label]
 
 
 def _checkout(world: World) -> str:

@@ -52,11 +52,15 @@ ELSEWHERE = {
 
 HOST = {r"(hello|gateway)-[\w.-]+: ": r"\1-host: "}
 """So has the name of an agent."""
+EVENTS = {r"^.*─ (\w+-agent {2}\w+ \S+?)(;.*)?$": r"\1"}
+"""Whether an event is on its way while the request that made it still is differs from one time to another."""
 SLOWEST = {r"( \d+ +\d+ +[\d.]+ \w+ +[\d.]+ \w+)  .*$": r"\1 an operation"}
 """Which operation takes longest is another each time."""
 READYZ = "curl -s --fail-with-body http://127.0.0.1:15021/readyz"
 INSTANCE = {r"orders-[\w.-]+-\d+": "orders-1"}
 """An id has the host's name in it."""
+RELAY = {r"orders-[\w.-]+/[0-9a-f]+": "orders-1/1"}
+"""So has the name of a relay, with a random end."""
 
 PAGES: Mapping[str, Page] = {
     "README.md": Page(beside=BARE, stand=stands.served, patience=30),
@@ -68,8 +72,11 @@ PAGES: Mapping[str, Page] = {
     "docs/injection.md": Page(beside=BARE, stand=stands.manifests),
     "docs/operating.md": Page(stand=stands.one_to_drain),
     "docs/outbox-parked.md": Page(stand=stands.parked, patience=30),
+    "docs/outbox-relays.md": Page(stand=stands.two_relays, varies=RELAY, patience=30),
     "docs/outbox-restore.md": Page(stand=stands.a_role, ends={"pillion outbox adopt --restored": 1}),
-    "docs/tracing.md": Page(beside="storefront", stand=stands.traced, varies=SLOWEST, patience=15),
+    "docs/tracing.md": Page(
+        beside="storefront", stand=stands.traced, varies={**EVENTS, **SLOWEST}, patience=15
+    ),
     "docs/troubleshooting.md": Page(
         stand=stands.both(stands.traced, stands.mistaken, stands.sick),
         patience=30,
