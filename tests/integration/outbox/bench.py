@@ -213,14 +213,16 @@ class Bench:
         return await self.arrived()
 
 
-async def read_stream(url: str, stream: str) -> list[Arrived]:
-    """All messages of a stream from its first on."""
+async def read_stream(url: str, stream: str, after: int = 0) -> list[Arrived]:
+    """All messages of a stream but the first ones, ``after`` in number."""
     client = await nats.connect(url)
     found: list[Arrived] = []
     try:
         jetstream = client.jetstream()
-        total = (await jetstream.stream_info(stream)).state.messages
-        config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL, ack_policy=AckPolicy.NONE)
+        total = (await jetstream.stream_info(stream)).state.messages - after
+        config = ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1, ack_policy=AckPolicy.NONE
+        )
         puller = await jetstream.pull_subscribe("", durable=None, stream=stream, config=config)
         while len(found) < total:
             for message in await puller.fetch(min(500, total - len(found)), timeout=5):
