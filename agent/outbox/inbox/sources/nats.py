@@ -59,12 +59,12 @@ class JetStream:
                 api = Api(client)
                 stream = await self._take(api, topic, alone=alone)
                 await stream.begin(lost)
-            yield stream
+            try:
+                yield stream
+            finally:
+                await stream.settled()
         finally:
-            with suppress(Exception):  # what was acknowledged last is still to leave; if not, it comes again
-                async with asyncio.timeout(2):
-                    await client.flush(1)
-            await client.close()
+            await _abandon(client)
 
     async def _connect(self, lost: asyncio.Event) -> Client:
         async def gone() -> None:
@@ -161,7 +161,7 @@ class JetStream:
 
 
 async def _abandon(client: Client) -> None:
-    """Close what a connection that was not to be has opened."""
+    """Close it; one that hangs or is broken is left at that."""
     with suppress(nats.errors.Error, OSError, TimeoutError):
         async with asyncio.timeout(2):
             await client.close()

@@ -1,11 +1,12 @@
 """The messages of one consumer of JetStream, pulled and acknowledged.
 
 Sources: NATS documentation, "Consumers" (MSG.NEXT, acknowledgement types, status messages), ADR-13 (pull subscribe
-internals).
+internals); nats-server, server/consumer.go (processInboundAcks, updateAcks).
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import msgspec
 import nats.errors
@@ -20,6 +21,8 @@ EXPIRES = 20.0
 """Seconds for which a request for messages stands; another follows it."""
 HEARTBEAT = 3.0
 """Seconds between two signs of life while there is nothing."""
+CLOSING = 2.0
+"""Seconds that the server may take to confirm what was acknowledged, at the end."""
 _SECOND = 1_000_000_000
 
 
@@ -34,6 +37,7 @@ class Pull:
         self._inbox = client.new_inbox()
         self._came: list[Parcel] = []
         self._open: dict[int, str] = {}
+        self._told = ""
         self._wanted = 0
         self._woken = asyncio.Event()
         self._gone = ""
@@ -54,7 +58,7 @@ class Pull:
             self._woken.clear()
             try:
                 async with asyncio.timeout(3 * HEARTBEAT):
-                    await self._any()
+                    await _first(self._woken.wait(), self._lost.wait())
             except TimeoutError:
                 raise Transient(f"{doing}: no sign of life for {3 * HEARTBEAT:g} s") from None
             if self._wanted <= 0 and not self._gone:
@@ -62,14 +66,6 @@ class Pull:
                     await self._ask()
         came, self._came = self._came, []
         return came
-
-    async def _any(self) -> None:
-        waits = [asyncio.create_task(each.wait()) for each in (self._woken, self._lost)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
 
     async def done(self, parcel: Parcel) -> None:
         """See ``sources.Stream.done``."""
@@ -86,9 +82,22 @@ class Pull:
             if reply is not None:
                 await self._say(reply, b"+WPI")
 
+    async def settled(self) -> None:
+        """Wait until the server has worked off what was acknowledged; what it does not confirm in time comes again.
+
+        A PING overtakes what the library has not written yet, and its answer overtakes the queue in which the server
+        keeps a consumer's acknowledgements. So the last of them is given once more, which changes nothing, with an
+        answer wanted: that comes in its turn. The request for messages stands meanwhile; by it others see that the
+        partition is not free.
+        """
+        if self._told and not self._lost.is_set():
+            confirmed = self._client.request(self._told, b"+ACK", timeout=CLOSING)
+            await _first(confirmed, self._lost.wait())
+
     async def _tell(self, parcel: Parcel, word: bytes) -> None:
         reply = self._open.pop(parcel.number, None)
         if reply is not None:
+            self._told = reply
             await self._say(reply, word)
 
     async def _say(self, reply: str, word: bytes) -> None:
@@ -151,6 +160,17 @@ class Pull:
     def _end(self, reason: str) -> None:
         self._gone = self._gone or reason
         self._woken.set()
+
+
+async def _first(*works: Coroutine[Any, Any, object]) -> None:
+    """Until one of them has ended, in whatever way; the others are given up."""
+    tasks = [asyncio.create_task(each) for each in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _token(number: int, headers: dict[str, str], msg: Msg) -> str:

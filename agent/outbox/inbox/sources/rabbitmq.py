@@ -201,7 +201,8 @@ class _Stream:
     async def settled(self, queue: AbstractQueue, consumer: str) -> None:
         """Let the acknowledgements arrive before the channel ends: it puts by those for a quorum queue that is behind,
         and forgets them with itself. To cancel a consumer it waits for the queue. While messages are open the consumer
-        stays: without one the next owner would begin before they are back in their order."""
+        stays: without one the next owner would begin before they are back in their order. What was put by then comes
+        again with them."""
         if self._open or self._basket.ended:
             return
         try:
