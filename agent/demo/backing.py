@@ -193,6 +193,8 @@ class Postgres(Process):
             "unix_socket_directories": "",
             "max_connections": "200",
             "max_prepared_transactions": "20",
+            # In its own folder, so that a server which was killed leaves nothing elsewhere.
+            "dynamic_shared_memory_type": "mmap",
             **(settings or {}),
         }
         argv = [str(self._bin / "postgres"), "-D", str(self.data)]

@@ -44,11 +44,11 @@ def flags_of(drain_time: float) -> list[str]:
     """The flags that Pillion's configuration counts on.
 
     ``--drain-strategy immediate``: by default Envoy announces a drain gradually over ``--drain-time-s``
-    (600 s), and in that time hardly any response says ``Connection: close``. ``--use-dynamic-base-id``:
-    several Envoys on one host.
+    (600 s), and in that time hardly any response says ``Connection: close``. ``--disable-hot-restart``:
+    several Envoys on one host, and none leaves a piece of shared memory in ``/dev/shm`` for each of its starts.
     """
     return [
-        "--use-dynamic-base-id",
+        "--disable-hot-restart",
         "--drain-strategy", "immediate",
         "--drain-time-s", str(max(1, round(drain_time))),
         "--reject-unknown-dynamic-fields",

@@ -42,7 +42,7 @@ class Foreign:
             self.binary = Path(shutil.copy(self.binary, self._folder / "envoy"))
 
     def start(self) -> None:
-        argv = [str(self.binary), "-c", str(self.file), "--use-dynamic-base-id", "--log-level", "warning"]
+        argv = [str(self.binary), "-c", str(self.file), "--disable-hot-restart", "--log-level", "warning"]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,

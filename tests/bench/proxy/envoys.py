@@ -34,7 +34,7 @@ class Envoy(Process):
         file = folder / "envoy.json"
         file.write_text(json.dumps(config))
         argv = [
-            backing.binary("envoy"), "-c", str(file), "--use-dynamic-base-id", "--concurrency", "1",
+            backing.binary("envoy"), "-c", str(file), "--disable-hot-restart", "--concurrency", "1",
             "--log-level", "error",
         ]  # fmt: skip
         super().__init__(

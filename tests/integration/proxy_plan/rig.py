@@ -84,7 +84,7 @@ class Envoy(Process):
         file = folder / "envoy.json"
         file.write_text(json.dumps(static_bootstrap(snapshot, boot, secrets)))
         argv = [
-            backing.binary("envoy"), "-c", str(file), "--use-dynamic-base-id", "--log-level", "warning",
+            backing.binary("envoy"), "-c", str(file), "--disable-hot-restart", "--log-level", "warning",
             "--concurrency", str(concurrency),
         ]  # fmt: skip
         super().__init__("Envoy", argv, folder / "envoy.log", answers=lambda: backing.tcp_ok(probe))
