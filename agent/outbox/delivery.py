@@ -12,8 +12,8 @@ from typing import Literal
 from agent.outbox.events import Event, RefusedError, UnjudgedError
 
 Policy = Literal["park", "skip", "block"]
-"""What becomes of a refused event: its key is parked, it alone is left out, or its bucket stops. One that nobody has
-judged is never left out: its key is parked then."""
+"""What becomes of a refused event: its key is parked, it alone is left out, or its bucket stops. One of which
+nobody has said that it is bad itself is never left out: its key is parked then."""
 
 Verdict = Literal["known", "held", "parked", "skipped"]
 """Why an event is set aside: its key was before, its key is from now on, or it alone is left out."""
@@ -178,11 +178,11 @@ class Delivery:
             self._flying.add(follower)
         return follower
 
-    def refuse(self, number: int, reason: str) -> None:
-        """The broker refused the event and will again."""
+    def refuse(self, number: int, reason: str, *, own: bool = True) -> None:
+        """The broker refused the event and will again; ``own``: for what it is, not for where it goes."""
         if number in self._flying:
             self._flying.discard(number)
-            self._refused(number, reason, judged=True)
+            self._refused(number, reason, judged=own)
 
     def _refused(self, number: int, reason: str, *, judged: bool) -> None:
         self.refusals += 1

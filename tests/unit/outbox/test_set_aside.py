@@ -83,6 +83,14 @@ def test_an_event_that_nobody_has_judged_is_not_left_out_but_parked_with_its_key
     assert aside(delivery) == [(0, "parked"), (1, "parked"), (3, "skipped")]
 
 
+def test_an_event_that_is_refused_for_where_it_goes_is_not_left_out_but_parked_with_its_key() -> None:
+    delivery = Delivery([event(1, 1), event(2, 1), event(3, 2)], Rules("skip"))
+    assert delivery.start() == [0, 2]
+    delivery.refuse(0, "there is no such topic", own=False)
+    delivery.refuse(2, "too large")
+    assert aside(delivery) == [(0, "parked"), (1, "parked"), (2, "skipped")]
+
+
 def test_a_row_that_is_none_of_the_events_stops_buckets_behind_them() -> None:
     delivery = Delivery([event(1, 1), event(2, 2), event(3, 2)], Rules(unfit={1: RefusedError("no")}))
     delivery.stop_at(Bar(9, frozenset({1, 2, 3}), "its key can't be read"))
