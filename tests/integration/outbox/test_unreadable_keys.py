@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,6 +213,27 @@ async def test_what_another_relay_kept_is_sent_by_the_owner_who_never_met_it(ben
         await replay(bench)
         arrived = await bench.until_arrived(7)
     assert [each.data for each in arrived] == [1, 2, 3, 4, 5, 6, 33]
+
+
+async def test_when_the_relay_that_would_send_them_dies_its_heir_sends_them_in_order(
+    bench: Bench, tmp_path: Path
+) -> None:
+    settings = await prepared(bench, page=10)
+    children = {name: bench.process(settings, tmp_path, name) for name in ("one", "two")}
+    owners = "SELECT split_part(owner, '/', 1) AS name, count(*) AS buckets FROM pillion.bucket {} GROUP BY 1"
+
+    async def shared() -> bool:
+        found = await bench.service.fetch(owners.format(""))
+        return {row["name"]: row["buckets"] for row in found} == dict.fromkeys(children, 32)
+
+    await until(shared, within=40)
+    await write(bench, 1, 60, BAD)
+    await bench.until_arrived(60 - len(BAD))
+    assert await held(bench) == {*BAD}
+    children[await bench.service.fetchval(owners.format("WHERE bucket = 0"))].kill()
+    await bench.service.execute("UPDATE ob SET key = 'mended' WHERE id = ANY($1)", [*BAD])
+    await replay(bench)
+    assert in_order(await bench.until_arrived(60, within=40), "mended") == [*BAD]
 
 
 async def test_status_counts_what_is_unsent_though_a_key_can_not_be_read(bench: Bench) -> None:
