@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 
 from agent.outbox.cursor import Walk
 from agent.outbox.database import Row
-from agent.outbox.events import Event
+from agent.outbox.events import Event, RefusedError
 from agent.outbox.reader import Page, Reader
 
-Made = list[tuple[Event, str]]
-"""Events in order of row, each with why it is none; an empty text where it is one."""
+Made = list[tuple[Event, RefusedError | None]]
+"""Events in order of row, each with why it is none; None where it is one."""
 
 MOST = 4 * 1024 * 1024
 """Bytes of bodies in a page behind which nothing is read ahead: two large pages would be in memory at once."""

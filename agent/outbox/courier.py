@@ -122,11 +122,11 @@ class Courier:
         if not self._delivery.in_flight:
             self._settled.set()
 
-    def refused(self, number: int, reason: str) -> None:
+    def refused(self, number: int, reason: str, *, own: bool = True) -> None:
         """See ``brokers.Outcomes``."""
         if number >= self._base and self._link is not None:
             self._heard = self._clock()
-            self._refuse(number - self._base, reason)
+            self._refuse(number - self._base, reason, own=own)
 
     def later(self, number: int, reason: str, delay: float = 0.0) -> None:
         """See ``brokers.Outcomes``."""
@@ -140,9 +140,9 @@ class Courier:
         if not self._delivery.in_flight:
             self._settled.set()
 
-    def _refuse(self, place: int, reason: str) -> None:
+    def _refuse(self, place: int, reason: str, *, own: bool = True) -> None:
         self._end(place, reason)
-        self._delivery.refuse(place, reason)
+        self._delivery.refuse(place, reason, own=own)
         if not self._delivery.in_flight:
             self._settled.set()
 

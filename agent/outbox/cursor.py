@@ -56,23 +56,20 @@ class Cursor:
     def walks(
         self, without: Collection[int] = (), stopped: Mapping[int, int] = MappingProxyType({})
     ) -> list[Walk]:
-        """One walk for each group of buckets that are within the same tick, and then one for each bucket of
-        ``stopped`` up to the row that stopped it: what is behind that row is not sent again at each try.
+        """One walk for each group of buckets that are within the same tick, and then one for those of ``stopped`` that
+        the same row stopped, up to that row: what is behind it is not sent again at each try.
 
         ``without`` are buckets that are not to be read now.
         """
-        groups: dict[tuple[Snapshot, Snapshot], set[int]] = {}
+        groups: dict[tuple[Snapshot, Snapshot, int | None], set[int]] = {}
         for bucket, place in self.places.items():
-            if place.target is not None and bucket not in without and bucket not in stopped:
-                groups.setdefault((place.base, place.target), set()).add(bucket)
-        return [
-            Walk(frozenset(buckets), base, target, min(self.places[bucket].pos for bucket in buckets))
-            for (base, target), buckets in groups.items()
-        ] + [
-            Walk(frozenset({bucket}), place.base, place.target, place.pos, stopped[bucket])
-            for bucket, place in self.places.items()
-            if place.target is not None and bucket not in without and bucket in stopped
+            if place.target is not None and bucket not in without:
+                groups.setdefault((place.base, place.target, stopped.get(bucket)), set()).add(bucket)
+        found = [
+            Walk(frozenset(buckets), base, target, min(self.places[bucket].pos for bucket in buckets), until)
+            for (base, target, until), buckets in groups.items()
         ]
+        return sorted(found, key=lambda walk: walk.until is not None)
 
     def poll(self, without: Collection[int] = ()) -> Poll | None:
         """The poll of the buckets between two ticks that stand at the newest base; None when there are

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agent.outbox.events import Event
+from agent.outbox.events import Event, RefusedError, UnjudgedError
 
 Policy = Literal["park", "skip", "block"]
-"""What becomes of a refused event: its key is parked, it alone is left out, or its bucket stops."""
+"""What becomes of a refused event: its key is parked, it alone is left out, or its bucket stops. One of which
+nobody has said that it is bad itself is never left out: its key is parked then."""
 
 Verdict = Literal["known", "held", "parked", "skipped"]
 """Why an event is set aside: its key was before, its key is from now on, or it alone is left out."""
@@ -33,7 +34,7 @@ class Rules:
     """What is done with which event. By default nothing is set aside, and what is refused stops its bucket."""
 
     on_refused: Policy = "block"
-    unfit: Mapping[int, str] = field(default_factory=dict)
+    unfit: Mapping[int, RefusedError] = field(default_factory=dict)
     """Why an event is none, or must not be sent, by its place in the page."""
     known: Callable[[Event], bool] = never
     """Whether the event's key is set aside already."""
@@ -55,6 +56,15 @@ class Aside:
     reason: str
     delay: float
     """Seconds that the broker asked to wait for."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A row behind a page's events that is not one of them, and that nothing of some buckets may pass."""
+
+    row: int
+    buckets: frozenset[int]
+    reason: str
 
 
 class Delivery:
@@ -90,10 +100,10 @@ class Delivery:
         self._aside: dict[int, Aside] = {}
         self._undecided: set[int] = set()
         if self._rules.on_refused == "block":
-            for number, reason in self._rules.unfit.items():
+            for number, error in self._rules.unfit.items():
                 if not self._rules.known(events[number]):
                     self.refusals += 1
-                    self._stop(number, reason)
+                    self._stop(number, str(error))
         self._plan(names)
 
     def _plan(self, names: Sequence[str] | None) -> None:
@@ -121,7 +131,8 @@ class Delivery:
             return None
         number = line[0]
         if number in self._rules.unfit:
-            self._refused(number, self._rules.unfit[number])
+            error = self._rules.unfit[number]
+            self._refused(number, str(error), judged=not isinstance(error, UnjudgedError))
             return None
         if self._rules.careful(self.events[number]):
             self._careful.append(number)
@@ -167,17 +178,18 @@ class Delivery:
             self._flying.add(follower)
         return follower
 
-    def refuse(self, number: int, reason: str) -> None:
-        """The broker refused the event and will again."""
+    def refuse(self, number: int, reason: str, *, own: bool = True) -> None:
+        """The broker refused the event and will again; ``own``: for what it is, not for where it goes."""
         if number in self._flying:
             self._flying.discard(number)
-            self._refused(number, reason)
+            self._refused(number, reason, judged=own)
 
-    def _refused(self, number: int, reason: str) -> None:
+    def _refused(self, number: int, reason: str, *, judged: bool) -> None:
         self.refusals += 1
-        if self._rules.on_refused == "park":
+        policy = self._rules.on_refused
+        if policy == "park" or (policy == "skip" and not judged):
             self._divert(self._lines[number], "parked", reason, 0.0)
-        elif self._rules.on_refused == "skip":
+        elif policy == "skip":
             # It stays at the head of its line: what follows goes only when it is kept that this one was left out.
             # Else it might be taken after a crash, behind what follows it.
             self._put(number, "skipped", reason, 0.0)
@@ -204,6 +216,12 @@ class Delivery:
             self._bad[event.bucket] = event.row
             self.reasons[event.bucket] = reason
             (self.passing.add if passing else self.passing.discard)(event.bucket)
+
+    def stop_at(self, bar: Bar) -> None:
+        """Stop buckets behind the events, where they have not stopped before."""
+        for bucket in bar.buckets:
+            self._bad.setdefault(bucket, bar.row)
+            self.reasons.setdefault(bucket, bar.reason)
 
     def _divert(self, line: deque[int], verdict: Verdict, reason: str, delay: float) -> None:
         for number in line:

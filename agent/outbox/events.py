@@ -34,6 +34,11 @@ class RefusedError(ValueError):
     """The row can't be an event, and won't be one on a second try; the text shows no value of the row."""
 
 
+class UnjudgedError(RefusedError):
+    """Nothing is known of the row, so it may be a good one: it could not be read, or nobody lived to hear what the
+    broker says to it. It is never left out."""
+
+
 # Not a frozen dataclass, which takes five times as long to make: there is one for every row.
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One event, ready for any broker."""
@@ -83,7 +88,7 @@ class Maker:
         body = row["body"]
         if body is None and row["size"] is not None:
             if row["size"] == UNREADABLE:
-                raise RefusedError(row["unreadable"])
+                raise UnjudgedError(row["unreadable"])
             raise RefusedError(f"its body of {row['size']} bytes is larger than the broker takes")
         number, bucket = row["id"], row["bucket"]
         traceparent, tracestate = trace(row["traceparent"], row["tracestate"])

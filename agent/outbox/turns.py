@@ -10,23 +10,19 @@ from agent.outbox.brokers import Link
 from agent.outbox.courier import AwayError, Courier
 from agent.outbox.cursor import Cursor, Place, Poll, Walk
 from agent.outbox.database import Row
-from agent.outbox.delivery import Delivery, Rules
-from agent.outbox.events import Maker, RefusedError, blank
+from agent.outbox.delivery import Bar, Delivery, Rules
+from agent.outbox.events import Event, Maker, RefusedError, UnjudgedError, blank
 from agent.outbox.latency import Latency
 from agent.outbox.metrics import Metrics
+from agent.outbox.parked.keys import HOME
 from agent.outbox.parked.replay import Replay
 from agent.outbox.parked.shelf import Shelf
 from agent.outbox.reader import Page, Reader
 from agent.outbox.snapshot import Snapshot
 from agent.outbox.stops import Stops
 from agent.outbox.suspicion import TRUSTING, Suspicion
-from agent.runtime.errors import Permanent
 
 log = structlog.get_logger(__name__)
-
-HOME = 0
-"""The bucket whose owner sends again all rows whose key could not be read: they may have one key when they are mended,
-and two relays would send them in any order."""
 
 After = Callable[[Mapping[int, int]], dict[int, Place]]
 """From the lowest unfinished row of each bucket to the places after a page."""
@@ -140,37 +136,42 @@ class Turns:
 
     async def _walk(self, walk: Walk, courier: Courier, link: Link, *, alone: bool) -> None:
         page, made = await self._ahead.walk(walk)
-        if page.keyless:
-            await self._set_alone(page, min(walk.buckets))
+        bar = await self._set_alone(page, walk.buckets) if page.keyless else None
         last = walk.until if page.whole else page.last
-        self.has_more = self.has_more or not page.whole
+        if bar is not None:
+            last = bar.row - 1
+            made = [one for one in made if one[0].row < bar.row]
+        self.has_more = self.has_more or (bar is None and not page.whole)
         wanted = [one for one in made if self.cursor.wants(one[0].bucket, one[0].row)]
         await self._publish(
             page, wanted, courier, link, lambda unfinished: self.cursor.walked(walk, last, unfinished),
-            ahead=following(walk, page, last) if alone else None,
+            ahead=following(walk, page, last) if alone and bar is None else None, bar=bar,
         )  # fmt: skip
 
-    async def _set_alone(self, page: Page, bucket: int) -> None:
-        """Set the rows aside whose key can't be read, in a bucket that is had: before any other passes them, for if
-        they are mended meanwhile they are in another one. Raises Permanent where they can't be."""
-        row = {"bucket": bucket, "key": None}
-        events = [blank(row, each.id) for each in page.keyless]
-        unfit = {
-            number: f"its key can't be read, so it is set aside alone: {each.why}"
-            for number, each in enumerate(page.keyless)
+    async def _set_alone(self, page: Page, buckets: Collection[int]) -> Bar | None:
+        """Set the rows aside whose key can't be read, in one of these buckets, which are had: before any other passes
+        them, for if they are mended meanwhile they are in another one. The first that can't be stops them all."""
+        bucket = min(buckets)
+        events = [blank({"bucket": bucket, "key": None}, each.id) for each in page.keyless]
+        blocks = self.shelf is None or self.shelf.on_refused == "block"
+        then = "outbox.on_refused is block" if blocks else "its key can't be read, so it is set aside alone"
+        unfit: dict[int, RefusedError] = {
+            number: UnjudgedError(f"{then}: {each.why}") for number, each in enumerate(page.keyless)
         }
         await self._reader.gate(page.wal)
-        delivery = Delivery(
-            events, self.shelf.rules(events, unfit) if self.shelf is not None else Rules(unfit=unfit)
-        )
+        delivery = self._ruled(events, unfit)
         if self.shelf is not None:
             await self.shelf.keep(delivery, HOME)
         self._count(delivery)
-        if delivery.unfinished():
-            raise Permanent(
-                f"reading the outbox {self.feed}: the key of row {delivery.unfinished()[bucket]} can't be read, "
-                f"so that nothing may overtake it, and it is not set aside: {delivery.reasons[bucket]}"
-            )
+        row = delivery.unfinished().get(bucket)
+        if row is None:
+            return None
+        return Bar(
+            row,
+            frozenset(each for each in buckets if self.cursor.wants(each, row)),
+            f"the key of row {row} can't be read, so nothing may overtake it, and it is not set aside: "
+            f"{delivery.reasons[bucket]}",
+        )
 
     async def _poll(self, poll: Poll, courier: Courier, link: Link) -> bool:
         asked = self._clock()
@@ -193,9 +194,11 @@ class Turns:
 
     async def _publish(
         self, page: Page, made: Made, courier: Courier, link: Link, after: After, *,
-        ahead: Walk | None = None,
+        ahead: Walk | None = None, bar: Bar | None = None,
     ) -> None:  # fmt: skip
         delivery = self._delivery(made)
+        if bar is not None:
+            delivery.stop_at(bar)
         if made:
             await self._reader.gate(page.wal)
         async with self._ahead.reading(ahead):
@@ -232,14 +235,18 @@ class Turns:
         made: Made = []
         for row in rows:
             try:
-                made.append((self._maker.event(row), ""))
+                made.append((self._maker.event(row), None))
             except RefusedError as error:
-                made.append((blank(row, row["id"]), str(error)))
+                made.append((blank(row, row["id"]), error))
         return made
 
     def _delivery(self, made: Made) -> Delivery:
         events = [event for event, _ in made]
-        unfit = {number: wrong for number, (_, wrong) in enumerate(made) if wrong}
+        return self._ruled(
+            events, {number: wrong for number, (_, wrong) in enumerate(made) if wrong is not None}
+        )
+
+    def _ruled(self, events: list[Event], unfit: dict[int, RefusedError]) -> Delivery:
         return Delivery(
             events, self.shelf.rules(events, unfit) if self.shelf is not None else Rules(unfit=unfit)
         )

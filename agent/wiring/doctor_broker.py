@@ -33,7 +33,7 @@ class Silent:
     def acknowledged(self, number: int) -> None:
         """Nothing is sent."""
 
-    def refused(self, number: int, reason: str) -> None:
+    def refused(self, number: int, reason: str, *, own: bool = True) -> None:
         """Nothing is sent."""
 
     def later(self, number: int, reason: str, delay: float = 0.0) -> None:

@@ -169,7 +169,8 @@ class Outbox(Section, frozen=True):
         Literal["park", "skip", "block"],
         about(
             "What becomes of an event that the broker refuses for good: park its key until a person decides, skip"
-            " the event alone (recorded), or block its bucket of keys."
+            " the event alone (recorded) where it is bad itself, as too large, and park it where its topic is, or block"
+            " its bucket of keys."
         ),
     ] = "park"
     hold_after: Annotated[

@@ -23,8 +23,9 @@ class Outcomes(Protocol):
     def acknowledged(self, number: int) -> None:
         """The broker has stored the event as durably as it says it does."""
 
-    def refused(self, number: int, reason: str) -> None:
-        """The broker understood the event and did not take it; ``reason`` shows nothing of its content."""
+    def refused(self, number: int, reason: str, *, own: bool = True) -> None:
+        """The broker understood the event and did not take it; ``reason`` shows nothing of its content. ``own``: it is
+        what the event is that was refused, as its size; not where it goes, which a person can put right."""
 
     def later(self, number: int, reason: str, delay: float = 0.0) -> None:
         """The broker did not take this event now, though it may in ``delay`` seconds, and takes others meanwhile."""

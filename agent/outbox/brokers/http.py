@@ -26,7 +26,9 @@ STREAK = 20
 
 UNKNOWN = "can't be kept with HTTP: what the receiver does before it answers is not to be seen"
 
-_REFUSED = frozenset({400, 410, 413, 422})
+_GONE = 410
+"""It is where the event goes that is gone."""
+_REFUSED = frozenset({400, _GONE, 413, 422})
 _AWAY = frozenset({429, 502, 503, 504})
 """As an answer to a request that asks for nothing: the receiver is not there."""
 
@@ -180,7 +182,7 @@ class Posts:
             self._outcomes.acknowledged(number)
         elif status in _REFUSED:
             self._streak = 0
-            self._outcomes.refused(number, f"the receiver answers {status}")
+            self._outcomes.refused(number, f"the receiver answers {status}", own=status != _GONE)
         elif status == 401:
             self._pool.fail("the receiver answers 401: see user and password in outbox.broker.url")
         else:

@@ -42,7 +42,7 @@ _REFUSED = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "it may not be written to this topic",
     KafkaError.TOPIC_EXCEPTION: "its topic is no name that Kafka takes",
 }
-"""What is refused for sure, by Kafka's error."""
+"""What is refused for sure, by Kafka's error: the topic, whatever the event."""
 _BLAMED = (
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.INVALID_RECORD,
@@ -52,6 +52,8 @@ _BLAMED = (
     KafkaError._INVALID_DIFFERENT_RECORD,  # noqa: SLF001 - the library's own errors are named so
 )
 """Kafka refuses a whole batch for one record in it: each is sent again alone, to see which."""
+_NOT_ITS_OWN = (KafkaError.INVALID_TIMESTAMP, KafkaError.POLICY_VIOLATION)
+"""Of these: the time is that of sending, the policy is the server's."""
 
 
 def make(settings: Settings, service: str, *, durable: bool = False) -> "Kafka":  # noqa: ARG001 - tables name topics
@@ -241,7 +243,7 @@ class KafkaLink:
             if self._over:
                 return
             if topic not in self._limits:
-                self._outcomes.refused(number, f"Kafka's topic {topic}: {MISSING}")
+                self._outcomes.refused(number, f"Kafka's topic {topic}: {MISSING}", own=False)
                 continue
             self._try(number, event)
 
@@ -308,9 +310,9 @@ class KafkaLink:
     def _failed(self, number: int, event: Event, error: KafkaError) -> None:
         code = error.code()
         if code in _REFUSED:
-            self._outcomes.refused(number, f"Kafka says: {_REFUSED[code]} ({words(error)})")
+            self._outcomes.refused(number, f"Kafka says: {_REFUSED[code]} ({words(error)})", own=False)
         elif code in _BLAMED and number == self._alone:
-            self._outcomes.refused(number, f"Kafka says: {words(error)}")
+            self._outcomes.refused(number, f"Kafka says: {words(error)}", own=code not in _NOT_ITS_OWN)
         elif code in _BLAMED:
             self._suspects.append((number, event))
         else:

@@ -56,6 +56,9 @@ _INFO = msgspec.json.Decoder(_Info)
 _NO_ROOM = frozenset({10008, 10023, 10028, 10047, 10077})
 """The stream or the server takes nothing now: unavailable, out of resources, of memory, of storage, or the store
 failed, as when it is full (nats-server, ``server/errors.json``)."""
+_TOO_LARGE = frozenset({10054, 10097})
+"""The message or its headers are larger than may be (as above): what else is refused is about the stream, as when it is
+sealed."""
 _ACK = msgspec.json.Decoder(_Ack)
 
 
@@ -294,12 +297,13 @@ class JetStream:
         try:
             ack = _ACK.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._outcomes.refused(number, "who answered is not JetStream")
+            self._outcomes.refused(number, "who answered is not JetStream", own=False)
             return
         if ack.error is not None:
             self._failed(number, ack.error)
         elif ack.stream != self._stream or ack.seq < 1:
-            self._outcomes.refused(number, f"it was not the stream {self._stream} that answered")
+            reason = f"it was not the stream {self._stream} that answered"
+            self._outcomes.refused(number, reason, own=False)
         else:
             self._outcomes.acknowledged(number)
 
@@ -310,7 +314,7 @@ class JetStream:
             # The event is not to blame, and the next one would fare no better.
             self._outcomes.lost(reason)
         else:
-            self._outcomes.refused(number, reason)
+            self._outcomes.refused(number, reason, own=error.err_code in _TOO_LARGE)
 
 
 def covers(wide: str, narrow: str) -> bool:

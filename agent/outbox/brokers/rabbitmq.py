@@ -201,7 +201,7 @@ class Exchange:
         try:
             await self._exchange.publish(message, topic, mandatory=True)
         except said.PublishError:
-            self._refuse(number, "no queue of the exchange takes its topic")
+            self._refuse(number, "no queue of the exchange takes its topic", own=False)
         except said.DeliveryError:
             # Of this event alone: another queue may be well.
             self._postpone(number, f"a queue that takes the topic {topic} is full or fails")
@@ -211,9 +211,9 @@ class Exchange:
             if self._flying.pop(number, None) is not None and not self._over:
                 self._outcomes.acknowledged(number)
 
-    def _refuse(self, number: int, reason: str) -> None:
+    def _refuse(self, number: int, reason: str, *, own: bool = True) -> None:
         if self._flying.pop(number, None) is not None and not self._over:
-            self._outcomes.refused(number, reason)
+            self._outcomes.refused(number, reason, own=own)
 
     def _postpone(self, number: int, reason: str) -> None:
         if self._flying.pop(number, None) is not None and not self._over:
@@ -237,7 +237,7 @@ class Exchange:
                     number, f"RabbitMQ takes {size[2]} bytes at most, its body has {len(event.body)}"
                 )
             elif topic and event.topic == topic[1]:
-                self._refuse(number, "RabbitMQ lets nobody of our user write to its topic")
+                self._refuse(number, "RabbitMQ lets nobody of our user write to its topic", own=False)
         self._lose(f"the channel to RabbitMQ ended: {text}")
 
     def _lose(self, reason: str) -> None:

@@ -234,7 +234,8 @@ class Streams:
             self.wire.close()
             self._outcomes.lost(reason)
         else:
-            self._outcomes.refused(number, refused(reply))
+            # What is known of it is about its topic.
+            self._outcomes.refused(number, refused(reply), own=False)
 
     def _replicated(self, reply: Reply) -> None:
         if isinstance(reply, int) and reply >= self._replicas:

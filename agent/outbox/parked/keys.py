@@ -21,6 +21,10 @@ REMEMBERED = 10_000
 """Rows that were left out and are remembered. One that is read again after a crash must be left out again: the broker
 might take it now, behind what followed it."""
 
+HOME = 0
+"""The bucket whose owner sends again all rows whose key could not be read: they may have one key when they are mended,
+and two relays would send them in any order."""
+
 _DIGEST = 32
 _ALONE = "row:"
 

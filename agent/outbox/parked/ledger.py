@@ -142,6 +142,16 @@ class HeldLedger:
             wait,
         )
 
+    async def there(self, rows: Collection[int]) -> set[int]:
+        """Those of these rows that are set aside."""
+        found = await self._connection.fetch(
+            self._doing,
+            f"SELECT row_id FROM {self._schema}.held_row WHERE feed = $1 AND row_id = ANY($2::int8[])",
+            self._feed,
+            sorted(rows),
+        )
+        return {int(row["row_id"]) for row in found}
+
     async def attempt(self, buckets: Collection[int], now: int | None = None, row: int | None = None) -> None:
         """Note that in ``buckets`` no row is sent alone any more, but ``row`` in the bucket ``now`` is from here on."""
         await self._owned(
@@ -193,13 +203,15 @@ class HeldLedger:
         )
 
     async def due(self, buckets: Collection[int], *, held: bool) -> list[Due]:
-        """Keys of these buckets that are to be sent now, those first that a person asked for; ``held``: also those
-        that are tried by themselves."""
+        """Keys of these buckets that are to be sent now, those first that a person asked for, and of those the ones
+        that were set aside first; ``held``: also those that are tried by themselves."""
         rows = await self._connection.fetch(
             self._doing,
-            f"SELECT id, bucket, state, attempts, tries FROM {self._schema}.held_key WHERE feed = $1 "
+            f"SELECT id, bucket, state, attempts, tries FROM {self._schema}.held_key k WHERE feed = $1 "
             "AND bucket = ANY($2::int2[]) AND (state = 'replaying' OR ($3 AND state = 'held' AND retry_at <= now())) "
-            f"ORDER BY state = 'held', retry_at NULLS FIRST LIMIT {MOST_KEYS}",
+            # Rows whose key could not be read are a key each, and may have one when they are mended.
+            f"ORDER BY state = 'held', retry_at NULLS FIRST, (SELECT min(r.seq) FROM {self._schema}.held_row r "
+            f"WHERE r.feed = k.feed AND r.key = k.id) LIMIT {MOST_KEYS}",
             self._feed,
             sorted(buckets),
             held,

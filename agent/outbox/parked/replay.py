@@ -103,12 +103,12 @@ class Replay:
     async def _delivery(self, rows: Sequence[HeldRow]) -> tuple[Delivery, Sequence[HeldRow]]:
         found = await self._reader.named([each.row for each in rows])
         made: list[Event] = []
-        unfit: dict[int, str] = {}
+        unfit: dict[int, RefusedError] = {}
         for number, (row, held) in enumerate(zip(found, rows, strict=False)):
             try:
                 made.append(self._made(row))
             except RefusedError as error:
-                unfit[number] = f"row {held.row}: {error}"
+                unfit[number] = RefusedError(f"row {held.row}: {error}")
                 made.append(events.blank(row, held.row))
         rules = Rules("park", unfit, ripe=lambda _event, _alone: True)
         # A row that the service changed meanwhile may have another key now; it goes where it was put.

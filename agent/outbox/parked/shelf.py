@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 import structlog
 
 from agent.outbox.delivery import Aside, Delivery, Policy, Rules
-from agent.outbox.events import Event
+from agent.outbox.events import Event, RefusedError, UnjudgedError
 from agent.outbox.metrics import Metrics
 from agent.outbox.parked import keys
 from agent.outbox.parked.keys import Known, Limits
@@ -77,7 +77,7 @@ class Shelf:
         """Be right about these buckets; call it before any of their rows is read."""
         if buckets != self.buckets:
             await self._load(buckets)
-        elif self.keys and self._clock() - self._looked >= AGAIN:
+        elif (self.keys or keys.HOME in buckets) and self._clock() - self._looked >= AGAIN:
             await self._count()
 
     async def _load(self, buckets: frozenset[int]) -> None:
@@ -92,17 +92,27 @@ class Shelf:
         self._looked = self._clock()
         self.tally = await self.ledger.tally()
         self._metrics.set_aside(self._feed, self.tally.keys, self.tally.rows, self.tally.oldest)
+        if keys.HOME in self.buckets and self.tally.keys:
+            await self._come_home()
 
-    def rules(self, events: list[Event], unfit: dict[int, str]) -> Rules:
+    async def _come_home(self) -> None:
+        """Know of the rows that other relays set aside for the owner of this bucket."""
+        found, rows = await self.ledger.known({keys.HOME})
+        for name in [name for name, each in self.keys.items() if each.bucket == keys.HOME]:
+            del self.keys[name], self._rows[name]
+        self.keys |= found
+        self._rows |= Counter(rows)
+
+    def rules(self, events: list[Event], unfit: dict[int, RefusedError]) -> Rules:
         """What is done with these events, of which some are none."""
         if self._suspects:
             for number, event in enumerate(events):
                 if self._suspects.get(event.bucket) == event.row:
-                    unfit[number] = POISON
+                    unfit[number] = UnjudgedError(POISON)
         if self._left_out:
             for number, event in enumerate(events):
                 if event.row in self._left_out:
-                    unfit[number] = "it was left out before"
+                    unfit[number] = RefusedError("it was left out before")
         return Rules(
             self.on_refused,
             unfit,
@@ -128,11 +138,17 @@ class Shelf:
             # A person may have discarded some since.
             await self._load(self.buckets)
             fit, over = keys.fitting(asides, self._limits, self._rows, self.tally.rows)
+        kept = [each.number for each in fit]
+        if over:
+            # What is read again after a crash, or was kept by another relay, needs no room.
+            there = await self.ledger.there({each.event.row for each, _ in over})
+            kept += [each.number for each, _ in over if each.event.row in there]
+            over = [(each, reason) for each, reason in over if each.event.row not in there]
         new = [each for each in fit if each.verdict != "skipped" or each.event.row not in self._left_out]
         if new:
             await self.ledger.append(new, self.keys, FIRST_WAIT, home)
             self._remember(new, home)
-        delivery.kept([each.number for each in fit])
+        delivery.kept(kept)
         for each, reason in over:
             delivery.stop(each.number, reason)
 

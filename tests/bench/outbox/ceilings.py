@@ -107,7 +107,7 @@ class Window:
         if not self._left:
             self.done.set()
 
-    def refused(self, _number: int, reason: str) -> None:
+    def refused(self, _number: int, reason: str, *, own: bool = True) -> None:
         """See ``brokers.Outcomes``."""
         raise SystemExit(reason)
 

@@ -1,5 +1,6 @@
 """What is old and published goes, and looking for it does not read the whole table."""
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from agent.config.sections.outbox import Changes
@@ -43,6 +44,35 @@ async def test_old_and_published_rows_go_and_the_others_stay_until_they_may(benc
     await bench.service.execute("UPDATE pillion.bucket SET base = pg_current_snapshot()")
     assert await cleaner.round() == held
     assert await rows(bench) == 100
+
+
+@pytest.mark.parametrize("database_options", ["ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"])
+async def test_rows_whose_key_or_content_can_not_be_read_go_like_any_other_and_stay_while_they_are_held(
+    bench: Bench,
+) -> None:
+    cleaner = await prepared(bench)
+    await fill(bench, 2500, DAYS)
+    odd = r"convert_from('\x6be4'::bytea, 'SQL_ASCII')"
+    await bench.service.execute(f"UPDATE pillion.outbox SET key = {odd} WHERE id % 100 = 7")
+    await bench.service.execute(
+        f"UPDATE pillion.outbox SET payload = ('\"' || {odd} || '\"')::json WHERE id % 100 = 8"
+    )
+    await bench.service.execute(
+        "WITH k AS (INSERT INTO pillion.held_key (feed, id, bucket, state, reason) "
+        "SELECT 'pillion.outbox', 'row:' || n, 0, 'parked', 'x' FROM unnest($1::int8[]) n RETURNING id) "
+        "INSERT INTO pillion.held_row (feed, key, bucket, row_id) "
+        "SELECT 'pillion.outbox', id, 0, substr(id, 5)::int8 FROM k",
+        [7, 1108],
+    )
+    await bench.service.execute("UPDATE pillion.bucket SET base = pg_current_snapshot() WHERE bucket <> 5")
+    unsent = {number for number in range(1, 2501) if number % 64 == 5}
+    assert await cleaner.round() == 2500 - len(unsent | {7, 1108})
+    left = {row["id"] for row in await bench.service.fetch("SELECT id FROM pillion.outbox")}
+    assert left == unsent | {7, 1108}
+    assert {7, 1108} - unsent, "one that is held would else be kept for another reason"
+    # What is left at the front keeps no later round from what comes behind it.
+    await bench.service.execute("DELETE FROM pillion.held_row WHERE row_id = 1108")
+    assert await cleaner.round() == 1
 
 
 async def test_a_round_reads_a_chunk_and_not_the_table(bench: Bench) -> None:

@@ -52,11 +52,11 @@ class Starter:
             self.child.kill()
 
 
-@pytest.mark.parametrize("others", [0, 200])
+@pytest.mark.parametrize(("others", "policy"), [(0, "park"), (200, "park"), (0, "skip")])
 async def test_a_row_that_kills_the_process_is_parked_and_all_others_arrive(
-    bench: Bench, tmp_path: Path, others: int
+    bench: Bench, tmp_path: Path, others: int, policy: str
 ) -> None:
-    settings = await prepared(bench)
+    settings = await prepared(bench, on_refused=policy)
     for key in range(20):
         await write(bench, key, 1)
     await write(bench, KEY, 2)

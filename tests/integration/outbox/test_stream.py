@@ -18,7 +18,7 @@ class Outcomes:
     def acknowledged(self, number: int) -> None:
         pass
 
-    def refused(self, number: int, reason: str) -> None:
+    def refused(self, number: int, reason: str, *, own: bool = True) -> None:
         pass
 
 

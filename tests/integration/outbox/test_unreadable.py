@@ -72,11 +72,13 @@ def values(bench: Bench, arrived: list[Any], key: str = "") -> list[int]:
     return [each.data for each in arrived if not key or each.key == key]
 
 
-@pytest.mark.parametrize("page", [10, 1000], ids=["walked", "polled"])
+@pytest.mark.parametrize(
+    ("page", "policy"), [(10, "park"), (1000, "park"), (1000, "skip")], ids=["walked", "polled", "skip"]
+)
 async def test_its_key_is_parked_all_others_arrive_and_it_is_replayed_when_it_can_be_read(
-    bench: Bench, page: int
+    bench: Bench, page: int, policy: str
 ) -> None:
-    settings = await prepared(bench, page=page)
+    settings = await prepared(bench, page=page, on_refused=policy)
     await bench.service.execute("INSERT INTO broken VALUES (23), (64)")
     await bench.service.execute(WRITE, 1, 70)
     bad = {*range(23, 71, 10), *range(64, 71, 10)}
@@ -191,13 +193,14 @@ async def limited(shared_nats: backing.Nats, short_folder: Path) -> AsyncIterato
         await asyncio.to_thread(server.kill)
 
 
+@pytest.mark.parametrize("policy", ["park", "skip"])
 async def test_a_row_over_which_postgresql_runs_out_of_memory_each_time_is_parked_with_its_key(
-    limited: Bench,
+    limited: Bench, policy: str
 ) -> None:
     """As under vm.overcommit_memory=2, or in a container: no other row needs so much."""
     bench = limited
     await bench.service.execute("CREATE TABLE ob (id bigserial PRIMARY KEY, key text, payload jsonb)")
-    settings = bench.settings(tables=(Table(table="ob"),))
+    settings = bench.settings(tables=(Table(table="ob"),), on_refused=policy)
     await bench.init(settings)
     # Numbers that are short until they are written out.
     await bench.service.execute(

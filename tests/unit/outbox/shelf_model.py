@@ -26,7 +26,6 @@ from agent.outbox.sifting import Unread
 from agent.outbox.snapshot import Snapshot
 from agent.outbox.suspicion import TRUSTING
 from agent.outbox.turns import Turns
-from agent.runtime.errors import Permanent
 from tests.unit.outbox.test_cursor import BUCKETS, NOTHING, Database
 from tests.unit.outbox.test_events import maker, row
 
@@ -179,8 +178,6 @@ class Process:
         (result, _) = await asyncio.gather(work, end, return_exceptions=True)
         if isinstance(result, AwayError):
             self._connect()
-        elif isinstance(result, Permanent):
-            return False
         elif isinstance(result, LostError):
             # Some buckets were lost: the others are as they were.
             self._settle()
@@ -341,6 +338,10 @@ class Ledger:
                 self._store.rows.append(HeldRow(self._store.seq, name, each.event.row))
         await self._process.step()
 
+    async def there(self, rows: Collection[int]) -> set[int]:
+        await self._process.step()
+        return {each.row for each in self._store.rows}.intersection(rows)
+
     async def attempt(self, buckets: Collection[int], *_: Any) -> None:
         await self._owned(buckets)
 
@@ -359,7 +360,8 @@ class Ledger:
 
     async def tally(self) -> Tally:
         await self._process.step()
-        return Tally({}, len(self._store.rows), 0.0)
+        states = Counter(each["state"] for each in self._store.keys.values())
+        return Tally(states, len(self._store.rows), 0.0)
 
     async def due(self, buckets: Collection[int], *, held: bool) -> list[Due]:
         await self._process.step()

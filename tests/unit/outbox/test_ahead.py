@@ -50,7 +50,7 @@ class Pages:
 def ahead(pages: Pages) -> Ahead:
     return Ahead(
         cast("Reader", pages),
-        lambda rows: [(blank({"bucket": 3, "key": None}, row["id"]), "") for row in rows],
+        lambda rows: [(blank({"bucket": 3, "key": None}, row["id"]), None) for row in rows],
     )
 
 

@@ -232,6 +232,16 @@ def test_a_stopped_bucket_is_tried_again_alone_and_only_up_to_the_row_that_stopp
     assert cursor.walked(again, 8, {}) == {1: Place(NOTHING, target, 8)}
 
 
+def test_buckets_that_one_row_stopped_are_tried_again_together_and_last() -> None:
+    target = Snapshot(10, 10)
+    cursor = Cursor({bucket: Place(NOTHING, target, 3 + bucket) for bucket in range(5)})
+    assert cursor.walks((), {0: 8, 2: 8, 3: 9}) == [
+        Walk(frozenset({1, 4}), NOTHING, target, 4),
+        Walk(frozenset({0, 2}), NOTHING, target, 3, 8),
+        Walk(frozenset({3}), NOTHING, target, 6, 9),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "xid", "expected"),
     [

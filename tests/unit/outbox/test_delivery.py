@@ -1,6 +1,7 @@
 """One message of a key in flight, and what is acknowledged is known for each bucket."""
 
 from agent.outbox.delivery import Delivery, Rules
+from agent.outbox.events import RefusedError
 from tests.unit.outbox.test_cursor import event
 
 
@@ -32,7 +33,7 @@ def test_a_refused_message_stops_the_later_ones_of_its_bucket_only() -> None:
 
 def test_rows_before_a_row_that_is_no_event_still_go() -> None:
     events = [event(1, 1), event(2, 5), event(3, 1), event(4, 5)]
-    delivery = Delivery(events, Rules(unfit={1: "no event"}))
+    delivery = Delivery(events, Rules(unfit={1: RefusedError("no event")}))
     assert delivery.start() == [0]
     assert delivery.acknowledge(0) is None
     assert delivery.unfinished() == {1: 2}

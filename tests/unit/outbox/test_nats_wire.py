@@ -41,7 +41,7 @@ class Told:
     def acknowledged(self, number: int) -> None:
         self.said.append(number)
 
-    def refused(self, number: int, reason: str) -> None:
+    def refused(self, number: int, reason: str, *, own: bool = True) -> None:
         self.said.append((number, reason))
 
     def later(self, number: int, reason: str, delay: float = 0.0) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from agent.outbox.delivery import Aside, Delivery, Rules
+from agent.outbox.delivery import Aside, Bar, Delivery, Rules
+from agent.outbox.events import RefusedError, UnjudgedError
 from agent.outbox.parked import keys
 from agent.outbox.parked.keys import Limits
 from agent.outbox.parked.ledger import Due
@@ -40,7 +41,7 @@ def test_a_refused_event_takes_the_later_ones_of_its_key_aside_and_no_others() -
 
 
 def test_events_before_a_row_that_is_no_event_are_sent_before_it_is_set_aside() -> None:
-    delivery = Delivery([event(1, 1), event(2, 1), event(3, 1)], park(unfit={1: "no event"}))
+    delivery = Delivery([event(1, 1), event(2, 1), event(3, 1)], park(unfit={1: RefusedError("no event")}))
     assert delivery.start() == [0]
     assert aside(delivery) == []
     assert delivery.acknowledge(0) is None
@@ -55,7 +56,7 @@ def test_a_known_key_is_not_sent_at_all() -> None:
 
 @pytest.mark.parametrize("policy", ["park", "skip", "block"])
 def test_a_known_key_is_set_aside_whatever_is_done_with_refused_ones(policy: Any) -> None:
-    rules = Rules(policy, unfit={0: "no"}, known=lambda _: True)
+    rules = Rules(policy, unfit={0: RefusedError("no")}, known=lambda _: True)
     delivery = Delivery([event(1, 1)], rules)
     assert aside(delivery) == [(0, "known")]
     assert delivery.reasons == {}
@@ -73,6 +74,30 @@ def test_behind_a_skipped_event_nothing_of_its_key_goes_until_that_is_kept() -> 
     delivery.acknowledge(1)
     assert delivery.unfinished() == {}
     assert list(delivery.topics) == ["t"], "a skipped event was not published"
+
+
+def test_an_event_that_nobody_has_judged_is_not_left_out_but_parked_with_its_key() -> None:
+    rules = Rules("skip", unfit={0: UnjudgedError("it can't be read"), 3: RefusedError("too large")})
+    delivery = Delivery([event(1, 1), event(2, 1), event(3, 2), event(4, 3)], rules)
+    assert delivery.start() == [2]
+    assert aside(delivery) == [(0, "parked"), (1, "parked"), (3, "skipped")]
+
+
+def test_an_event_that_is_refused_for_where_it_goes_is_not_left_out_but_parked_with_its_key() -> None:
+    delivery = Delivery([event(1, 1), event(2, 1), event(3, 2)], Rules("skip"))
+    assert delivery.start() == [0, 2]
+    delivery.refuse(0, "there is no such topic", own=False)
+    delivery.refuse(2, "too large")
+    assert aside(delivery) == [(0, "parked"), (1, "parked"), (2, "skipped")]
+
+
+def test_a_row_that_is_none_of_the_events_stops_buckets_behind_them() -> None:
+    delivery = Delivery([event(1, 1), event(2, 2), event(3, 2)], Rules(unfit={1: RefusedError("no")}))
+    delivery.stop_at(Bar(9, frozenset({1, 2, 3}), "its key can't be read"))
+    assert delivery.start() == [0]
+    delivery.acknowledge(0)
+    assert delivery.unfinished() == {1: 9, 2: 2, 3: 9}
+    assert delivery.reasons == {1: "its key can't be read", 2: "no", 3: "its key can't be read"}
 
 
 def test_an_event_that_fails_stops_its_bucket_until_its_key_is_ripe() -> None:

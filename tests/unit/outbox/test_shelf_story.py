@@ -3,6 +3,7 @@ the first occurrences of a key are in order."""
 
 import asyncio
 import random
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.outbox.delivery import Delivery, Policy
+from agent.outbox.delivery import Bar, Delivery, Policy
 from agent.outbox.parked.keys import Limits
 from agent.outbox.parked.shelf import Shelf
 from agent.outbox.reader import Page
@@ -123,7 +124,7 @@ class Story:
         return wanted <= done(self.world)
 
 
-async def passed(_self: Turns, _page: Page, _bucket: int) -> None:
+async def passed(_self: Turns, _page: Page, _buckets: Collection[int]) -> None:
     """Set nothing aside."""
 
 
@@ -227,10 +228,9 @@ def test_such_a_row_that_only_the_owner_of_some_bucket_sets_aside_is_found(
     """It may be mended before that one comes to it, and is another's then, who has passed it."""
     kept = Turns._set_alone
 
-    async def of_mine(self: Turns, page: Page, bucket: int) -> None:
+    async def of_mine(self: Turns, page: Page, buckets: Collection[int]) -> Bar | None:
         mine = [each for each in page.keyless if each.id % BUCKETS in self.cursor.places]
-        if mine:
-            await kept(self, replace(page, keyless=tuple(mine)), bucket)
+        return await kept(self, replace(page, keyless=tuple(mine)), buckets) if mine else None
 
     monkeypatch.setattr(Turns, "_set_alone", of_mine)
     assert is_found(seeds=200, odd=0.2)

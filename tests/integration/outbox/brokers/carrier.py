@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from agent.outbox.brokers import Broker
 from agent.outbox.courier import AwayError, Courier
-from agent.outbox.delivery import Delivery
+from agent.outbox.delivery import Delivery, Rules
 from agent.outbox.events import Event
 from agent.outbox.leases import Lease
 from agent.runtime.errors import PillionError
@@ -90,6 +91,15 @@ class Carrier:
                         self._lost()
                     await asyncio.sleep(0.1)
                 events = self._rest(events, delivery)
+
+    async def verdict(self, event: Event) -> str:
+        """What becomes of an event that is carried alone, where refused ones are left out."""
+        delivery = Delivery([event], Rules("skip"))
+        courier = Counting(self._acknowledged)
+        with suppress(AwayError):
+            async with self._brokers[-1].link(courier, self._topics) as link:
+                await courier.carry(delivery, link)
+        return "".join(each.verdict for each in delivery.aside())
 
     def _rest(self, events: Sequence[Event], delivery: Delivery) -> list[Event]:
         lowest = delivery.unfinished()

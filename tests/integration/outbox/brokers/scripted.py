@@ -130,14 +130,18 @@ class Told:
 
     done: list[int] = field(default_factory=list)
     refusals: dict[int, str] = field(default_factory=dict)
+    misplaced: set[int] = field(default_factory=set)
+    """Refused for where they go, not for what they are."""
     postponed: dict[int, tuple[str, float]] = field(default_factory=dict)
     losses: list[str] = field(default_factory=list)
 
     def acknowledged(self, number: int) -> None:
         self.done.append(number)
 
-    def refused(self, number: int, reason: str) -> None:
+    def refused(self, number: int, reason: str, *, own: bool = True) -> None:
         self.refusals[number] = reason
+        if not own:
+            self.misplaced.add(number)
 
     def later(self, number: int, reason: str, delay: float = 0.0) -> None:
         self.postponed[number] = (reason, delay)

@@ -147,6 +147,7 @@ async def test_what_means_the_event_is_refused(status: int) -> None:
         send(link, 5)
         await until(lambda: told.count == 5)
     assert told.refusals == {1: f"the receiver answers {status}"}
+    assert told.misplaced == ({1} if status == 410 else set())
 
 
 async def test_a_receiver_that_takes_nothing_is_away_and_left_alone_as_it_asks() -> None:

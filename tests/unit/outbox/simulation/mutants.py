@@ -125,7 +125,7 @@ class Crowded(Delivery):
 class Forgiving(Delivery):
     """Takes a refused message for done."""
 
-    def refuse(self, number: int, reason: str) -> None:
+    def refuse(self, number: int, reason: str, *, own: bool = True) -> None:
         self.acknowledge(number)
 
     def unfinished(self) -> dict[int, int]:

@@ -349,8 +349,8 @@ class _Outcomes:
         else:
             self._courier.acknowledged(number)
 
-    def refused(self, number: int, reason: str) -> None:
-        self._courier.refused(number, reason)
+    def refused(self, number: int, reason: str, *, own: bool = True) -> None:
+        self._courier.refused(number, reason, own=own)
 
     def lost(self, reason: str) -> None:
         self._courier.lost(reason)
