@@ -139,12 +139,11 @@ async def test_a_server_stands_still_for_a_minute(well: Alone) -> None:
 
     async def event() -> None:
         well.consul.terminate(signal.SIGSTOP)
-        try:
-            await asyncio.sleep(60)
-        finally:
+        await asyncio.sleep(60)
+        async with well.day.unheard():
             well.consul.terminate(signal.SIGCONT)
 
-    judge("paused", await well.day.play(event, within=60), of=well.acl)
+    judge("paused", await well.day.play(event, within=60), of=well.acl, kept="quiet")
 
 
 @pytest.mark.parametrize("acl", [True], ids=["acl-on"])

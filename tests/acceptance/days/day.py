@@ -90,6 +90,7 @@ class Day:
         """
         relay = self.relays["orders"]
         relay.shut = True
+        relay.cut()
         try:
             yield
             await until(_of(self._without), within=40, every=0.1)
