@@ -161,6 +161,12 @@ class Client:
         """All instances of a service with their checks, whatever their state."""
         return await self._read(self._consul.health.service(service, index=index, wait=_wait(wait)), wait)
 
+    async def led(self, service: str) -> tuple[int, list[Any]]:
+        """The same at once from the leader of Consul's servers, who is never behind; else ``discovery_max_stale`` of a
+        Consul agent lets any server answer."""
+        asked = self._transport.get(_answer, f"/v1/health/service/{service}", [("leader", "1")])
+        return await self._read(asked, 0)
+
     async def newer(self, service: str, known: int) -> tuple[int, list[Any] | None]:
         """The same at once; None when the index is ``known``, which says that nothing changed since."""
         asked = self._transport.get(_answer, f"/v1/health/service/{service}", known=known)

@@ -73,11 +73,11 @@ class Lock:
         new, row = await self._client.row(self.key, index, wait)
         return new, parse(row)
 
-    async def take(self, mark: str) -> bool:
+    async def take(self, mark: str, phase: Phase = "taken") -> bool:
         """Try to get it; False while another one has it, or just had it and died."""
         session = self._session if await self.renew() else await self._begin()
         self._mark = mark
-        self._held = await self._write("acquire", session, "taken")
+        self._held = await self._write("acquire", session, phase)
         return self._held
 
     async def say(self, phase: Phase, mark: str) -> None:

@@ -14,7 +14,8 @@ from agent.model.store import Store
 from agent.registry import lock as locks
 from agent.registry.client import Client
 from agent.registry.delivery import SUBJECT
-from agent.registry.lock import Held, Lock, Phase
+from agent.registry.former import Former
+from agent.registry.lock import Lock, Phase
 from agent.registry.metrics import Metrics
 from agent.registry.rounds import instance_of, mark_of, passes
 from agent.runtime.backoff import Backoff
@@ -58,10 +59,10 @@ class Restarts:
     """Restarts the service when asked, holding the fleet's lock from before until the instance passes its check again.
 
     An instance that does not pass keeps the lock, so that the others keep what they have; it is restarted again when
-    the configuration changes. One whose service ended instead, or that left after a while without passing, leaves
-    word in the lock: nobody follows it with the same configuration. The lock of one that died ends by itself, but the
-    next instance still waits until the one that it names passes or is no longer registered. Before the restart the
-    instance leaves traffic as when it stops, unless nobody else could take its place.
+    the configuration changes, and takes the lock again where Consul lost it. One whose service ended instead, or that
+    left after a while without passing, leaves word in the lock: nobody follows it with the same configuration. The lock
+    of one that died ends by itself, but the next instance still waits for the one that it names, see ``Former``. Before
+    the restart the instance leaves traffic as when it stops, unless nobody else could take its place.
     """
 
     name = "restarts"
@@ -83,6 +84,7 @@ class Restarts:
         store: Latest[Store],
         ended: Callable[[], bool],
         spread: float,
+        gone_after: float,
         health: Health,
         metrics: Metrics,
         journal: Journal | None = None,
@@ -90,7 +92,7 @@ class Restarts:
     ) -> None:
         """``restart`` ends the service and starts it with what was delivered last; ``probe`` None: it is not
         registered, and nobody asks how it is. ``ended`` says whether the service ended without being asked to;
-        ``spread`` as ``registry.spread``.
+        ``spread`` as ``registry.spread``, ``gone_after`` as ``registry.deregister_after``.
         """
         self._lock = lock
         self._client = client
@@ -109,6 +111,7 @@ class Restarts:
         self._metrics = metrics
         self._journal = journal
         self._clock = clock
+        self._former = Former(client, service, lock.key, gone_after, clock=clock)
         self._wanted = Latest(("", ""))
         """What the service had when somebody asked first, and what it is to have."""
         self._started = ""
@@ -207,7 +210,8 @@ class Restarts:
             await self._news(index)
             return False
         mark = mark_of(self._store.value)
-        if held.owner != self._instance and (why := await self._against(held, mark)):
+        wanted = self._wanted.value[1]
+        if held.owner != self._instance and (why := await self._former.against(index, held, mark, wanted)):
             self._waits(why)
             await asyncio.sleep(FORMER)
             return False
@@ -231,19 +235,6 @@ class Restarts:
             for task in (asked, wanted):
                 if task.cancel():
                     await asyncio.wait({task})
-
-    async def _against(self, held: Held, mark: str) -> str:
-        """Why nobody may follow the instance that held the lock last, empty if one may."""
-        if held.phase in {"done", "taken"}:
-            return ""
-        entries = await self._client.entries(self._service, held.owner)
-        if passes(entries):
-            return ""
-        if held.phase == "failed":
-            wrong = f"{held.owner} was restarted with these values and never passed its check; change them"
-            return f"{wrong}, or delete {self._lock.key} in Consul's KV" if held.mark == mark else ""
-        gone = f"if it is gone for good, delete {self._lock.key} in Consul's KV"
-        return f"{held.owner} was restarted and does not pass its check; {gone}" if entries else ""
 
     async def _renew(self) -> float:
         """Restart the service; the lock is held."""
@@ -292,7 +283,16 @@ class Restarts:
             self._stuck = True
             self._note("refused", f"{said}; no other instance is restarted until it does, or has gone")
             log.warning("restart.stuck", why=self._why())
+        await self._keep_back()
         return PROVE
+
+    async def _keep_back(self) -> None:
+        """Take the lock again if Consul lost it: the others wait for an instance that lives, however long it takes."""
+        if self._lock.sure:
+            return
+        _, held = await self._lock.look()
+        if not held.session and held.owner == self._instance:
+            await self._lock.take(held.mark, "restarted")
 
     async def _passes(self) -> bool:
         if self._probe is None:

@@ -206,9 +206,12 @@ class Watcher:
         identity = stamp.identity
         if stamp.breaks != breaks or not identity:
             identity = await self._read_identity(breaks)
-        same = stamp.breaks == breaks or (
-            bool(identity) and identity == stamp.identity and index >= stamp.index
-        )
+        unbroken, known_store = stamp.breaks == breaks, bool(identity) and identity == stamp.identity
+        if not unbroken and known_store and index < stamp.index and fold.missing(before, reading):
+            # A server that is behind looks like a store that was put back to an earlier state.
+            index, rows = await self._client.led(name)
+            reading = decode.reading(name, rows)
+        same = unbroken or (known_store and index >= stamp.index)
         lost = not same and fold.missing(before, reading)
         lost = lost or (fold.last_gone(before, reading) and await self._went(before.nodes))
         self._succeeded(name)

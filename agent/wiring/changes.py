@@ -93,5 +93,6 @@ def restarts(
         service=name, instance=instance, verdicts=cells.verdict, registration=cells.registration,
         leaving=base.leaving, draining=cells.draining, store=cells.store,
         ended=partial(service.ended, base.around.supervisor),
-        spread=settings.registry.spread, health=base.board.of("restarts"), metrics=metrics, journal=base.journal,
+        spread=settings.registry.spread, gone_after=settings.registry.deregister_after,
+        health=base.board.of("restarts"), metrics=metrics, journal=base.journal,
     )  # fmt: skip

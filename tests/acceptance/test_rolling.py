@@ -8,9 +8,11 @@ import os
 import signal
 import urllib.request
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from agent.registry.restarts import key_of
+from agent.runtime.files import write_atomically
 from tests.acceptance.conftest import GUNICORN, Mesh
 from tests.acceptance.instance import Instance
 from tests.acceptance.load import load
@@ -49,10 +51,12 @@ def word(instance: Instance) -> str:
     return json.dumps(instance.status().get("components", []))
 
 
-async def three(mesh: Mesh, command: Sequence[str] = ()) -> list[Instance]:
-    """Three instances that pass, with the greeting of before."""
-    put(mesh, "config/orders/greeting", "before")
-    made = [mesh.service("orders", settings=SETTINGS, command=command, label=f"orders-{n}") for n in range(3)]
+async def three(mesh: Mesh, command: Sequence[str] = (), secret: Path | None = None) -> list[Instance]:
+    """Three instances that pass, with the greeting of before; ``secret`` is a file that holds it."""
+    put(mesh, "config/orders/greeting", f"file:{secret}" if secret else "before")
+    store = {"action": "restart", **({"secret_dirs": [str(secret.parent)]} if secret else {})}
+    settings = {**SETTINGS, "store": store}
+    made = [mesh.service("orders", settings=settings, command=command, label=f"orders-{n}") for n in range(3)]
     for one in made:
         await one.ready()
     await until(lambda: passing(mesh) == 3)
@@ -112,6 +116,26 @@ async def test_a_service_that_ends_of_a_value_takes_no_other_with_it(mesh: Mesh)
         assert json.loads(_last_word(mesh))["phase"] == "failed"
     put(mesh, "config/orders/greeting", "after")
     await until(lambda: [greeting(one) for one in others] == ["after"] * 2, within=60, every=0.2)
+
+
+async def test_a_secret_that_was_bad_and_is_good_again_goes_round_without_a_hand_at_the_lock(
+    mesh: Mesh, tmp_path: Path
+) -> None:
+    """What is written in KV refers to the same file all the time."""
+    secret = tmp_path / "secrets" / "greeting"
+    secret.parent.mkdir()
+    write_atomically(secret, b"before", 0o600)
+    script = 'test "$GREETING" != fatal || exit 3; exec "$@"'
+    instances = await three(mesh, ["/bin/sh", "-c", script, "sh", *GUNICORN, "plain:app"], secret)
+    write_atomically(secret, b"fatal", 0o600)
+    await until(lambda: any(one.process.poll() is not None for one in instances), within=40)
+    others = [one for one in instances if one.process.poll() is None]
+    await until(lambda: all("never passed its check; change them" in word(one) for one in others), within=20)
+    async with _still(mesh, others):
+        assert json.loads(_last_word(mesh))["phase"] == "failed"
+    write_atomically(secret, b"after", 0o600)
+    await until(lambda: [greeting(one) for one in others] == ["after"] * 2, within=60, every=0.2)
+    await until(lambda: all("restarted" not in word(one) for one in others), within=20)
 
 
 async def test_one_that_dies_with_the_lock_holds_the_others_up_for_seconds_only(mesh: Mesh) -> None:

@@ -82,6 +82,29 @@ class Day:
         return ask
 
     @contextlib.asynccontextmanager
+    async def unheard(self) -> AsyncIterator[None]:
+        """No word of `orders` reaches Consul in the block, nor until `shop` has asked again and a moment longer.
+
+        So `shop` has to go on with an instance of which Consul says nothing good; else it is chance whose agent asks
+        first.
+        """
+        relay = self.relays["orders"]
+        relay.shut = True
+        relay.cut()
+        try:
+            yield
+            await until(_of(self._without), within=40, every=0.1)
+            await asyncio.sleep(2)
+        finally:
+            relay.shut = False
+
+    def _without(self) -> bool:
+        """Whether `shop` was told of `orders` as of one that does not pass, and what it made of that."""
+        upstreams: dict[str, Any] = self.agents["shop"].status().get("upstreams", {})
+        known = upstreams.get("orders")
+        return bool(upstreams) and (known is None or known["stale"] or not known["instances"])
+
+    @contextlib.asynccontextmanager
     async def traffic(self) -> AsyncIterator[Record]:
         """`shop` calls `orders` through its sidecar, about forty times a second."""
         url = f"http://127.0.0.1:{self.agents['shop'].outbound}/"
@@ -172,8 +195,9 @@ class Day:
         return ask
 
 
-def judge(name: str, figures: Figures, *, rate: float = FEW, of: str = "off") -> None:
-    """Write the figures down and hold them to what is promised."""
+def judge(name: str, figures: Figures, *, rate: float = FEW, of: str = "off", kept: str = "") -> None:
+    """Write the figures down and hold them to what is promised; ``kept`` is why `shop` must have gone on: where it had
+    no need to, the day has shown nothing of that."""
     report = Report(OUT / f"{name}-acl-{of}.md", f"{name}, ACLs {of}")
     columns = (
         "requests", "failed", "in the catalogue after", "agents well after", "a change is seen after",
@@ -188,6 +212,7 @@ def judge(name: str, figures: Figures, *, rate: float = FEW, of: str = "off") ->
         )
     )  # fmt: skip
     assert figures.failures == [], f"{len(figures.failures)} of {figures.sent}: {figures.failures[:5]}"
+    assert kept in figures.kept, f"nothing was kept as {kept}, only as {figures.kept!r}"
     assert figures.most <= rate, f"{figures.most:.1f} calls a second: {figures.asked}"
 
 

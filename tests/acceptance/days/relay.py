@@ -1,4 +1,4 @@
-"""One agent's way to Consul: counts what it asks, and can be slow."""
+"""One agent's way to Consul: counts what it asks, and can be slow, shut or cut."""
 
 import asyncio
 import contextlib
@@ -39,21 +39,29 @@ class Relay:
     counts: Counts = field(default_factory=Counts)
     delay: float = 0.0
     """Seconds that each answer is held back."""
+    shut: bool = False
+    """Each new connection is closed at once."""
     address: str = ""
+    _calls: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def cut(self) -> None:
+        """Break what is asked at this moment."""
+        for task in tuple(self._calls):
+            task.cancel()
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator["Relay"]:
         """Pass on while the block runs."""
-        tasks: set[asyncio.Task[None]] = set()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
-            tasks.add(task)
+            self._calls.add(task)
             try:
-                await self._pass(reader, writer)
+                if not self.shut:
+                    await self._pass(reader, writer)
             finally:
-                tasks.discard(task)
+                self._calls.discard(task)
                 await _closed(writer)
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -62,9 +70,8 @@ class Relay:
             yield self
         finally:
             server.close()
-            for task in tuple(tasks):
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self.cut()
+            await asyncio.gather(*self._calls, return_exceptions=True)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

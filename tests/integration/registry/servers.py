@@ -43,21 +43,24 @@ class Member(Process):
 class Server(Member):
     """One of three."""
 
-    def __init__(self, folder: Path, number: int, ports: dict[str, int], others: list[str]) -> None:
-        serving = {"server": True, "bootstrap_expect": 3, "performance": {"raft_multiplier": 1}}
+    def __init__(
+        self, folder: Path, number: int, ports: dict[str, int], others: list[str], **more: object
+    ) -> None:
+        serving = {"server": True, "bootstrap_expect": 3, "performance": {"raft_multiplier": 1}, **more}
         super().__init__(folder, f"server-{number}", {**ports, "serf_wan": -1}, others, **serving)
 
 
 class Servers:
-    """The cluster."""
+    """The cluster; ``more`` is for the configuration of each."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: object) -> None:
         self._folder = folder
         self._taken: set[int] = set()
         ports = [self._ports() for _ in range(3)]
         self._joined = [f"127.0.0.1:{one['serf_lan']}" for one in ports]
         self.all = [
-            Server(folder / str(number), number, one, self._joined) for number, one in enumerate(ports)
+            Server(folder / str(number), number, one, self._joined, **more)
+            for number, one in enumerate(ports)
         ]
 
     def _ports(self) -> dict[str, int]:

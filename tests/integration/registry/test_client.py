@@ -19,7 +19,8 @@ from agent.registry import client
 from agent.registry.client import Client
 from agent.registry.sockets import GONE, watched
 from agent.runtime.errors import Permanent, PillionError, Transient
-from tests.integration.registry.side import Side, settings_of, sides
+from tests.integration.registry.servers import Servers
+from tests.integration.registry.side import Side, call, settings_of, sides
 from tests.serving import closed
 from tests.waiting import until
 
@@ -65,7 +66,7 @@ async def ask_everything(consul: Client) -> list[object]:
         consul.agent_address(), consul.service("i"), consul.register(definition), consul.deregister("i"),
         consul.tell("service:i", True, "note"), consul.instances("n", 3, 1), consul.services(3, 1),
         consul.checks(3, 1), consul.values("config/n/", 3, 1), consul.value("pillion/n", 3, 1),
-        consul.newer("n", 3), consul.identity(),
+        consul.newer("n", 3), consul.led("n"), consul.identity(),
     ]  # fmt: skip
     return [await asyncio.gather(question, return_exceptions=True) for question in questions]
 
@@ -79,7 +80,7 @@ async def test_every_question_carries_the_token_in_its_header_and_never_in_its_u
     monkeypatch.setenv("CONSUL_HTTP_SSL", "true")
     async with client.connect(Registry(address=odd.url, token=SECRET)) as consul:
         await ask_everything(consul)
-    assert len(odd.asked) == 12
+    assert len(odd.asked) == 13
     assert all(request.headers["X-Consul-Token"] == SECRET for request in odd.asked)
     assert not any(SECRET in str(request.url) for request in odd.asked)
 
@@ -141,6 +142,36 @@ async def test_an_answer_that_is_known_is_not_read_and_any_other_is(odd: Odd) ->
         index, marks = await consul.checks(6, 1)
         assert (index, list(marks)) == (7, ["n"])
         assert await consul.newer("n", 6) == (7, [{"ServiceName": "n", "Status": "passing"}])
+
+
+async def test_the_leader_is_asked_also_where_any_server_may_answer(tmp_path: Path) -> None:
+    servers = Servers(tmp_path, discovery_max_stale="1h")
+    await asyncio.to_thread(servers.start)
+    try:
+        entry = {"Node": "n", "Address": "127.0.0.1", "Service": {"ID": "orders-1", "Service": "orders"}}
+        leader = servers.leader()
+        call(leader.url, "/v1/catalog/register", entry, "PUT")
+        follower = next(one for one in servers.all if one is not leader)
+        async with client.connect(Registry(address=follower.url)) as consul:
+
+            async def there() -> bool:
+                return bool((await consul.instances("orders"))[1])
+
+            await until(there)
+            assert await consul.led("orders") == await consul.instances("orders")
+            for one in servers.all:
+                if one is not follower:
+                    await asyncio.to_thread(one.kill)
+
+            async def leaderless() -> bool:
+                return not await consul.leader()
+
+            await until(leaderless, within=30)
+            assert await there()
+            with pytest.raises(Transient):
+                await consul.led("orders")
+    finally:
+        await asyncio.to_thread(servers.stop)
 
 
 async def test_an_answer_that_is_not_understood_is_not_quoted(odd: Odd) -> None:

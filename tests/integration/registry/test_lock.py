@@ -81,6 +81,26 @@ async def test_the_lock_of_one_that_died_ends_and_its_word_stays(shared_consul: 
         await second.give("done")
 
 
+async def test_an_answer_about_the_lock_has_the_index_of_its_last_write_whatever_else_is_written(
+    shared_consul: backing.Consul,
+) -> None:
+    """How an instance that waits knows whether it is still the same failure for which it waits."""
+    async with locks(shared_consul, "orders-1", "orders-2") as (first, second):
+        assert await first.take("m")
+        await first.say("restarted", "m")
+        await first.give("failed")
+        before = await second.look()
+        assert before[1] == Held("", "orders-1", "failed", "m")
+        put(shared_consul, f"config/{unique()}/limit", b"1")
+        assert await second.look() == before
+        assert await second.take("m", "restarted")
+        index, held = await second.look()
+        assert index > before[0]
+        assert (held.owner, held.phase) == ("orders-2", "restarted")
+        await second.give("failed")
+        assert (await second.look())[0] > index
+
+
 async def test_who_renews_keeps_it(shared_consul: backing.Consul) -> None:
     async with locks(shared_consul, "orders-1", "orders-2") as (first, second):
         assert await first.take("m")

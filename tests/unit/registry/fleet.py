@@ -19,6 +19,8 @@ from agent.runtime.journal import Journal
 from agent.runtime.latest import Latest
 
 KEY = key_of("orders")
+GONE = 60.0
+"""Seconds after which one without its lock counts as gone."""
 
 
 def now() -> float:
@@ -133,6 +135,8 @@ class Instance:
         self.metrics = Metrics(CollectorRegistry())
         self.journal = Journal(lambda: 0.0)
         self.has = "old"
+        self.secret = ""
+        """What a file holds to which the value refers; the store does not change with it."""
         self.started: list[float] = []
         self.ended = False
         self.gone = False
@@ -142,7 +146,7 @@ class Instance:
             Lock(consul, KEY, name, clock=now), consul, self._restart, self,
             service="orders", instance=name, verdicts=self.verdicts, registration=self.registration,
             leaving=self.leaving, draining=self.draining, store=self.store, ended=lambda: self.ended, spread=2.0,
-            health=self.board.of("restarts"), metrics=self.metrics, journal=self.journal, clock=now,
+            gone_after=GONE, health=self.board.of("restarts"), metrics=self.metrics, journal=self.journal, clock=now,
         )  # fmt: skip
 
     def hold(self, why: str) -> None:
@@ -169,7 +173,7 @@ class Instance:
     async def _restart(self) -> None:
         self.started.append(now())
         await asyncio.sleep(self.boot)
-        self.has = self.store.value.entries["limit"].value.decode()
+        self.has = self.store.value.entries["limit"].value.decode() + self.secret
 
     def write(self, text: str, index: int) -> None:
         """The value changes in KV."""
@@ -222,6 +226,13 @@ async def change(text: str, index: int, *instances: Instance, before: str = "old
     for one in instances:
         one.write(text, index)
         await one.ask(before, text)
+
+
+async def rotate(secret: str, *instances: Instance, before: str = "old") -> None:
+    """The file has other content for all of them."""
+    for one in instances:
+        one.secret = secret
+        await one.ask(before, f"old{secret}")
 
 
 def phase(consul: Consul) -> str:

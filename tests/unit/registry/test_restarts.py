@@ -5,13 +5,14 @@ import itertools
 import json
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.registry import lock, rounds
 from agent.registry.lock import Held, Lock
 from agent.runtime.errors import Permanent, Transient
-from tests.unit.registry.fleet import KEY, Consul, Instance, change, fleet, now, phase
+from tests.unit.registry.fleet import GONE, KEY, Consul, Instance, change, fleet, now, phase, rotate
 from tests.unit.runtime import virtual
 
 
@@ -114,10 +115,10 @@ def test_who_died_after_its_restart_is_waited_for_until_it_passes_or_is_gone() -
             assert (phase(consul), len(first.started)) == ("restarted", 1)
             await change("new", 2, second)
             await first.die()
-            await asyncio.sleep(200)
+            await asyncio.sleep(GONE)
             assert not second.started
-            assert "orders-0 was restarted and does not pass its check" in second.word
-            assert f"if it is gone for good, delete {KEY} in Consul's KV" in second.word
+            assert "orders-0 was restarted, has lost its lock and does not pass its check" in second.word
+            assert f"gone after 60 s, or when you delete {KEY} in Consul's KV" in second.word
             if passes:
                 consul.mark("orders-0", True)
             else:
@@ -127,6 +128,130 @@ def test_who_died_after_its_restart_is_waited_for_until_it_passes_or_is_gone() -
 
     virtual.run(story(passes=True))
     virtual.run(story(passes=False))
+
+
+def test_who_died_after_its_restart_and_stays_in_the_catalogue_is_gone_in_the_end() -> None:
+    """In ``registry.mode: catalog`` without a sweep, or where the machine went with its Consul agent."""
+
+    async def story() -> None:
+        consul = Consul()
+        first, second, third = all_three = three(consul)
+        async with fleet(*all_three):
+            await change("new", 2, first)
+            await asyncio.sleep(3.2)
+            assert (phase(consul), len(first.started)) == ("restarted", 1)
+            died = now()
+            await first.die()
+            await change("new", 2, second, third)
+            await asyncio.sleep(2 * GONE)
+            assert (second.has, third.has) == ("new", "new")
+            starts = sorted((second.started[0], third.started[0]))
+            assert GONE <= starts[0] - died <= GONE + 25
+            assert starts[1] - starts[0] >= 6
+            assert consul.checks["orders-0"] == "critical"
+
+    with structlog.testing.capture_logs() as logged:
+        virtual.run(story())
+    assert [one["instance"] for one in logged if one["event"] == "restart.former_gone"] == ["orders-0"]
+
+
+def test_who_lives_and_does_not_pass_is_waited_for_without_end_although_its_lock_was_lost() -> None:
+    async def story() -> None:
+        consul = Consul()
+        first, second = Instance(consul, "orders-0", passes="old"), Instance(consul, "orders-1")
+        async with fleet(first, second):
+            await change("new", 2, first)
+            await asyncio.sleep(5)
+            await change("new", 2, second)
+            consul.sessions = dict.fromkeys(consul.sessions, 0.0)
+            await asyncio.sleep(3600)
+            assert (len(first.started), second.started) == (1, [])
+            assert "orders-0 is restarted first and has to pass its check" in second.word
+            assert phase(consul) == "restarted"
+
+    virtual.run(story())
+
+
+def test_who_was_to_follow_a_failure_for_a_secret_follows_when_the_secret_is_another() -> None:
+    """What is written in KV stays the same all the time, and nobody has to touch the lock."""
+
+    async def story() -> None:
+        consul = Consul()
+        first, second, third = all_three = three(consul)
+        for one in all_three:
+            one.passes = "old old-good"
+        async with fleet(*all_three):
+            await rotate("-bad", first)
+            await asyncio.sleep(4)
+            await rotate("-bad", second, third)
+            first.ended = True
+            first.leaving.set(True)
+            await first.end()
+            del consul.checks["orders-0"]
+            await asyncio.sleep(3600)
+            assert (second.started, third.started) == ([], [])
+            assert "change them or the secrets to which they refer" in second.word
+            await rotate("-good", second, third)
+            await asyncio.sleep(30)
+            assert (second.has, third.has) == ("old-good", "old-good")
+            assert abs(second.started[0] - third.started[0]) >= 6
+            assert (second.word, third.word) == ("", "")
+
+    virtual.run(story())
+
+
+def test_a_bad_secret_that_comes_late_to_another_instance_is_not_tried_there() -> None:
+    """A file comes to each machine in its own time: that it changed after the failure says nothing good of it."""
+
+    async def story() -> None:
+        consul = Consul()
+        first, second, third = all_three = three(consul)
+        for one in all_three:
+            one.passes = "old old-good"
+        async with fleet(*all_three):
+            await rotate("-bad", first)
+            await asyncio.sleep(4)
+            first.ended = True
+            first.leaving.set(True)
+            await first.end()
+            del consul.checks["orders-0"]
+            await asyncio.sleep(60)
+            await rotate("-bad", second)
+            await asyncio.sleep(60)
+            await rotate("-bad", third)
+            await asyncio.sleep(600)
+            assert (second.started, third.started) == ([], [])
+
+    virtual.run(story())
+
+
+def test_a_second_secret_that_is_bad_stops_the_fleet_at_one_more_instance() -> None:
+    async def story() -> None:
+        consul = Consul()
+        first, second, third = all_three = three(consul)
+        for one in all_three:
+            one.passes = "old old-good"
+        async with fleet(*all_three):
+            await rotate("-bad", first)
+            await asyncio.sleep(4)
+            await rotate("-bad", second, third)
+            first.ended = True
+            first.leaving.set(True)
+            await first.end()
+            del consul.checks["orders-0"]
+            await asyncio.sleep(60)
+            await rotate("-worse", second)
+            await asyncio.sleep(6)
+            assert second.has == "old-worse"
+            second.ended = True
+            second.leaving.set(True)
+            await second.end()
+            del consul.checks["orders-1"]
+            await rotate("-worse", third)
+            await asyncio.sleep(600)
+            assert third.started == []
+
+    virtual.run(story())
 
 
 def test_a_service_that_ends_of_new_values_is_followed_by_nobody_until_they_change() -> None:
