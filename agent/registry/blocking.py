@@ -32,7 +32,7 @@ async def follow(
     seen: Callable[[T], Awaitable[None]],
     failed: Callable[[PillionError], None],
     *,
-    stored: bool = False,
+    streamed: bool = False,
 ) -> None:
     """Give ``seen`` the present answer, then each newer one; repeated answers may come. Ends only by
     cancellation.
@@ -42,10 +42,10 @@ async def follow(
     at all. ``failed`` is told each error, also one that ``seen`` raises; the next try comes after a growing delay of at
     most 3 s.
 
-    A question that waits can be answered by Consul's streaming backend, which knows no refusal (seen with
-    1.20): for a token that is deleted it gives what it knew, or an empty list with a lower index, in place of
-    an error. So an answer that is not newer is not believed, but asked for again without waiting. ``stored``: the
-    question always goes to the servers' store, which does refuse; one that brought nothing new is just asked again.
+    ``streamed``: one that waits can be answered by Consul's streaming backend, which knows no refusal (seen with 1.20):
+    for a token that is deleted it gives what it knew, or an empty list with a lower index, in place of an error. So an
+    answer that is not newer is not believed, but asked for again without waiting. The others always go to the servers'
+    store, which does refuse.
     """
     backoff, pace = Backoff(0.2, 3.0), Pace(BURST, RATE)
     index = 0
@@ -54,7 +54,7 @@ async def follow(
             new, answer = await _answer(client, ask(index, WAIT if index else 0.0))
             if new < index:
                 client.broken()
-            elif not (stored and index and new == index):
+            else:
                 await seen(answer)
         except _RenewedError:
             index = 0
@@ -65,7 +65,7 @@ async def follow(
             await asyncio.sleep(backoff.next(error.delay if isinstance(error, Transient) else None))
             continue
         backoff.reset()
-        if not (stored and new == index):
+        if streamed or new != index:
             index = max(new, 1) if new > index or not index else 0
         await asyncio.sleep(max(PAUSE, pace.wait()))
 

@@ -178,10 +178,11 @@ class Client:
         new, found = await self._indexed(self._consul.catalog.services(index=index, wait=_wait(wait)), wait)
         return new, sorted(_object(found))
 
-    async def checks(self, index: int = 0, wait: float = 0) -> tuple[int, Marks]:
+    async def checks(self, index: int = 0, wait: float = 0) -> tuple[int, Marks | None]:
         """All checks of the datacentre in any state, as far as they tell which services changed.
 
-        Of an answer with the index of the question nothing is read: it comes every 30 s and has 500 bytes a check.
+        None when the index is that of the question: of such an answer nothing is read, for it comes every 30 s and has
+        500 bytes a check.
         """
         params = [("index", str(index)), ("wait", _wait(wait))] if index else []
         asked = self._transport.get(_marks, "/v1/health/state/any", params, known=index)
@@ -353,11 +354,13 @@ def _answer(response: Response) -> tuple[str, Any]:
     return response.headers["X-Consul-Index"], None if response.body is None else CB.json()(response)
 
 
-def _marks(response: Response) -> tuple[str, Marks]:
-    """Index and checks. Raises KeyError or ValueError for what is no answer of Consul's."""
+def _marks(response: Response) -> tuple[str, Marks | None]:
+    """Index and checks, None where these were left unread. Raises KeyError or ValueError for what is no answer of
+    Consul's."""
+    if response.body is None:
+        return response.headers["X-Consul-Index"], None
     # One by one: 10,000 checks as objects at the same time would leave holes in memory.
-    checks = () if response.body is None else map(_CHECK.decode, _CHECKS.decode(response.body))
-    return response.headers["X-Consul-Index"], marks(checks)
+    return response.headers["X-Consul-Index"], marks(map(_CHECK.decode, _CHECKS.decode(response.body)))
 
 
 _CHECKS = msgspec.json.Decoder(list[msgspec.Raw])

@@ -128,7 +128,7 @@ class Watcher:
         async def see(answer: tuple[int, list[Any]]) -> None:
             await self.observe(name, answer[1], answer[0])
 
-        await blocking.follow(self._client, ask, see, partial(self._failed, name))
+        await blocking.follow(self._client, ask, see, partial(self._failed, name), streamed=True)
 
     async def _follow_services(self) -> None:
         self._listing = State()
@@ -155,15 +155,13 @@ class Watcher:
     async def _follow_checks(self) -> None:
         self._whole = Whole()
         await blocking.follow(
-            self._client,
-            self._client.checks,
-            self._see_checks,
-            partial(self._failed, "*checks"),
-            stored=True,
+            self._client, self._client.checks, self._see_checks, partial(self._failed, "*checks")
         )
 
-    async def _see_checks(self, marks: selection.Marks) -> None:
+    async def _see_checks(self, marks: selection.Marks | None) -> None:
         self._succeeded("*checks")
+        if marks is None:
+            return
         before, names = self._whole, self._selection.value.names
         self._whole = Whole(marks, self._client.breaks)
         if before.breaks >= 0:
