@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -63,9 +64,7 @@ class Rig:
     def end(self) -> None:
         """End what was started here."""
         for child in self.children:
-            if child.poll() is None:
-                child.kill()
-            child.wait()
+            kill(child)
         self.sql.terminate()
 
     def start_service(self, threads: int = 16) -> subprocess.Popen[bytes]:
@@ -77,7 +76,9 @@ class Rig:
 
     def _start(self, argv: Sequence[str], name: str, **environ: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
-            child = subprocess.Popen(argv, stdout=log, stderr=log, cwd=ROOT, env={**os.environ, **environ})
+            child = subprocess.Popen(
+                argv, stdout=log, stderr=log, cwd=ROOT, env={**os.environ, **environ}, start_new_session=True
+            )
         self.children.append(child)
         return child
 
@@ -173,3 +174,10 @@ class Rig:
             return bool(await self.client.jetstream().consumers_info(self.stream))
 
         await until(nothing, within=within, every=0.1)
+
+
+def kill(child: "subprocess.Popen[bytes]") -> None:
+    """End a process and all that it started at once: a worker of gunicorn's that is left has its port for seconds."""
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()

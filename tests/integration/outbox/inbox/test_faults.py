@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from agent.config.settings import Settings
-from tests.integration.outbox.inbox.rig import Rig
+from tests.integration.outbox.inbox.rig import Rig, kill
 from tests.waiting import until
 
 log = structlog.get_logger(__name__)
@@ -61,8 +61,7 @@ class Faults:
     async def once(self, whom: str) -> None:
         began = time.monotonic()
         if whom == "service":
-            self.service.kill()
-            await asyncio.to_thread(self.service.wait)
+            await asyncio.to_thread(kill, self.service)
             self.service = self.rig.start_service()
         elif whom == "stop":
             name = self.chance.choice(["one", "two"])
@@ -70,8 +69,7 @@ class Faults:
             await asyncio.sleep(self.settings.inbox.lease * self.chance.uniform(0.3, 1.8))
             self.inboxes[name].send_signal(signal.SIGCONT)
         else:
-            self.inboxes[whom].kill()
-            await asyncio.to_thread(self.inboxes[whom].wait)
+            await asyncio.to_thread(kill, self.inboxes[whom])
             self.inboxes[whom] = self.rig.process(self.settings, whom)
         self.kills.append((began, time.monotonic()))
 
