@@ -113,7 +113,7 @@ async def test_a_server_is_killed_and_comes_back_with_its_data(well: Alone) -> N
         async with well.day.unheard():
             await asyncio.to_thread(well.consul.start, 60)
 
-    judge("killed", await well.day.play(event, within=20), of=well.acl, kept="quiet")
+    judge("killed", await well.day.play(event, within=20), of=well.acl, kept=["quiet"])
 
 
 @ACLS
@@ -130,7 +130,7 @@ async def test_a_servers_data_is_wiped(well: Alone) -> None:
                 well.consul.prepare()
                 well.tokens.renew("the same")
 
-    judge("wiped", await well.day.play(event, within=30), of=well.acl, kept="lost")
+    judge("wiped", await well.day.play(event, within=30), of=well.acl, kept=["lost"])
 
 
 @ACLS
@@ -143,7 +143,7 @@ async def test_a_server_stands_still_for_a_minute(well: Alone) -> None:
         async with well.day.unheard():
             well.consul.terminate(signal.SIGCONT)
 
-    judge("paused", await well.day.play(event, within=60), of=well.acl, kept="quiet")
+    judge("paused", await well.day.play(event, within=60), of=well.acl, kept=["quiet"])
 
 
 @pytest.mark.parametrize("acl", [True], ids=["acl-on"])
@@ -203,7 +203,8 @@ async def test_the_state_is_put_back_to_one_before_anybody_registered(well: Alon
             well.day.relays["shop"].cut()
 
     assert index > 10
-    judge("put-back", await well.day.play(event, within=35), of=well.acl, kept="lost")
+    # Consul's own look may come just before the caller's question: then the callee is there, and no word of it comes.
+    judge("put-back", await well.day.play(event, within=35), of=well.acl, kept=["lost", "quiet"])
 
 
 @pytest.mark.parametrize(
