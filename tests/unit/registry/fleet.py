@@ -202,6 +202,13 @@ class Instance:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
 
+    async def end_of_it(self) -> None:
+        """As an agent whose service ended of what it was given: in order, and out of the catalogue."""
+        self.ended = True
+        self.leaving.set(True)
+        await self.end()
+        del self.consul.checks[self.name]
+
     async def die(self) -> None:
         """Without a word to Consul."""
         away, self.consul.away = self.consul.away, True

@@ -184,10 +184,7 @@ def test_who_was_to_follow_a_failure_for_a_secret_follows_when_the_secret_is_ano
             await rotate("-bad", first)
             await asyncio.sleep(4)
             await rotate("-bad", second, third)
-            first.ended = True
-            first.leaving.set(True)
-            await first.end()
-            del consul.checks["orders-0"]
+            await first.end_of_it()
             await asyncio.sleep(3600)
             assert (second.started, third.started) == ([], [])
             assert "change them or the secrets to which they refer" in second.word
@@ -211,10 +208,7 @@ def test_a_bad_secret_that_comes_late_to_another_instance_is_not_tried_there() -
         async with fleet(*all_three):
             await rotate("-bad", first)
             await asyncio.sleep(4)
-            first.ended = True
-            first.leaving.set(True)
-            await first.end()
-            del consul.checks["orders-0"]
+            await first.end_of_it()
             await asyncio.sleep(60)
             await rotate("-bad", second)
             await asyncio.sleep(60)
@@ -235,18 +229,12 @@ def test_a_second_secret_that_is_bad_stops_the_fleet_at_one_more_instance() -> N
             await rotate("-bad", first)
             await asyncio.sleep(4)
             await rotate("-bad", second, third)
-            first.ended = True
-            first.leaving.set(True)
-            await first.end()
-            del consul.checks["orders-0"]
+            await first.end_of_it()
             await asyncio.sleep(60)
             await rotate("-worse", second)
             await asyncio.sleep(6)
             assert second.has == "old-worse"
-            second.ended = True
-            second.leaving.set(True)
-            await second.end()
-            del consul.checks["orders-1"]
+            await second.end_of_it()
             await rotate("-worse", third)
             await asyncio.sleep(600)
             assert third.started == []
@@ -262,10 +250,7 @@ def test_a_service_that_ends_of_new_values_is_followed_by_nobody_until_they_chan
             await change("new", 2, first)
             await asyncio.sleep(4)
             await change("new", 2, second)
-            first.ended = True
-            first.leaving.set(True)
-            await first.end()
-            del consul.checks["orders-0"]
+            await first.end_of_it()
             assert phase(consul) == "failed"
             await asyncio.sleep(3600)
             assert not second.started
