@@ -1,8 +1,10 @@
 """One instance of a service is restarted after the other, and none after one that does not pass."""
 
 import asyncio
+import contextlib
 import itertools
 import json
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import structlog
@@ -172,17 +174,23 @@ def test_who_lives_and_does_not_pass_is_waited_for_without_end_although_its_lock
     virtual.run(story())
 
 
+@contextlib.asynccontextmanager
+async def one_got_a_bad_secret() -> AsyncIterator[Sequence[Instance]]:
+    """Three instances, of which the first was restarted with a secret with which none passes."""
+    instances = three(Consul())
+    for one in instances:
+        one.passes = "old old-good"
+    async with fleet(*instances):
+        await rotate("-bad", instances[0])
+        await asyncio.sleep(4)
+        yield instances
+
+
 def test_who_was_to_follow_a_failure_for_a_secret_follows_when_the_secret_is_another() -> None:
     """What is written in KV stays the same all the time, and nobody has to touch the lock."""
 
     async def story() -> None:
-        consul = Consul()
-        first, second, third = all_three = three(consul)
-        for one in all_three:
-            one.passes = "old old-good"
-        async with fleet(*all_three):
-            await rotate("-bad", first)
-            await asyncio.sleep(4)
+        async with one_got_a_bad_secret() as (first, second, third):
             await rotate("-bad", second, third)
             await first.end_of_it()
             await asyncio.sleep(3600)
@@ -201,13 +209,7 @@ def test_a_bad_secret_that_comes_late_to_another_instance_is_not_tried_there() -
     """A file comes to each machine in its own time: that it changed after the failure says nothing good of it."""
 
     async def story() -> None:
-        consul = Consul()
-        first, second, third = all_three = three(consul)
-        for one in all_three:
-            one.passes = "old old-good"
-        async with fleet(*all_three):
-            await rotate("-bad", first)
-            await asyncio.sleep(4)
+        async with one_got_a_bad_secret() as (first, second, third):
             await first.end_of_it()
             await asyncio.sleep(60)
             await rotate("-bad", second)
@@ -221,13 +223,7 @@ def test_a_bad_secret_that_comes_late_to_another_instance_is_not_tried_there() -
 
 def test_a_second_secret_that_is_bad_stops_the_fleet_at_one_more_instance() -> None:
     async def story() -> None:
-        consul = Consul()
-        first, second, third = all_three = three(consul)
-        for one in all_three:
-            one.passes = "old old-good"
-        async with fleet(*all_three):
-            await rotate("-bad", first)
-            await asyncio.sleep(4)
+        async with one_got_a_bad_secret() as (first, second, third):
             await rotate("-bad", second, third)
             await first.end_of_it()
             await asyncio.sleep(60)
