@@ -4,7 +4,7 @@ import itertools
 import os
 from collections.abc import Container
 
-from agent.runtime.ports import is_free
+from agent.runtime.ports import DEFAULTS, is_free
 
 FIRST, SHARE, WORKERS = 10300, 3500, 6
 """Below the kernel's ephemeral ports; each of the workers has as many as a whole run needs."""
@@ -17,5 +17,7 @@ _ports = itertools.cycle(FIRST + _worker * SHARE + (_begin + n) % SHARE for n in
 def free_port(taken: Container[int] = ()) -> int:
     """A local port that is free and was not given for a long time."""
     return next(
-        port for port in itertools.islice(_ports, SHARE) if port not in taken and is_free("127.0.0.1", port)
+        port
+        for port in itertools.islice(_ports, SHARE)
+        if port not in taken and port not in DEFAULTS and is_free("127.0.0.1", port)
     )

@@ -12,6 +12,8 @@ from agent.runtime.files import write_atomically
 RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 LOWEST, HIGHEST = 10240, 65535
 """Below 10240 live the well-known servers of a developer's machine."""
+DEFAULTS = range(15000, 15500)
+"""Where an agent's listeners are by default: a chosen port among them would be another setting's too."""
 
 
 class PortBook:
@@ -57,7 +59,7 @@ def choose(
         ports = list(span)
         shuffle(ports)
         for port in ports:
-            if port not in taken and is_free(host, port):
+            if port not in taken and port not in DEFAULTS and is_free(host, port):
                 return port
     raise Permanent(f"no port is free on {host} outside the kernel's ephemeral range; give fixed ports")
 

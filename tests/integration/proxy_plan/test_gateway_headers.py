@@ -38,12 +38,12 @@ async def heard(
 @pytest.mark.parametrize(
     "line",
     [
-        "X-Envoy-Retry-On: 5xx", "x-envoy-max-retries: 99", "X-Envoy-Upstream-Rq-Timeout-Ms: 1",
+        "X-Envoy-Retry-On: 5xx", "x-envoy-max-retries: 4294967291", "X-Envoy-Upstream-Rq-Timeout-Ms: 1234567899",
         "X-Envoy-Internal: true", "X-Envoy-External-Address: 203.0.113.9", "X-Envoy-Original-Path: /admin",
         "X-Envoy-Decorator-Operation: evil", "X-Envoy-Force-Trace: true", "X-Envoy-Hedge-On-Per-Try-Timeout: true",
-        "X-Pillion-Carry: 1", "X-Pillion-Anything: 1", "X-PILLION-UPPER: 1",
+        "X-Pillion-Carry: evil", "X-Pillion-Anything: evil", "X-PILLION-UPPER: evil",
         "X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example",
-        "X-Forwarded-Port: 666", "X-Forwarded-Prefix: /evil", "X-Forwarded-Scheme: gopher", "X-Forwarded-Ssl: on",
+        "X-Forwarded-Port: 666666666", "X-Forwarded-Prefix: /evil", "X-Forwarded-Scheme: gopher", "X-Forwarded-Ssl: on",
         "X-Forwarded-Server: evil.example", "X-Forwarded-Path: /evil", "X-Forwarded-Uri: /evil",
         "X-Forwarded-Client-Cert: Subject=evil", "Forwarded: for=203.0.113.9", "X-Real-Ip: 203.0.113.9",
         "X-Client-Ip: 203.0.113.9", "True-Client-Ip: 203.0.113.9", "X-Original-Url: /evil",
@@ -52,14 +52,15 @@ async def heard(
     ],
 )  # fmt: skip
 async def test_a_stranger_cannot_say_it(folder: Path, start: Start, line: str) -> None:
-    """No value of the client's reaches a service under a header by which services learn of him."""
+    """No value of the client's reaches a service under a header by which services learn of him.
+
+    The values are such as no id of a request contains by chance.
+    """
     value = line.partition(":")[2].strip()
     async with echo("site") as port:
         door = start(Door(folder, site(port)))
         got = await heard(door, line)
-        assert all(value not in one for values in got.values() for one in values if value != "1"), got
-        name = line.partition(":")[0].lower()
-        assert value not in got.get(name, [])
+        assert not [name for name, values in got.items() if any(value in one for one in values)], got
 
 
 async def test_http_2_is_no_way_around(folder: Path, start: Start) -> None:

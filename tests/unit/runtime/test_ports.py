@@ -14,10 +14,11 @@ from agent.runtime.ports import PortBook
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> set[int]:
-    """Ports that another process has; the kernel's ephemeral range is 20000 to 60000."""
+    """Ports that another process has; the first three that are to be had are an agent's own by default."""
     busy: set[int] = set()
     monkeypatch.setattr(ports, "is_free", lambda _host, port: port not in busy)
-    monkeypatch.setattr(ports, "_spans", lambda: iter([range(15000, 15003), range(60001, 60002)]))
+    spans = range(15000, 15003), range(16000, 16003), range(60001, 60002)
+    monkeypatch.setattr(ports, "_spans", lambda: iter(spans))
     return busy
 
 
@@ -34,15 +35,15 @@ def test_a_given_port_is_returned_as_it_is_and_not_noted(tmp_path: Path, taken: 
 def test_a_chosen_port_is_kept_over_restarts_even_if_it_is_taken_by_then(
     tmp_path: Path, taken: set[int]
 ) -> None:
-    assert book(tmp_path).keep("inbound", "127.0.0.1", 0) == 15000
-    taken.add(15000)
-    assert book(tmp_path).keep("inbound", "127.0.0.1", 0) == 15000
+    assert book(tmp_path).keep("inbound", "127.0.0.1", 0) == 16000
+    taken.add(16000)
+    assert book(tmp_path).keep("inbound", "127.0.0.1", 0) == 16000
 
 
 def test_two_names_never_share_a_port_and_a_taken_one_is_passed_over(tmp_path: Path, taken: set[int]) -> None:
-    taken.add(15001)
+    taken.add(16001)
     chosen = [book(tmp_path).keep(name, "127.0.0.1", 0) for name in ("a", "b", "c")]
-    assert chosen == [15000, 15002, 60001]
+    assert chosen == [16000, 16002, 60001]
     with pytest.raises(Permanent, match=r"no port is free on 127\.0\.0\.1"):
         book(tmp_path).keep("d", "127.0.0.1", 0)
 
@@ -53,7 +54,7 @@ def test_two_names_never_share_a_port_and_a_taken_one_is_passed_over(tmp_path: P
         b"",
         b"{",
         b"[1]",
-        b'{"inbound": "15000"}',
+        b'{"inbound": "16000"}',
         b'{"inbound": 0}',
         b'{"inbound": true}',
         b"\xff",
@@ -62,8 +63,8 @@ def test_two_names_never_share_a_port_and_a_taken_one_is_passed_over(tmp_path: P
 )
 def test_a_corrupt_file_counts_as_empty(tmp_path: Path, taken: set[int], content: bytes) -> None:
     (tmp_path / "ports.json").write_bytes(content)
-    assert book(tmp_path).keep("inbound", "127.0.0.1", 0) == 15000
-    assert json.loads((tmp_path / "ports.json").read_bytes()) == {"inbound": 15000}
+    assert book(tmp_path).keep("inbound", "127.0.0.1", 0) == 16000
+    assert json.loads((tmp_path / "ports.json").read_bytes()) == {"inbound": 16000}
 
 
 @given(st.tuples(st.integers(0, 70000), st.integers(0, 70000)).map(sorted))
