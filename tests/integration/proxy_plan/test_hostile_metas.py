@@ -59,7 +59,7 @@ def registered(name: str, published: list[dict[str, Any]]) -> Service:
 
 
 async def test_envoy_takes_the_plan_whatever_others_publish(folder: Path) -> None:
-    """Versions, defaults, deprecations, routes and zones of eighty services, all of them random."""
+    """Versions, defaults, deprecations, routes and zones of eighty services or more, all of them random."""
     services: dict[str, Service] = {}
 
     @settings(max_examples=80, deadline=None, database=None)
@@ -68,8 +68,9 @@ async def test_envoy_takes_the_plan_whatever_others_publish(folder: Path) -> Non
         name = f"orders-{len(services)}"
         services[name] = registered(name, published)
 
-    collect()
-    assert len({repr(one.instances) for one in services.values()}) > 40, "they differ"
+    # Much of what is random is malformed and leaves no instance: as often as it takes until enough of them differ.
+    while len({repr(one.instances) for one in services.values()}) <= 40:
+        collect()
     given_settings = rig.settings({"versions": {"policy": "latest"}})
     fragments, known = assets.load(), Catalog(services)
     for snapshot in (plan(given_settings, known, fragments), plan_gateway(given_settings, known, fragments)):
