@@ -4,10 +4,12 @@ import itertools
 import os
 from collections.abc import Container
 
-from agent.runtime.ports import DEFAULTS, is_free
+from agent.runtime.ports import DEFAULTS, LOWEST, is_free
 
-FIRST, SHARE, WORKERS = 10300, 3500, 6
-"""Below the kernel's ephemeral ports; each of the workers has as many as a whole run needs."""
+FIRST, SHARE, WORKERS = 10300, 1600, 6
+"""Below the kernel's ephemeral ports and below those that a program chooses for itself (runtime/ports): one that is
+given here and not bound yet looks free to it. Each of the workers has enough for a long time."""
+assert FIRST + SHARE * WORKERS <= LOWEST
 
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
 _begin = os.getpid() * 97 % SHARE  # two sessions at once are not to go through the same ports side by side
