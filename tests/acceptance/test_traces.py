@@ -118,6 +118,7 @@ async def test_the_commands_show_where_the_time_of_a_request_went(
 ) -> None:
     """`pillion trace` by the request's id, and `pillion bottlenecks`: five spans are three calls."""
     trace, request, _ = await chain(mesh, shared_jaeger, {})
+    await until(lambda: len(spans(shared_jaeger, trace)) >= 5, within=60)
     found = json.loads(await pillion(shared_jaeger, "trace", request, "--json"))
     assert (found["trace"], found["settled"]) == (trace, True)
     assert [(hop["service"], len(hop["spans"])) for hop in found["hops"]] == [
