@@ -161,7 +161,7 @@ class Instance:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
 
-    def stop(self, within: float = 40.0) -> int:
+    def stop(self, within: float = 90.0) -> int:
         """End the process in order; by force after ``within`` seconds, which fails the story."""
         assert self.process is not None
         if self.process.poll() is None:
