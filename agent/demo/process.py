@@ -42,12 +42,12 @@ class Process:
         """The running process's id, None when it does not run."""
         return self._child.pid if self._child and self._child.poll() is None else None
 
-    def start(self, within: float = 30.0) -> None:
+    def start(self, within: float = 60.0) -> None:
         """Start and wait until the server answers; raises Permanent when it does not."""
         self.launch()
         self.wait(within)
 
-    def wait(self, within: float = 30.0) -> None:
+    def wait(self, within: float = 60.0) -> None:
         """Wait until the server answers; raises Permanent with its log's end when it does not."""
         deadline = time.monotonic() + within
         while True:

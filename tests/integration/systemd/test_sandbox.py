@@ -43,7 +43,7 @@ class Started:
     def _settings(self, consul: str) -> dict[str, object]:
         ports = {"listen": f"127.0.0.1:{free_port()}", "health": f"127.0.0.1:{free_port()}"}
         return {
-            "service": {"name": "orders"},
+            "service": {"name": "sandboxed"},
             "registry": {"address": consul, "spread": 0.5},
             "proxy": {
                 "inbound": f"127.0.0.1:{self.inbound}",
