@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.supervise.link import Link
@@ -52,7 +52,6 @@ def test_an_agent_that_does_not_read_blocks_nothing_and_misses_nothing(pair: Pai
     assert not pair.link.wants_to_send
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, 40), max_size=20))
 def test_messages_arrive_whole_however_they_are_cut(cuts: list[int]) -> None:
     with contextlib.closing(Pair()) as pair:
