@@ -11,6 +11,7 @@ import pytest
 
 from agent.demo.sidecar import clean
 from tests.integration.packaging import builds
+from tests.signals import heard
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(600)
@@ -33,7 +34,7 @@ class Demo:
     def __init__(self, installed: builds.Environment, folder: Path, *options: str, **environ: str) -> None:
         self.folder = folder
         self.output = folder / "output"
-        with self.output.open("wb") as output:
+        with self.output.open("wb") as output, heard(signal.SIGINT):
             self.process = subprocess.Popen(
                 [installed.folder / "bin" / "pillion", "demo", *options],
                 cwd=installed.cwd,

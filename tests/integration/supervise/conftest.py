@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from agent.runtime.supervised import supervised
+from tests.signals import heard
 from tests.waiting import until
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -54,7 +55,8 @@ class Instance:
             popen.setdefault("stdout", output)
             popen.setdefault("stderr", output)
             passed = [orders, *popen.pop("pass_fds", ())]
-            self.process = subprocess.Popen(argv, env=env, pass_fds=passed, **popen)
+            with heard(signal.SIGINT, signal.SIGHUP):
+                self.process = subprocess.Popen(argv, env=env, pass_fds=passed, **popen)
         os.close(orders)
         return self.process
 
