@@ -1,5 +1,6 @@
 """Consul, NATS, PostgreSQL and Jaeger on free local ports, each as a class with start, stop and kill."""
 
+import http.client
 import json
 import os
 import pwd
@@ -34,7 +35,7 @@ def http_ok(url: str, timeout: float = 1.0) -> bool:
     try:
         with direct().open(url, timeout=timeout) as response:
             return bool(200 <= response.status < 300)
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return False
 
 

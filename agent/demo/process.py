@@ -1,5 +1,6 @@
 """One server process: started when it answers, ended by its id, its output kept in a file."""
 
+import http.client
 import os
 import signal
 import subprocess
@@ -41,16 +42,19 @@ class Process:
         """The running process's id, None when it does not run."""
         return self._child.pid if self._child and self._child.poll() is None else None
 
-    def start(self, within: float = 30.0) -> None:
+    def start(self, within: float = 60.0) -> None:
         """Start and wait until the server answers; raises Permanent when it does not."""
         self.launch()
         self.wait(within)
 
-    def wait(self, within: float = 30.0) -> None:
+    def wait(self, within: float = 60.0) -> None:
         """Wait until the server answers; raises Permanent with its log's end when it does not."""
         deadline = time.monotonic() + within
-        while not self._answered():
-            if self.pid is None or time.monotonic() > deadline:
+        while True:
+            asked = time.monotonic()  # before the look: a machine that slept through the rest gets one more
+            if self._answered():
+                return
+            if self.pid is None or asked > deadline:
                 self.kill()
                 tail = self.log.read_text(errors="replace")[-2000:]
                 raise Permanent(f"{self.name} did not start; its log {self.log} ends with:\n{tail}")
@@ -87,7 +91,7 @@ class Process:
     def _answered(self) -> bool:
         try:
             return self._answers()
-        except OSError:
+        except (OSError, ValueError, http.client.HTTPException):
             return False
 
     def stop(self, within: float = 20.0, sign: signal.Signals = signal.SIGTERM) -> int | None:
@@ -103,7 +107,7 @@ class Process:
         return self._child.returncode
 
     def kill(self) -> None:
-        """End it at once with SIGKILL."""
+        """End it at once with SIGKILL, and what it has started in its process group: that would keep its port."""
         if self._child is not None and self._child.poll() is None:
-            os.kill(self._child.pid, signal.SIGKILL)
+            os.killpg(self._child.pid, signal.SIGKILL)
             self._child.wait()

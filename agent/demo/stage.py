@@ -120,7 +120,7 @@ class Stage:
             for sidecar in self.sidecars.values():
                 sidecar.launch()
             for sidecar in self.sidecars.values():
-                sidecar.wait(within=60)
+                sidecar.wait(within=180)  # eight start at once, perhaps on one core
                 progress(f"{sidecar.label} is ready")
         self._report.done(f"{len(parts)} instances of 3 services and the gateway are ready")
 

@@ -10,8 +10,9 @@ from agent.runtime.errors import Permanent
 from agent.runtime.files import write_atomically
 
 RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
-LOWEST, HIGHEST = 10240, 65535
-"""Below 10240 live the well-known servers of a developer's machine."""
+LOWEST, HIGHEST = 20000, 65535
+"""Below 20000 live the well-known servers of a developer's machine (16686 is Jaeger's page), and the ports that the
+tests hand out: a port chosen by one program is none that another was told to take a moment later."""
 DEFAULTS = range(15000, 15500)
 """Where an agent's listeners are by default: a chosen port among them would be another setting's too."""
 

@@ -1,5 +1,7 @@
 """One `pillion` process of a story: its file of settings, its folder, its status."""
 
+import contextlib
+import http.client
 import json
 import os
 import signal
@@ -77,7 +79,7 @@ class Instance:
             )
         return self
 
-    def get(self, path: str, port: int | None = None, timeout: float = 5.0) -> tuple[int, str]:
+    def get(self, path: str, port: int | None = None, timeout: float = 15.0) -> tuple[int, str]:
         """GET from one of the instance's own ports, the admin's by default: status (0: no answer) and body."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
@@ -85,12 +87,18 @@ class Instance:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:  # the latter: it ended within its answer
             return 0, str(error)
+
+    def json(self, path: str, port: int | None = None) -> Any:
+        """What a GET with the answer 200 holds; raises AssertionError for any other, which a wait takes for not yet."""
+        code, body = self.get(path, port)
+        assert code == 200, f"{path}: {code} {body[:500]}"
+        return json.loads(body)
 
     def call(self, host: str, path: str = "") -> int:
         """The status that the service got when it called another by name; 0 while it can't be asked."""
-        code, body = self.get(f"/call/{host}?path={path}", self.inbound, timeout=15)
+        code, body = self.get(f"/call/{host}?path={path}", self.inbound)
         return int(json.loads(body)["status"]) if code == 200 else 0
 
     def status(self) -> dict[str, Any]:
@@ -104,7 +112,21 @@ class Instance:
             raise RuntimeError(f"pillion ended with {self.process.returncode}:\n{self.tail()}")
         return self.get("/readyz", self.health)[0] == 200
 
-    async def ready(self, within: float = 30.0) -> "Instance":
+    async def settled(self, *upstreams: str) -> "Instance":
+        """Wait until the service reaches these and Envoy has all that the agent has sent it.
+
+        An agent's own registration changes its plan after it is ready: with its own name among these nothing more does.
+        """
+        for name in upstreams:
+            await until(lambda name=name: self.call(name) == 200, within=30, every=0.1)
+        await until(self._up_to_date, within=30)
+        return self
+
+    def _up_to_date(self) -> bool:
+        envoy = self.status().get("envoy", {})
+        return bool(envoy) and envoy["in_force"] == envoy["sent"] != ""
+
+    async def ready(self, within: float = 60.0) -> "Instance":
         """Wait until the instance may get traffic."""
         try:
             await until(self.is_ready, within=within, every=0.1)
@@ -121,7 +143,9 @@ class Instance:
         assert self.process is not None
         found: dict[str, int] = {}
         for child in _children(self.process.pid):
-            line = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            line = _line(child)
+            if not line:  # it has ended
+                continue
             kind = (
                 "agent"
                 if "--supervisor-fd" in line
@@ -137,7 +161,7 @@ class Instance:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
 
-    def stop(self, within: float = 40.0) -> int:
+    def stop(self, within: float = 90.0) -> int:
         """End the process in order; by force after ``within`` seconds, which fails the story."""
         assert self.process is not None
         if self.process.poll() is None:
@@ -160,8 +184,16 @@ class Instance:
 def _children(pid: int) -> list[int]:
     found = []
     for entry in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(child) for child in (entry / "children").read_text().split()]
+        with contextlib.suppress(OSError):  # a thread that has ended
+            found += [int(child) for child in (entry / "children").read_text().split()]
     return found
+
+
+def _line(pid: int) -> str:
+    """A process's command line; empty when it has ended, reaped or not."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return ""
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

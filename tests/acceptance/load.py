@@ -54,7 +54,7 @@ async def load(
                 record.note(0, repr(error))
             await asyncio.sleep(pause)
 
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
         tasks = [asyncio.create_task(client(session), name=f"load-{n}") for n in range(clients)]
         try:
             yield record

@@ -14,7 +14,7 @@ ASK = """
 import json, sys, urllib.request, urllib.error
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 try:
-    with opener.open(sys.argv[1], timeout=5) as answer:
+    with opener.open(sys.argv[1], timeout=15) as answer:
         found = answer.status, answer.read().decode()
 except urllib.error.HTTPError as error:
     found = error.code, error.read().decode()
@@ -59,7 +59,7 @@ class Machine:
 def seen(load: "subprocess.Popen[bytes]", file: Path) -> dict[str, Any]:
     """What clients saw, after they were told to end."""
     load.terminate()
-    assert load.wait(30) == 0
+    assert load.wait(90) == 0
     found: dict[str, Any] = json.loads(file.read_text())
     return found
 

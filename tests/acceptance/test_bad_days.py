@@ -161,7 +161,8 @@ async def test_the_tokens_are_revoked_and_others_come_into_their_files_later(wel
 async def test_an_agent_whose_token_has_no_rights_at_start_calls_whom_it_knew(well: Alone) -> None:
     """Its catalogue is on disk; it is not registered before its file holds a token that lets it in."""
     day, shop = well.day, well.day.agents["shop"]
-    await until(lambda: '"orders"' in (shop.folder / "state" / "catalog.json").read_text().replace("\\", ""))
+    kept = shop.folder / "state" / "catalog.json"
+    await until(lambda: kept.exists() and '"orders"' in kept.read_text().replace("\\", ""))
     await asyncio.to_thread(shop.stop)
     well.tokens.write("shop", "7d3c0a52-0000-4000-8000-000000000000")
     shop.start()

@@ -7,7 +7,7 @@ from tests.waiting import until
 async def test_the_hook_is_in_its_folder_before_the_api_answers(mesh: Mesh) -> None:
     folder = mesh.folder / "hook"
     orders = mesh.service("orders", settings={"tracing": {"carry_dir": str(folder)}})
-    await until(lambda: orders.get("/status")[0] == 200, within=30, every=0.01)
+    await until(lambda: orders.get("/status")[0] == 200, within=60, every=0.01)
     assert (folder / "sitecustomize.py").is_file()
     assert (folder / "pillion_carry" / "hook.py").is_file()
     await orders.ready()

@@ -11,7 +11,11 @@ import pytest
 
 from agent.demo.sidecar import clean
 from tests.integration.packaging import builds
+from tests.signals import heard
 from tests.waiting import until
+
+pytestmark = pytest.mark.timeout(600)
+"""The first that runs builds the wheel, too."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,7 @@ class Demo:
     def __init__(self, installed: builds.Environment, folder: Path, *options: str, **environ: str) -> None:
         self.folder = folder
         self.output = folder / "output"
-        with self.output.open("wb") as output:
+        with self.output.open("wb") as output, heard(signal.SIGINT):
             self.process = subprocess.Popen(
                 [installed.folder / "bin" / "pillion", "demo", *options],
                 cwd=installed.cwd,
@@ -94,7 +98,6 @@ class Demos:
 
 
 @pytest.mark.exclusive
-@pytest.mark.timeout(600)
 async def test_the_whole_walk_passes_from_an_installed_wheel_and_leaves_nothing_behind(demos: Demos) -> None:
     demo = demos.start("--once", "--ports", "free")
     await until(lambda: demo.process.poll() is not None, within=500, every=0.5)
@@ -106,29 +109,26 @@ async def test_the_whole_walk_passes_from_an_installed_wheel_and_leaves_nothing_
     assert "a rate limit came and went with a key in Consul" in demo.text
     assert "a stranger was reached and told nothing of the mesh" in demo.text
     assert "the row's change called inventory once, though the event was published twice" in demo.text
-    assert demo.left() == []
+    await until(lambda: demo.left() == [])
     assert list(demo.folder.iterdir()) == [demo.output]
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.timeout(300)
 async def test_an_interrupted_demo_ends_all_that_it_started(demos: Demos, sign: signal.Signals) -> None:
     demo = demos.start("--once", "--ports", "free")
-    await until(lambda: len(demo.left()) > 12, within=120, every=0.1)
+    await until(lambda: len(demo.left()) > 12, within=240, every=0.1)
     demo.process.send_signal(sign)
-    await until(lambda: demo.process.poll() is not None, within=60)
+    await until(lambda: demo.process.poll() is not None, within=120)
     assert demo.process.returncode == 130, demo.text
-    assert demo.left() == []
+    await until(lambda: demo.left() == [])
 
 
-@pytest.mark.timeout(300)
 async def test_a_killed_demo_leaves_nothing_running(demos: Demos) -> None:
     demo = demos.start("--once", "--ports", "free")
-    await until(lambda: len(demo.left()) > 12, within=120, every=0.1)
+    await until(lambda: len(demo.left()) > 12, within=240, every=0.1)
     demo.process.kill()
     assert demo.process.wait() == -signal.SIGKILL
-    await until(lambda: demo.left() == [], within=60)
-    assert demo.left() == []
+    await until(lambda: demo.left() == [], within=120)
 
 
 async def test_a_port_in_use_is_named_before_anything_starts(demos: Demos) -> None:
@@ -140,7 +140,7 @@ async def test_a_port_in_use_is_named_before_anything_starts(demos: Demos) -> No
         except OSError:
             pass  # someone has it already, which is just as good
         demo = demos.start("--once")
-        await until(lambda: demo.process.poll() is not None, within=30)
+        await until(lambda: demo.process.poll() is not None, within=120)
     assert demo.process.returncode == 1
     assert "4222 (nats)" in demo.text
     assert "--ports free" in demo.text
@@ -149,7 +149,7 @@ async def test_a_port_in_use_is_named_before_anything_starts(demos: Demos) -> No
 
 async def test_a_missing_program_of_ones_own_choice_is_named(demos: Demos, tmp_path: Path) -> None:
     demo = demos.start("--once", "--ports", "free", PILLION_BIN_CONSUL=str(tmp_path / "consul"))
-    await until(lambda: demo.process.poll() is not None, within=30)
+    await until(lambda: demo.process.poll() is not None, within=120)
     assert demo.process.returncode == 1
     assert "PILLION_BIN_CONSUL" in demo.text
     assert "Traceback" not in demo.text

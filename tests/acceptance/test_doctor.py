@@ -24,7 +24,9 @@ Findings = list[dict[str, str]]
 def doctor(instance: Instance, *more: str) -> tuple[int, Findings]:
     """Exit code and findings, with the instance's own settings."""
     argv = [sys.executable, "-m", "agent", "doctor", "--json", "--config", str(instance.file), *more]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=instance.environ, timeout=60)
+    done = subprocess.run(
+        argv, capture_output=True, text=True, check=False, env=instance.environ, timeout=120
+    )
     assert done.stdout, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return done.returncode, found["findings"]
@@ -46,12 +48,14 @@ async def test_beside_an_agent_in_order_nothing_is_wrong_and_its_ports_are_its_o
     for _ in range(2):
         assert orders.get("/", orders.inbound)[0] == 200
     await until(lambda: orders.status()["hook"]["active"] == "yes")
+    await until(lambda: _degraded(orders) == {})
     code, found = doctor(orders)
     assert (code, wrong(found)) == (0, {})
     assert one(found, "ports.free")["found"] == "the agent with this state folder has them"
     assert one(found, "carry.active")["found"] == "it is in the service's answers"
     assert one(found, "files.limit")["subject"] == "how many files Envoy may open"
     gateway = await mesh.gateway().ready()
+    await until(lambda: _degraded(gateway) == {})
     code, found = doctor(gateway, "--gateway")
     assert (code, wrong(found)) == (0, {})
 
@@ -117,8 +121,10 @@ async def test_the_rules_that_doctor_asks_for_are_enough_for_an_agent(short_fold
         _, found = doctor(instance, *(["--gateway"] if verb == "gateway" else []))
         assert wrong(found) == {}
     finally:
-        mesh.close()
-        consul.stop()
+        try:
+            mesh.close()
+        finally:
+            consul.stop()
 
 
 def _degraded(instance: Instance) -> dict[str, str]:
@@ -133,9 +139,9 @@ async def test_a_service_that_ends_is_told_with_its_code_which_is_ours(
     job = mesh.service("job", command=["sh", "-c", f"sleep 1; {script}"])
     process = job.process
     assert process is not None
-    await until(lambda: process.poll() is not None, within=40)
+    await until(lambda: process.poll() is not None, within=90)
     assert process.returncode == code
-    leaving = [json.loads(line) for line in job.tail().splitlines() if '"supervisor.leaving"' in line]
+    leaving = [json.loads(line) for line in job.tail(100_000).splitlines() if '"supervisor.leaving"' in line]
     assert leaving[0]["because"] == "service ended"
     assert "Traceback" not in job.tail(100_000)
 
@@ -148,7 +154,7 @@ async def test_a_program_that_is_gone_when_it_is_to_start_is_told(mesh: Mesh, tm
     job = mesh.service("job", command=[str(program)])
     process = job.process
     assert process is not None
-    await until(lambda: process.poll() is not None, within=40)
+    await until(lambda: process.poll() is not None, within=90)
     assert process.returncode != 0
     assert "No such file or directory" in job.tail(100_000)
     assert "Traceback" not in job.tail(100_000)

@@ -21,7 +21,7 @@ def explained(instance: Instance, *arguments: str) -> tuple[int, dict[str, Any]]
 def put(url: str, body: object) -> None:
     """Tell Consul."""
     request = urllib.request.Request(url, json.dumps(body).encode(), method="PUT")
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10):
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30):
         pass
 
 
@@ -29,7 +29,7 @@ async def test_a_request_is_explained_with_the_overrides_and_the_catalogue_of_th
     """By the agent that runs; when it has ended, from Consul, with the same override."""
     orders = await mesh.service("orders", settings={"versions": {"serves": ["v1", "v2.1"]}}).ready()
     shop = await mesh.service("shop").ready()
-    await until(lambda: shop.call("orders") == 200)
+    await shop.settled("orders", "shop")
     code, told = explained(shop, "GET", "http://orders/api/v2/x")
     assert (code, told["outcome"], told["version"]["version"], told["in_force"]) == (
         0,
@@ -57,13 +57,14 @@ async def test_an_instance_that_nobody_can_call_is_told_and_costs_nothing_else(m
     """In status, metrics and once in the log; it goes with the registration."""
     orders = await mesh.service("orders").ready()
     shop = await mesh.service("shop").ready()
+    await until(lambda: shop.call("orders") == 200)
     entry = {"ID": "bad", "Name": "orders", "Address": "169.254.169.254", "Port": 80}
     put(f"{mesh.consul.url}/v1/agent/service/register", entry)
     await until(lambda: shop.status()["review"]["problem_count"] == 1, within=20)
     status = shop.status()
     assert "'bad' of orders is left out" in status["review"]["problems"][0]
-    assert status["components"]["review"]["state"] == "degraded"
-    assert "pillion_plan_left_out 1.0" in shop.get("/metrics")[1]
+    await until(lambda: shop.status()["components"]["review"]["state"] == "degraded")
+    await until(lambda: "pillion_plan_left_out 1.0" in shop.get("/metrics")[1])
     assert shop.is_ready()
     assert {shop.call("orders") for _ in range(10)} == {200}
     assert any("'bad' of orders" in note for note in explained(shop, "GET", "http://orders/")[1]["notes"])

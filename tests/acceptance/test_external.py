@@ -160,5 +160,8 @@ def test_a_group_that_is_not_there_is_refused_before_anything_starts(tmp_path: P
     settings = {"service": {"name": "orders"}, "proxy": {**EXTERNAL, "xds_group": "no-such-group"}}
     instance = Instance(tmp_path, settings).start()
     assert instance.process is not None
-    assert instance.process.wait(20) == 2
+    try:
+        assert instance.process.wait(60) == 2
+    finally:
+        instance.kill()
     assert "proxy.xds_group is 'no-such-group', which is no group of this machine" in instance.tail()

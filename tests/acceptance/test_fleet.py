@@ -15,7 +15,6 @@ WINDOW = 35.0
 
 
 @pytest.mark.parametrize("upstreams", [("*",), (consul.FLAPPING, "s-0", "s-1", "s-2", "s-3")])
-@pytest.mark.timeout(240)
 async def test_an_idle_agent_asks_consul_at_most_once_a_second(
     upstreams: tuple[str, ...], short_folder: Path, own_consul: backing.Consul
 ) -> None:

@@ -70,7 +70,7 @@ class Machine:
         request = urllib.request.Request(f"http://127.0.0.1:{self.ports[port]}{path}", headers=headers)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=10) as response:
+            with opener.open(request, timeout=30) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -159,8 +159,8 @@ async def test_what_the_manifest_says_is_all_that_a_service_needs(mesh: Mesh) ->
         assert machine.probe("readinessProbe")
         assert "envoy_" in machine.get(15090, "/metrics")[1]
         machine.before_stop()
-        await until(lambda: not machine.probe("readinessProbe"), within=10)
-        await until(lambda: passing(mesh.consul, "orders") == [], within=10)
+        await until(lambda: not machine.probe("readinessProbe"), within=30)
+        await until(lambda: passing(mesh.consul, "orders") == [], within=30)
     assert entries(mesh.consul, "orders") == []
 
 
@@ -168,7 +168,7 @@ async def test_the_application_starts_while_consul_is_away_and_is_registered_lat
     """The start-up probe passes without the service and without Consul, and so does readiness: no deadlock."""
     mesh.consul.stop()
     async with started(mesh) as machine:
-        await until(lambda: machine.probe("readinessProbe"), within=10)
+        await until(lambda: machine.probe("readinessProbe"), within=30)
         await until(lambda: machine.get(15006, "/")[0] == 200, within=30)
         mesh.consul.start()
         await until(lambda: len(passing(mesh.consul, "orders")) == 1, within=60)

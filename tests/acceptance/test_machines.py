@@ -1,5 +1,6 @@
 """Gateways on machines of their own, which network namespaces stand for."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -74,11 +75,12 @@ class Lan:
 
     def close(self) -> None:
         """End everything, whatever a story left."""
-        for instance in (*self.gateways.values(), self.orders):
-            instance.stop()
-        for process in self._running:
-            process.terminate()
-            process.wait(20)
+        with contextlib.ExitStack() as last:
+            for process in self._running:
+                last.callback(process.wait, 60)
+                last.callback(process.terminate)
+            for instance in (self.orders, *self.gateways.values()):
+                last.callback(instance.stop)
 
 
 @pytest.fixture
@@ -93,7 +95,7 @@ async def clients(lan: Lan, name: str) -> tuple["subprocess.Popen[bytes]", Path]
     """Clients of one gateway that have begun."""
     file = lan.folder / f"{name}.json"
     load = lan.client.load(lan.url(name), file)
-    await until(file.with_suffix(".going").exists, within=20)
+    await until(file.with_suffix(".going").exists, within=60)
     return load, file
 
 

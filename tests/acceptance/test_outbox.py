@@ -17,7 +17,10 @@ async def test_the_event_of_a_traced_request_carries_its_traceparent(
     own_database: str, mesh: Mesh, shared_nats: backing.Nats, shared_jaeger: backing.Jaeger
 ) -> None:
     connection = await asyncpg.connect(own_database)
-    await connection.execute("CREATE TABLE orders (id serial PRIMARY KEY, item text NOT NULL)")
+    try:
+        await connection.execute("CREATE TABLE orders (id serial PRIMARY KEY, item text NOT NULL)")
+    finally:
+        await connection.close()
 
     stream = f"s{uuid.uuid4().hex[:8]}"
     (mesh.folder / "database").write_text(own_database)
@@ -47,7 +50,7 @@ async def test_the_event_of_a_traced_request_carries_its_traceparent(
 
     client = await nats.connect(shared_nats.url)
     try:
-        jetstream = client.jetstream()
+        jetstream = client.jetstream(timeout=30)
 
         async def message() -> Any:
             try:
@@ -55,13 +58,12 @@ async def test_the_event_of_a_traced_request_carries_its_traceparent(
             except nats.js.errors.NotFoundError:
                 return None
 
-        event = await until(message, within=20)
+        event = await until(message, within=60)
         assert event.headers["ce-type"] == "orders.created"
         assert event.headers["ce-traceparent"].split("-")[1] == trace
         assert b"shoe" in event.data
     finally:
         await client.close()
-        await connection.close()
 
 
 async def _pillion(instance: Any, *words: str) -> tuple[int, str]:

@@ -31,10 +31,7 @@ async def test_a_refused_override_is_told_in_envoys_words_everywhere_and_no_requ
         file.write("\nring_hash_lb_config: {minimum_ring_size: 1024, maximum_ring_size: 2}\n")
     await mesh.service("inventory").ready()
     shop = await mesh.service("shop", settings={"proxy": {"assets_dir": str(folder)}}).ready()
-    await until(lambda: shop.call("inventory") == 200)
-    # Its own registration changes the plan, too: from then on nothing does.
-    await until(lambda: all(shop.status()["upstreams"][name]["instances"] for name in ("inventory", "shop")))
-    await until(lambda: shop.status()["envoy"]["in_force"] == shop.status()["envoy"]["sent"])
+    await shop.settled("inventory", "shop")
     good = shop.status()["envoy"]["in_force"]
     async with load(f"http://127.0.0.1:{shop.inbound}/call/inventory", clients=2) as record:
         put(mesh, "pillion/shop", json.dumps({"traffic": {"balance": "ring_hash", "hash_header": "x-user"}}))
@@ -45,12 +42,12 @@ async def test_a_refused_override_is_told_in_envoys_words_everywhere_and_no_requ
         assert "minimum_ring_size" in printed or "maximum_ring_size" in printed or "ring hash" in printed, (
             printed
         )
-        assert 'pillion_xds_refusals_total{type="cluster"}' in shop.get("/metrics")[1]
-        assert "envoy.refused" in shop.tail(100_000)
+        await until(lambda: 'pillion_xds_refusals_total{type="cluster"}' in shop.get("/metrics")[1])
+        await until(lambda: "envoy.refused" in shop.tail(100_000))
         assert shop.is_ready()
         sent = record.sent
         await until(lambda: record.sent > sent + 50)
         put(mesh, "pillion/shop", "{}")
         await until(lambda: shop.status()["envoy"]["refusals"] == [])
-        await until(lambda: shop.status()["envoy"]["in_force"] == shop.status()["envoy"]["sent"])
+        await until(lambda: (told := shop.status()["envoy"])["in_force"] == told["sent"])
     assert record.failures == []

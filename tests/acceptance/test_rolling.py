@@ -25,13 +25,13 @@ log = logging.getLogger(__name__)
 KEY = key_of("orders")
 SETTINGS = {
     "store": {"action": "restart"},
-    "service": {"health_path": "/health", "health_interval": 0.5, "stop_timeout": 10},
+    "service": {"health_path": "/health", "health_interval": 0.5, "health_timeout": 5, "stop_timeout": 10},
 }
 
 
 def ask(mesh: Mesh, path: str) -> Any:
     """Consul's JSON answer."""
-    with urllib.request.urlopen(f"{mesh.consul.url}{path}", timeout=20) as answer:
+    with urllib.request.urlopen(f"{mesh.consul.url}{path}", timeout=30) as answer:
         return json.load(answer)
 
 
@@ -51,11 +51,19 @@ def word(instance: Instance) -> str:
     return json.dumps(instance.status().get("components", []))
 
 
-async def three(mesh: Mesh, command: Sequence[str] = (), secret: Path | None = None) -> list[Instance]:
+async def greeted(instances: Sequence[Instance], text: str) -> bool:
+    """Whether each of them was started with the text. Asked in a thread: whoever records meanwhile goes on."""
+    said = await asyncio.to_thread(lambda: [greeting(one) for one in instances])
+    return said == [text] * len(instances)
+
+
+async def three(
+    mesh: Mesh, command: Sequence[str] = (), secret: Path | None = None, spread: float = 0.5
+) -> list[Instance]:
     """Three instances that pass, with the greeting of before; ``secret`` is a file that holds it."""
     put(mesh, "config/orders/greeting", f"file:{secret}" if secret else "before")
     store = {"action": "restart", **({"secret_dirs": [str(secret.parent)]} if secret else {})}
-    settings = {**SETTINGS, "store": store}
+    settings = {**SETTINGS, "store": store, "registry": {"spread": spread}}
     made = [mesh.service("orders", settings=settings, command=command, label=f"orders-{n}") for n in range(3)]
     for one in made:
         await one.ready()
@@ -64,15 +72,16 @@ async def three(mesh: Mesh, command: Sequence[str] = (), secret: Path | None = N
 
 
 async def test_a_change_goes_round_one_by_one_without_a_failed_request(mesh: Mesh) -> None:
-    instances = await three(mesh)
+    # For as long all three pass between two restarts, which must not be missed by a machine that is busy for seconds.
+    instances = await three(mesh, spread=4)
     gateway = await mesh.gateway().ready()
     url = f"http://127.0.0.1:{gateway.gateway}/orders/"
     await until(lambda: gateway.get("/orders/", gateway.gateway)[0] == 200)
     async with load(url) as record, Recorder(lambda: passing(mesh)) as seen:
         await until(lambda: record.sent > 50)
         put(mesh, "config/orders/greeting", "after")
-        await until(lambda: [greeting(one) for one in instances] == ["after"] * 3, within=90, every=0.2)
-        await until(lambda: json.loads(_last_word(mesh))["phase"] == "done" and passing(mesh) == 3, within=20)
+        await until(lambda: greeted(instances, "after"), within=120, every=0.2)
+        await until(lambda: asyncio.to_thread(_done, mesh), within=40, every=0.1)
         sent = record.sent
         await until(lambda: record.sent > sent + 50)
     log.info("%d requests; instances that passed: %s", record.sent, seen.seen)
@@ -82,8 +91,12 @@ async def test_a_change_goes_round_one_by_one_without_a_failed_request(mesh: Mes
     assert not [one for one in ask(mesh, "/v1/session/list") if one["Name"].startswith("pillion")]
 
 
+def _done(mesh: Mesh) -> bool:
+    return json.loads(_last_word(mesh))["phase"] == "done" and passing(mesh) == 3
+
+
 def _last_word(mesh: Mesh) -> str:
-    with urllib.request.urlopen(f"{mesh.consul.url}/v1/kv/{KEY}?raw=1", timeout=5) as answer:
+    with urllib.request.urlopen(f"{mesh.consul.url}/v1/kv/{KEY}?raw=1", timeout=30) as answer:
         return str(answer.read().decode())
 
 
@@ -95,12 +108,12 @@ async def test_it_stops_at_an_instance_that_does_not_pass_says_so_and_goes_on_wi
     await until(lambda: any("does not pass its check" in word(one) for one in instances), within=30)
     (broken,) = [one for one in instances if "the other instances wait for it" in word(one)]
     others = [one for one in instances if one is not broken]
-    await until(lambda: all("is restarted first and has to pass" in word(one) for one in others), within=10)
+    await until(lambda: all("is restarted first and has to pass" in word(one) for one in others), within=30)
     async with _still(mesh, others):
         await until(lambda: "pillion_store_unsettled 1.0" in broken.get("/metrics")[1])
     put(mesh, "config/orders/greeting", "after")
-    await until(lambda: [greeting(one) for one in instances] == ["after"] * 3, within=90, every=0.2)
-    await until(lambda: all("restarted" not in word(one) for one in instances), within=20)
+    await until(lambda: greeted(instances, "after"), within=90, every=0.2)
+    await until(lambda: all("restarted" not in word(one) for one in instances), within=60)
 
 
 async def test_a_service_that_ends_of_a_value_takes_no_other_with_it(mesh: Mesh) -> None:
@@ -111,11 +124,11 @@ async def test_a_service_that_ends_of_a_value_takes_no_other_with_it(mesh: Mesh)
     (ended,) = [one for one in instances if one.process.poll() is not None]
     assert ended.process.returncode == 3
     others = [one for one in instances if one is not ended]
-    await until(lambda: all("never passed its check; change them" in word(one) for one in others), within=20)
+    await until(lambda: all("never passed its check; change them" in word(one) for one in others), within=60)
     async with _still(mesh, others):
         assert json.loads(_last_word(mesh))["phase"] == "failed"
     put(mesh, "config/orders/greeting", "after")
-    await until(lambda: [greeting(one) for one in others] == ["after"] * 2, within=60, every=0.2)
+    await until(lambda: greeted(others, "after"), within=60, every=0.2)
 
 
 async def test_a_secret_that_was_bad_and_is_good_again_goes_round_without_a_hand_at_the_lock(
@@ -130,17 +143,17 @@ async def test_a_secret_that_was_bad_and_is_good_again_goes_round_without_a_hand
     write_atomically(secret, b"fatal", 0o600)
     await until(lambda: any(one.process.poll() is not None for one in instances), within=40)
     others = [one for one in instances if one.process.poll() is None]
-    await until(lambda: all("never passed its check; change them" in word(one) for one in others), within=20)
+    await until(lambda: all("never passed its check; change them" in word(one) for one in others), within=60)
     async with _still(mesh, others):
         assert json.loads(_last_word(mesh))["phase"] == "failed"
     write_atomically(secret, b"after", 0o600)
-    await until(lambda: [greeting(one) for one in others] == ["after"] * 2, within=60, every=0.2)
-    await until(lambda: all("restarted" not in word(one) for one in others), within=20)
+    await until(lambda: greeted(others, "after"), within=60, every=0.2)
+    await until(lambda: all("restarted" not in word(one) for one in others), within=60)
 
 
 async def test_one_that_dies_with_the_lock_holds_the_others_up_for_seconds_only(mesh: Mesh) -> None:
     put(mesh, "config/orders/greeting", "before")
-    slow = {**SETTINGS, "registry": {"spread": 6}}
+    slow = {**SETTINGS, "registry": {"spread": 20}}
     first = await mesh.service("orders", settings=slow, label="orders-0").ready()
     second = await mesh.service("orders", settings=SETTINGS, label="orders-1").ready()
     await until(lambda: passing(mesh) == 2)
@@ -174,5 +187,5 @@ async def _still(mesh: Mesh, others: Sequence[Instance]) -> AsyncIterator[None]:
 
 def ask_index(mesh: Mesh) -> str:
     """The lock's index for a question that waits."""
-    with urllib.request.urlopen(f"{mesh.consul.url}/v1/kv/{KEY}", timeout=5) as answer:
+    with urllib.request.urlopen(f"{mesh.consul.url}/v1/kv/{KEY}", timeout=30) as answer:
         return str(answer.headers["X-Consul-Index"])

@@ -15,7 +15,8 @@ from tests.integration.registry.side import Recorder
 from tests.waiting import until
 
 NAMES = ("orders", "storefront")
-TTL = 3
+TTL = 8
+"""Seconds; an agent that a busy machine stops for five is still in time to feed its check."""
 
 
 class Tokens:
@@ -78,8 +79,8 @@ async def test_tokens_are_replaced_under_load_and_no_request_fails(
     for instance in (orders, storefront, gateway):
         await instance.ready()
     before = [instance.children() for instance in acl_mesh.instances]
-    await until(lambda: storefront.call("orders") == 200, within=20)
-    await until(lambda: gateway.get("/orders/", gateway.gateway)[0] == 200, within=20)
+    await until(lambda: storefront.call("orders") == 200, within=60)
+    await until(lambda: gateway.get("/orders/", gateway.gateway)[0] == 200, within=60)
     inner = f"http://127.0.0.1:{storefront.outbound}/"
     outer = f"http://127.0.0.1:{gateway.gateway}/orders/"
     async with (
@@ -91,7 +92,7 @@ async def test_tokens_are_replaced_under_load_and_no_request_fails(
             tokens.replace_all()
             at, sent = time.monotonic(), (calls.sent, entries.sent)
             # Who was not registered anew would be critical after its TTL.
-            await until(lambda at=at: time.monotonic() - at > TTL * 1.5, within=20)
+            await until(lambda at=at: time.monotonic() - at > TTL * 1.5, within=60)
             await until(lambda round_=round_: all(anew(one) >= round_ for one in (orders, storefront)))
             await until(lambda: working(orders, "registrar") and working(storefront, "registrar"))
             await until(lambda: working(gateway))

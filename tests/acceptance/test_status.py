@@ -55,8 +55,8 @@ async def test_a_system_tells_who_calls_whom_what_was_changed_and_how_the_upstre
     assert any(outcome == "accepted" for outcome, _ in changes(shop, "Envoy's configuration"))
 
     await until(lambda: {("shop", "orders"), ("gateway", "shop")} <= set(edges(gateway)), within=30)
-    assert gateway.status()["system"]["untold"] == 0
-    assert shop.status()["traffic"]["orders"]["requests"] >= 1
+    await until(lambda: gateway.status()["system"]["untold"] == 0)
+    await until(lambda: shop.status()["traffic"]["orders"]["requests"] >= 1)
     await _called_slowly_enough(shop)
 
     argv = [sys.executable, "-m", "agent", "status", "--config", str(shop.file)]

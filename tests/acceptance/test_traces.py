@@ -1,6 +1,7 @@
 """One trace and one request id through services that do nothing for it."""
 
 import asyncio
+import contextlib
 import json
 import re
 import sys
@@ -26,7 +27,7 @@ TRACING = {"sample": 1}
 
 def whole(jaeger: backing.Jaeger, trace: str) -> Any:
     """A trace as Jaeger gives it; raises OSError, IndexError when it has none."""
-    with urllib.request.urlopen(f"{jaeger.url}/api/traces/{trace}", timeout=2) as response:
+    with urllib.request.urlopen(f"{jaeger.url}/api/traces/{trace}", timeout=30) as response:
         return json.load(response)["data"][0]
 
 
@@ -54,7 +55,13 @@ async def chain(
         await instance.ready()
     front = mesh.instances[-1]
     path = "/call/orders?path=call/inventory%3Fpath=headers"
-    await until(lambda: json.loads(front.get(path, front.inbound)[1])["body"]["status"] == 200, within=20)
+
+    def through() -> bool:
+        """Whether all three are in; the body is no object while the second one can't be asked."""
+        inner = front.json(path, front.inbound)["body"]
+        return isinstance(inner, dict) and inner.get("status") == 200
+
+    await until(through, within=60)
     trace, request = uuid.uuid4().hex, f"req-{uuid.uuid4().hex[:12]}"
     headers = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01", "X-Request-Id": request}
     async with (
@@ -76,7 +83,7 @@ async def test_one_trace_holds_all_hops_with_the_right_parents_and_one_request_i
     assert body["body"]["body"]["X-Request-Id"] == request
 
     found = await until(
-        lambda: len(spans(shared_jaeger, trace)) >= 5 and spans(shared_jaeger, trace), within=20
+        lambda: len(spans(shared_jaeger, trace)) >= 5 and spans(shared_jaeger, trace), within=60
     )
     assert found
     by_id = {span["spanID"]: span for span in found}
@@ -96,7 +103,7 @@ async def test_a_service_without_the_hook_breaks_the_trace(mesh: Mesh, shared_ja
     trace, request, body = await chain(mesh, shared_jaeger, {"orders": False})
     assert body["seen"]["X-Request-Id"] == request
     assert body["body"]["body"]["X-Request-Id"] != request
-    await until(lambda: len(spans(shared_jaeger, trace)) >= 3, within=20)
+    await until(lambda: len(spans(shared_jaeger, trace)) >= 3, within=60)
     assert "inventory" not in {span["service"] for span in spans(shared_jaeger, trace)}
 
 
@@ -111,6 +118,7 @@ async def test_the_commands_show_where_the_time_of_a_request_went(
 ) -> None:
     """`pillion trace` by the request's id, and `pillion bottlenecks`: five spans are three calls."""
     trace, request, _ = await chain(mesh, shared_jaeger, {})
+    await until(lambda: len(spans(shared_jaeger, trace)) >= 5, within=60)
     found = json.loads(await pillion(shared_jaeger, "trace", request, "--json"))
     assert (found["trace"], found["settled"]) == (trace, True)
     assert [(hop["service"], len(hop["spans"])) for hop in found["hops"]] == [
@@ -155,7 +163,7 @@ async def test_spans_tell_which_instance_of_which_version_they_are_of(
         session.get(f"http://127.0.0.1:{orders.inbound}/headers?token=secret", headers=headers) as answer,
     ):
         assert answer.status == 200
-    await until(lambda: spans(shared_jaeger, trace), within=20)
+    await until(lambda: spans(shared_jaeger, trace), within=60)
     data = whole(shared_jaeger, trace)
     (process,) = data["processes"].values()
     resource = {tag["key"]: tag["value"] for tag in process["tags"]}
@@ -193,12 +201,12 @@ async def test_the_share_of_sampled_requests_changes_without_a_restart(mesh: Mes
     """From none to all, by an override in Consul's KV, while requests go on and none fails."""
     tracing = {"endpoint": f"http://127.0.0.1:{backing.free_port()}", "sample": 0}
     orders = await mesh.service("orders", settings={"tracing": tracing}).ready()
-    flag = lambda: json.loads(orders.get("/headers", orders.inbound)[1])["Traceparent"][-2:]  # noqa: E731
+    flag = lambda: orders.json("/headers", orders.inbound)["Traceparent"][-2:]  # noqa: E731
     assert flag() == "00"
     async with load(f"http://127.0.0.1:{orders.inbound}/") as record:
         await until(lambda: record.sent > 20)
         put(mesh, "pillion/orders", json.dumps({"tracing": {"sample": 1}}))
-        await until(lambda: flag() == "01", within=15)
+        await until(lambda: flag() == "01", within=30)
         sent = record.sent
         await until(lambda: record.sent > sent + 100)
     assert record.failures == []
@@ -218,11 +226,18 @@ async def test_a_collector_that_takes_no_spans_costs_no_request_and_does_not_fil
 
     app = web.Application()
     app.router.add_post("/v1/traces", refuse)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
     port = backing.free_port()
-    if collector == "refuses":
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+    async with contextlib.AsyncExitStack() as last:
+        if collector == "refuses":
+            runner = web.AppRunner(app, access_log=None)
+            await runner.setup()
+            last.push_async_callback(closed, runner)
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+        await _costs_nothing(mesh, port, collector)
+    assert (asked > 0) == (collector == "refuses")
+
+
+async def _costs_nothing(mesh: Mesh, port: int, collector: str) -> None:
     tracing = {"endpoint": f"http://127.0.0.1:{port}", "sample": 1}
     orders = await mesh.service("orders", settings={"tracing": tracing}).ready()
 
@@ -240,8 +255,6 @@ async def test_a_collector_that_takes_no_spans_costs_no_request_and_does_not_fil
 
     written = len(orders.tail(10**6).splitlines())
     async with load(f"http://127.0.0.1:{orders.inbound}/") as record:
-        await until(lambda: record.sent > 500 and counted() > 10, within=30)
+        await until(lambda: record.sent > 500 and counted() > 10, within=60)
     assert record.failures == []
-    assert (asked > 0) == (collector == "refuses")
     assert len(orders.tail(10**6).splitlines()) - written <= 2
-    await closed(runner)

@@ -1,5 +1,6 @@
 """Versions that come and go with their instances: whole agents on a real Consul, under load."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -24,11 +25,16 @@ async def test_a_version_leaves_and_returns_with_its_instance_and_the_others_not
 
     def asked(path: str) -> tuple[int, Any]:
         status, body = gateway.get(path, gateway.gateway)
-        return status, json.loads(body)
+        with contextlib.suppress(ValueError):
+            return status, json.loads(body)
+        return status, body
+
+    def latest() -> str:
+        return str(gateway.json("/api/versions", gateway.gateway)["services"]["orders"]["latest"])
 
     await until(lambda: asked("/orders/api/v2/")[0] == 200)
     async with load(f"http://127.0.0.1:{gateway.gateway}/orders/api/v1/") as record:
-        await until(lambda: {"stays", "goes"} <= set(record.served_by), within=20)
+        await until(lambda: {"stays", "goes"} <= set(record.served_by), within=60)
         for _ in range(2):
             goes.terminate()
             await until(lambda: asked("/orders/api/v2/")[0] == 404, within=40, every=0.1)
@@ -36,7 +42,7 @@ async def test_a_version_leaves_and_returns_with_its_instance_and_the_others_not
             await until(lambda: ended(goes), within=40, every=0.1)
             await goes.start().ready()
             await until(lambda: asked("/orders/api/v2/")[0] == 200, every=0.1)
-            assert asked("/api/versions")[1]["services"]["orders"]["latest"] == "v2"
+            await until(lambda: latest() == "v2")
     assert record.failures == []
     assert record.sent > 200
     assert goes.status()["versions"]["this instance"] == "v1, v2"

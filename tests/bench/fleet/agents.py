@@ -72,6 +72,7 @@ async def running(
     service = await asyncio.start_server(_hang_up, "127.0.0.1", 0)
     port = service.sockets[0].getsockname()[1]
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(service.close)
         stack.push_async_callback(_ended, members)
         tasks = await stack.enter_async_context(_followed())
 
@@ -92,18 +93,20 @@ async def running(
         await asyncio.gather(*(start(number) for number in range(count)))
         await rested(members)
         yield members
-        service.close()
 
 
 @asynccontextmanager
 async def _followed() -> AsyncIterator[list["asyncio.Task[None]"]]:
     """Tasks that are to run as long as this; raises what ended one before."""
     tasks: list[asyncio.Task[None]] = []
-    yield tasks
-    broken = [task for task in tasks if task.done()]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    broken: list[asyncio.Task[None]] = []
+    try:
+        yield tasks
+        broken += [task for task in tasks if task.done()]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     for task in broken:
         task.result()
 

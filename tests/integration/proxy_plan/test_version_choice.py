@@ -24,7 +24,7 @@ OFFERED = tuple(map(Version.parse, ("v0", "v1", "v2", "v2.3", "v2.10", "v4.9", "
 TOGETHER = settings(
     max_examples=150,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     database=None,
 )
 

@@ -1,5 +1,6 @@
 """A whole instance of stand-in programs under the real supervisor."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from agent.runtime.supervised import supervised
+from tests.signals import heard
 from tests.waiting import until
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -24,7 +26,8 @@ class Instance:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.plan: dict[str, Any] = {
-            "children": {"envoy": self.command("envoy", "0"), "service": self.command("service", "0")}
+            "children": {"envoy": self.command("envoy", "0"), "service": self.command("service", "0")},
+            "stop_timeout": 20.0,
         }
         self.process: subprocess.Popen[bytes] | None = None
         self.agent = [sys.executable, str(PROGRAMS / "stand_in_agent.py"), str(folder)]
@@ -41,7 +44,7 @@ class Instance:
             on_term,
         ]
 
-    def start(self, deadline: float = 20.0, **popen: Any) -> subprocess.Popen[bytes]:
+    def start(self, deadline: float = 60.0, **popen: Any) -> subprocess.Popen[bytes]:
         (self.folder / "plan.json").write_text(json.dumps(self.plan))
         argv = supervised(self.agent, self.folder / "state", deadline)
         orders = int(argv[-1])
@@ -52,7 +55,8 @@ class Instance:
             popen.setdefault("stdout", output)
             popen.setdefault("stderr", output)
             passed = [orders, *popen.pop("pass_fds", ())]
-            self.process = subprocess.Popen(argv, env=env, pass_fds=passed, **popen)
+            with heard(signal.SIGINT, signal.SIGHUP):
+                self.process = subprocess.Popen(argv, env=env, pass_fds=passed, **popen)
         os.close(orders)
         return self.process
 
@@ -72,10 +76,10 @@ class Instance:
 
     async def ready(self, count: int = 1) -> int:
         """Wait until an agent was ready for the ``count``-th time; its process id."""
-        await until(lambda: len(self.pids("agent", "ready")) >= count, within=15)
+        await until(lambda: len(self.pids("agent", "ready")) >= count, within=60)
         return self.pids("agent", "ready")[-1]
 
-    async def ended(self, within: float = 15.0) -> int:
+    async def ended(self, within: float = 60.0) -> int:
         """Wait for the supervisor's end; its exit status."""
         assert self.process is not None
         process = self.process
@@ -104,7 +108,8 @@ class Instance:
             self.process.wait()
         left = self.running()
         for _, pid in left:
-            os.kill(int(pid), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended since
+                os.kill(int(pid), signal.SIGKILL)
         return left
 
 

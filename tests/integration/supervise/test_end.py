@@ -1,13 +1,14 @@
 """How an instance ends, in which order, and with which exit status."""
 
+import asyncio
 import os
 import pty
 import signal
 import subprocess
-import time
 
 import pytest
 
+from agent.supervise.whole import SAME_STOP
 from tests.integration.supervise.conftest import Instance
 from tests.waiting import until
 
@@ -110,12 +111,13 @@ async def test_what_a_killed_service_leaves_in_its_process_group_is_asked_to_end
 
 async def test_an_agent_that_does_not_end_is_killed_and_the_rest_stopped_in_order(instance: Instance) -> None:
     instance.plan["hang"] = True
-    instance.start(deadline=4.0)
+    instance.start(deadline=16.0)  # the last quarter is for the others
     await instance.ready()
     instance.send(signal.SIGTERM)
-    began = time.monotonic()
     assert await instance.ended() == 0
-    assert time.monotonic() - began < 4.0
+    assert "supervisor.killing" not in (instance.folder / "output").read_text(), (
+        "at the deadline all are killed"
+    )
     assert instance.order(*IN_ORDER) == ["agent terminated", "service terminated", "envoy terminated"]
 
 
@@ -125,7 +127,7 @@ async def test_what_ignores_sigterm_is_killed_at_the_deadline(instance: Instance
     instance.start(deadline=2.0)
     await instance.ready()
     instance.send(signal.SIGTERM)
-    assert await instance.ended(within=6.0) == 128 + signal.SIGKILL
+    assert await instance.ended(within=30.0) == 128 + signal.SIGKILL
 
 
 async def test_a_second_signal_hastens_the_end(instance: Instance) -> None:
@@ -134,8 +136,9 @@ async def test_a_second_signal_hastens_the_end(instance: Instance) -> None:
     await instance.ready()
     instance.send(signal.SIGTERM)
     await until(lambda: instance.pids("agent", "terminated"))
-    await until(lambda: instance.send(signal.SIGTERM) or instance.process.poll() is not None, every=0.4)
-    assert await instance.ended() == 0
+    await asyncio.sleep(SAME_STOP + 0.1)  # sooner it would be the first one again, and a third one kills
+    instance.send(signal.SIGTERM)
+    assert await instance.ended(within=30.0) == 0
     assert set(instance.order(*IN_ORDER)) == {"agent terminated", "service terminated", "envoy terminated"}
 
 
@@ -144,7 +147,7 @@ async def test_a_second_instance_in_the_same_state_folder_is_refused(instance: I
     await instance.ready()
     second = instance.start(stderr=subprocess.PIPE)
     instance.process = first
-    _, said = second.communicate(timeout=10)
+    _, said = second.communicate(timeout=60)
     assert second.returncode == 1
     assert said.decode() == (
         f"pillion: another pillion (process {first.pid}) uses the state folder {instance.folder / 'state'}; "

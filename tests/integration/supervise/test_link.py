@@ -1,12 +1,13 @@
 """The supervisor's end of the socket never blocks and survives whatever comes."""
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.supervise.link import Link
@@ -26,7 +27,7 @@ class Pair:
 
     def read(self) -> bytes:
         """All that the link sends until it has nothing left."""
-        self.other.settimeout(5)
+        self.other.settimeout(60)
         data = b""
         while self.link.wants_to_send or not data.endswith(b"\n"):
             self.link.flush()
@@ -51,18 +52,20 @@ def test_an_agent_that_does_not_read_blocks_nothing_and_misses_nothing(pair: Pai
     assert not pair.link.wants_to_send
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, 40), max_size=20))
 def test_messages_arrive_whole_however_they_are_cut(cuts: list[int]) -> None:
-    pair = Pair()
+    with contextlib.closing(Pair()) as pair:
+        _cut(pair, cuts)
+    assert pair.taken == [{"a": 1}, {"b": "\n"}, {"c": {}}]
+
+
+def _cut(pair: Pair, cuts: list[int]) -> None:
     stream = b'{"a": 1}\nnonsense\n[2]\n{"b": "\\n"}\n{"c": {}}\n'
     for cut in [*cuts, len(stream)]:
         piece, stream = stream[:cut], stream[cut:]
         if piece:
             pair.other.sendall(piece)
             pair.link.receive()
-    pair.close()
-    assert pair.taken == [{"a": 1}, {"b": "\n"}, {"c": {}}]
 
 
 def test_the_end_of_the_stream_closes_the_link_and_sending_then_does_nothing(pair: Pair) -> None:

@@ -18,7 +18,7 @@ def systemd(short_folder: Path) -> Iterator[socket.socket]:
     """A datagram socket in a folder, as systemd's is."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(short_folder / "notify"))
-        receiver.settimeout(10)
+        receiver.settimeout(60)
         yield receiver
 
 

@@ -43,7 +43,7 @@ class Started:
     def _settings(self, consul: str) -> dict[str, object]:
         ports = {"listen": f"127.0.0.1:{free_port()}", "health": f"127.0.0.1:{free_port()}"}
         return {
-            "service": {"name": "orders"},
+            "service": {"name": "sandboxed"},
             "registry": {"address": consul, "spread": 0.5},
             "proxy": {
                 "inbound": f"127.0.0.1:{self.inbound}",
@@ -68,20 +68,24 @@ class Started:
             )  # fmt: skip
 
     def told(self) -> bytes:
-        """The next thing that systemd would hear; empty while there is none."""
-        assert self.process.poll() is None, self.log.read_text()
+        """The next thing that systemd would hear; empty while there is none. RuntimeError where none will come."""
+        ended = self.process.poll() is not None
         try:
             return self.notify.recv(4096)
         except BlockingIOError:
+            if ended:
+                raise RuntimeError(self.log.read_text()) from None
             return b""
 
     def end(self) -> None:
         """Leave nothing running."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(60)
         self.notify.close()
-        sys.stdout.write(self.log.read_text())
+        try:
+            if self.process.poll() is None:
+                self.process.terminate()
+                self.process.wait(60)
+        finally:
+            sys.stdout.write(self.log.read_text())
 
 
 @pytest.fixture
@@ -97,7 +101,7 @@ async def test_the_whole_instance_works_under_the_filters_and_systemd_hears_of_i
 ) -> None:
     assert await until(started.told, within=60) == b"READY=1"
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(f"http://127.0.0.1:{started.inbound}/", timeout=10) as answer:
+    with direct.open(f"http://127.0.0.1:{started.inbound}/", timeout=30) as answer:
         assert answer.read() == b"served"
     started.process.send_signal(signal.SIGTERM)
     assert (await until(started.told, within=60)).startswith(b"STOPPING=1\nEXTEND_TIMEOUT_USEC=")

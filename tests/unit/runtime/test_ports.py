@@ -75,4 +75,4 @@ def test_ports_come_from_outside_the_ephemeral_range_before_any_from_inside(pair
         *outside, everywhere = ports._spans()
     candidates = [port for span in outside for port in span]
     assert not [port for port in candidates if low <= port <= high or not 1024 <= port <= 65535]
-    assert everywhere == range(10240, 65536)
+    assert everywhere == range(20000, 65536)

@@ -1,0 +1,1 @@
+"""Tests of what starts and ends the servers of the demo and of the tests."""
