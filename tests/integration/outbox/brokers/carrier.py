@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 
 from agent.outbox.brokers import Broker
 from agent.outbox.courier import AwayError, Courier
@@ -45,6 +45,9 @@ class Counting(Courier):
 class Carrier:
     """``brokers``: one for each link, the last for all further ones."""
 
+    patient = False
+    """Whether what was not taken just now is sent again, as a relay does; else it counts as refused."""
+
     def __init__(
         self,
         *brokers: Broker,
@@ -58,6 +61,10 @@ class Carrier:
         self.refused: dict[int, str] = {}
         """Reasons by row."""
         self.told = 0
+        self.rounds = 0
+        """Over how many links something was left: those that were lost, and those over which nobody took the rest."""
+        self.reasons: set[str] = set()
+        """Why events were not taken, refused ones and others."""
         self._brokers = brokers
         self._topics = topics
         self._at = at
@@ -91,6 +98,9 @@ class Carrier:
                         self._lost()
                     await asyncio.sleep(0.1)
                 events = self._rest(events, delivery)
+                self.rounds += bool(events)
+                if delivery.failed and self.patient:
+                    await asyncio.sleep(0.1)
 
     async def verdict(self, event: Event) -> str:
         """What becomes of an event that is carried alone, where refused ones are left out."""
@@ -102,15 +112,36 @@ class Carrier:
         return "".join(each.verdict for each in delivery.aside())
 
     def _rest(self, events: Sequence[Event], delivery: Delivery) -> list[Event]:
+        self.reasons.update(delivery.reasons.values())
+        later = {events[number].row for number in delivery.failed} if self.patient else set()
         lowest = delivery.unfinished()
-        stopped = {bucket: lowest[bucket] for bucket in delivery.reasons}
-        for bucket, row in stopped.items():
+        refused = {bucket: lowest[bucket] for bucket in delivery.reasons if lowest[bucket] not in later}
+        for bucket, row in refused.items():
             self.refused[row] = delivery.reasons[bucket]
         return [
             each
             for each in events
-            if each.row >= lowest.get(each.bucket, each.row + 1) and stopped.get(each.bucket) != each.row
+            if each.row in later
+            or (each.row >= lowest.get(each.bucket, each.row + 1) and refused.get(each.bucket) != each.row)
         ]
+
+
+class Patient(Carrier):
+    """One that sends again what was not taken just now: a server that comes and goes may not know where to put it."""
+
+    patient = True
+
+
+@asynccontextmanager
+async def carrying(carrier: Carrier, events: Sequence[Event], within: float = 60.0) -> AsyncIterator[None]:
+    """Carry beside the body, and to the end after it; where the body fails it is given up."""
+    task = asyncio.create_task(carrier.carry(events, within))
+    try:
+        yield
+        await task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def check(sent: Sequence[Event], stored: Sequence[Stored], duplicates: int) -> None:

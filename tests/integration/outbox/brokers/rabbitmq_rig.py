@@ -112,6 +112,12 @@ class RabbitRig:
             (names,) = self._data.glob("*/quorum/*/names.dets")
             await until(lambda: f"_{name}".encode() in names.read_bytes(), within=30)
 
+    async def unbind(self, place: str) -> None:
+        """Leave the exchange without a queue, as ``make`` bound one."""
+        async with await aio_pika.connect(self._url) as connection:
+            queue = await (await connection.channel()).declare_queue(place, passive=True)
+            await queue.unbind(place, f"{place}.#")
+
     async def exchange(self, place: str) -> None:
         """An exchange and nothing that takes its messages."""
         async with await aio_pika.connect(self._url) as connection:

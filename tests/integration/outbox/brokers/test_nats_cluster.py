@@ -2,9 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -14,10 +13,8 @@ from nats.js.errors import APIError
 
 from agent.config.sections.outbox import Broker
 from agent.outbox import brokers
-from agent.outbox.delivery import Delivery
-from agent.outbox.events import Event
 from tests.integration.outbox.bench import Arrived, Bench, read_stream
-from tests.integration.outbox.brokers.carrier import Carrier, check, events
+from tests.integration.outbox.brokers.carrier import Patient, check, events
 from tests.integration.outbox.brokers.nats_cluster import NatsCluster
 from tests.integration.outbox.brokers.rig import Stored
 from tests.integration.outbox.history import History, Verdict
@@ -41,33 +38,6 @@ async def cluster(tmp_path: Path) -> AsyncIterator[NatsCluster]:
 def broker_of(cluster: NatsCluster, place: str, **more: object) -> brokers.Broker:
     settings = Broker(url=cluster.url, stream=place, timeout=2.0)
     return brokers.make(msgspec.structs.replace(settings, **more), "shop", durable=True)
-
-
-class Patient(Carrier):
-    """One that sends again what was not taken just now: while a stream has no leader nobody takes its topics."""
-
-    rounds = 0
-    """Of how many what was left is known: links that were lost, and those over which nobody took the rest."""
-
-    def __init__(self, broker: brokers.Broker, **more: Any) -> None:
-        super().__init__(broker, **more)
-        self.reasons: set[str] = set()
-        """Why events were not taken."""
-
-    def _rest(self, events: Sequence[Event], delivery: Delivery) -> list[Event]:
-        self.rounds += 1
-        self.reasons.update(delivery.reasons.values())
-        rest = super()._rest(events, delivery)
-        later = {events[number].row for number in delivery.failed}
-        for row in later:
-            self.refused.pop(row, None)
-        return sorted(
-            {each.row: each for each in [*rest, *(e for e in events if e.row in later)]}.values(), key=_row
-        )
-
-
-def _row(event: Event) -> int:
-    return event.row
 
 
 async def arrived(cluster: NatsCluster, stream: str) -> list[Arrived]:
