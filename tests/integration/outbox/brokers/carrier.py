@@ -3,17 +3,17 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from agent.outbox.brokers import Broker
+from agent.outbox.brokers import Broker, Link
 from agent.outbox.courier import AwayError, Courier
 from agent.outbox.delivery import Delivery, Rules
 from agent.outbox.events import Event
 from agent.outbox.leases import Lease
-from agent.runtime.errors import PillionError
-from tests.integration.outbox.brokers.rig import Stored
+from agent.runtime.errors import PillionError, Transient
+from tests.integration.outbox.brokers.rig import UNHURRIED, Stored
+from tests.waiting import until
 
-TIMEOUT = 2.0
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -31,10 +31,10 @@ def events(place: str, count: int, keys: int = 1, size: int = 300, first: int = 
 
 
 class Counting(Courier):
-    """A courier that tells of each acknowledgement."""
+    """A courier that tells of each acknowledgement, and waits for none longer than ``timeout`` in seconds."""
 
-    def __init__(self, told: Callable[[], None]) -> None:
-        super().__init__(Lease(3600, time.monotonic, time.monotonic()), TIMEOUT, None, "test", time.monotonic)
+    def __init__(self, told: Callable[[], None], timeout: float = UNHURRIED) -> None:
+        super().__init__(Lease(3600, time.monotonic, time.monotonic()), timeout, None, "test", time.monotonic)
         self._told = told
 
     def acknowledged(self, number: int) -> None:
@@ -43,7 +43,7 @@ class Counting(Courier):
 
 
 class Carrier:
-    """``brokers``: one for each link, the last for all further ones."""
+    """``brokers``: the first until the fault, the last for all links after it."""
 
     patient = False
     """Whether what was not taken just now is sent again, as a relay does; else it counts as refused."""
@@ -54,9 +54,11 @@ class Carrier:
         topics: frozenset[str],
         at: tuple[int, Callable[[], object]] = (0, int),
         lost: Callable[[], object] = int,
+        timeout: float = UNHURRIED,
     ) -> None:
-        """``at`` is a count of acknowledgements and what then happens at once, while others are in flight;
-        ``lost`` happens after each loss of a link."""
+        """``at`` is a count of acknowledgements and the fault that then happens at once, while others are in
+        flight; ``lost`` happens after each link over which something was left; ``timeout`` in seconds for an
+        acknowledgement."""
         self.losses: list[str] = []
         self.refused: dict[int, str] = {}
         """Reasons by row."""
@@ -69,43 +71,40 @@ class Carrier:
         self._topics = topics
         self._at = at
         self._lost = lost
+        self._timeout = timeout
 
     def outcomes(self) -> Counting:
         """What a link of one's own may tell."""
-        return Counting(self._acknowledged)
+        return Counting(self._acknowledged, self._timeout)
 
     def _acknowledged(self) -> None:
         self.told += 1
         if self.told == self._at[0]:
             self._at[1]()
 
-    async def carry(self, events: Sequence[Event], within: float = 60.0) -> None:
+    async def carry(self, events: Sequence[Event], within: float = 120.0) -> None:
         """Until each event is acknowledged or refused. Behind a refused one nothing of its bucket goes out,
         as in a relay's page, and it is sent after it: as after ``skip``."""
-        links = 0
         async with asyncio.timeout(within):
             while events:
-                broker = self._brokers[min(links, len(self._brokers) - 1)]
-                links += 1
+                broker = self._brokers[-1 if self.told >= self._at[0] else 0]
                 delivery = Delivery(events)
                 try:
-                    courier = Counting(self._acknowledged)
+                    courier = self.outcomes()
                     async with broker.link(courier, self._topics) as link:
                         await courier.carry(delivery, link)
                 except PillionError as error:
                     self.losses.append(str(error))
-                    if isinstance(error, AwayError):
-                        self._lost()
-                    await asyncio.sleep(0.1)
                 events = self._rest(events, delivery)
-                self.rounds += bool(events)
-                if delivery.failed and self.patient:
+                if events:
+                    self.rounds += 1
+                    self._lost()
                     await asyncio.sleep(0.1)
 
     async def verdict(self, event: Event) -> str:
         """What becomes of an event that is carried alone, where refused ones are left out."""
         delivery = Delivery([event], Rules("skip"))
-        courier = Counting(self._acknowledged)
+        courier = self.outcomes()
         with suppress(AwayError):
             async with self._brokers[-1].link(courier, self._topics) as link:
                 await courier.carry(delivery, link)
@@ -133,7 +132,25 @@ class Patient(Carrier):
 
 
 @asynccontextmanager
-async def carrying(carrier: Carrier, events: Sequence[Event], within: float = 60.0) -> AsyncIterator[None]:
+async def linked(
+    broker: Broker, topics: frozenset[str], outcomes: Courier | None = None
+) -> AsyncIterator[Link]:
+    """A link for the body; a server that just started may not give one at once."""
+    async with AsyncExitStack() as stack:
+
+        async def had() -> Link:
+            try:
+                return await stack.enter_async_context(
+                    broker.link(outcomes or Counting(lambda: None), topics)
+                )
+            except Transient as error:
+                raise AssertionError(str(error)) from error
+
+        yield await until(had, within=60, every=0.1)
+
+
+@asynccontextmanager
+async def carrying(carrier: Carrier, events: Sequence[Event], within: float = 120.0) -> AsyncIterator[None]:
     """Carry beside the body, and to the end after it; where the body fails it is given up."""
     task = asyncio.create_task(carrier.carry(events, within))
     try:

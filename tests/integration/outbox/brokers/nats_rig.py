@@ -11,7 +11,7 @@ from agent.config.sections.outbox import Broker
 from agent.demo import backing
 from agent.demo.process import Process
 from tests.integration.outbox.bench import read_stream
-from tests.integration.outbox.brokers.rig import PASSWORD, USER, Certificates, Stored, Way
+from tests.integration.outbox.brokers.rig import PASSWORD, UNHURRIED, USER, Certificates, Stored, Way
 from tests.ports import free_port
 
 
@@ -54,7 +54,7 @@ class NatsRig:
         scheme = "tls" if way == "tls" else "nats"
         port = self.listen if way == "proxy" else self.target
         return Broker(
-            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}", stream=place, create=create, timeout=2.0,
+            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}", stream=place, create=create, timeout=UNHURRIED,
             ca_cert=str(self._ca) if way == "tls" else "",
         )  # fmt: skip
 

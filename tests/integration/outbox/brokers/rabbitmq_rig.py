@@ -13,7 +13,7 @@ import pytest
 from agent.config.sections.outbox import Broker
 from agent.demo import backing
 from agent.demo.process import Process
-from tests.integration.outbox.brokers.rig import PASSWORD, USER, Certificates, Stored, Way
+from tests.integration.outbox.brokers.rig import PASSWORD, UNHURRIED, USER, Certificates, Stored, Way
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -90,7 +90,7 @@ class RabbitRig:
         scheme = "amqps" if way == "tls" else "amqp"
         port = {"plain": self.target, "tls": self._tls, "proxy": self.listen}[way]
         return Broker(
-            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}", stream=place, create=create, timeout=2.0,
+            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}", stream=place, create=create, timeout=UNHURRIED,
             ca_cert=str(self._ca) if way == "tls" else "",
         )  # fmt: skip
 

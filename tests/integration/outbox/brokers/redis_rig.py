@@ -11,7 +11,7 @@ import redis.asyncio
 
 from agent.config.sections.outbox import Broker
 from agent.demo.process import Process
-from tests.integration.outbox.brokers.rig import PASSWORD, USER, Certificates, Stored, Way
+from tests.integration.outbox.brokers.rig import PASSWORD, UNHURRIED, USER, Certificates, Stored, Way
 from tests.ports import free_port
 
 
@@ -66,7 +66,7 @@ class RedisRig:
         scheme = "rediss" if way == "tls" else "redis"
         port = {"plain": self.target, "tls": self._tls, "proxy": self.listen}[way]
         return Broker(
-            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}", create=create, timeout=2.0,
+            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}", create=create, timeout=UNHURRIED,
             ca_cert=str(self._ca) if way == "tls" else "",
         )  # fmt: skip
 
