@@ -1,10 +1,13 @@
 """NATS for the suite: plain and TLS on one port, as the server has it."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import nats
+from nats.aio.client import Client
 from nats.js.api import StreamConfig
 
 from agent.config.sections.outbox import Broker
@@ -13,6 +16,16 @@ from agent.demo.process import Process
 from tests.integration.outbox.bench import read_stream
 from tests.integration.outbox.brokers.rig import PASSWORD, UNHURRIED, USER, Certificates, Stored, Way
 from tests.ports import free_port
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Client]:
+    """A client for the body, which waits for a server as long as a busy machine needs."""
+    client = await nats.connect(url, connect_timeout=int(UNHURRIED))
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 class NatsRig:
@@ -59,11 +72,9 @@ class NatsRig:
         )  # fmt: skip
 
     async def prepare(self, place: str) -> None:
-        client = await nats.connect(self._url)
-        await client.jetstream().add_stream(
-            StreamConfig(name=place, subjects=[f"{place}.>"], duplicate_window=0.1)
-        )
-        await client.close()
+        config = StreamConfig(name=place, subjects=[f"{place}.>"], duplicate_window=0.1)
+        async with connected(self._url) as client:
+            await client.jetstream(timeout=UNHURRIED).add_stream(config)
 
     async def read(self, place: str) -> list[Stored]:
         return [
@@ -82,11 +93,10 @@ class NatsRig:
         ]
 
     async def refusing(self, place: str) -> dict[str, Any]:
-        client = await nats.connect(self._url)
-        stream = client.jetstream()
-        config = (await stream.stream_info(place)).config
-        await stream.update_stream(config.evolve(max_msg_size=3000))
-        await client.close()
+        async with connected(self._url) as client:
+            stream = client.jetstream(timeout=UNHURRIED)
+            config = (await stream.stream_info(place)).config
+            await stream.update_stream(config.evolve(max_msg_size=3000))
         return {"body": b"secret-hunter2".ljust(4000)}
 
     def unroutable(self, place: str) -> str:

@@ -12,7 +12,7 @@ Way = Literal["plain", "tls", "proxy"]
 USER, PASSWORD = "relay", "correct-hunter2"
 WRONG = "wrong-hunter2"
 
-UNHURRIED = 20.0
+UNHURRIED = 10.0
 """Seconds that a server may take for an answer where nothing is wrong, however busy the machine is."""
 HURRIED = 2.0
 """The same where a test waits for it to be over."""

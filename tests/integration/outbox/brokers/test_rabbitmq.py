@@ -1,6 +1,5 @@
 """What only RabbitMQ has: alarms, queues that are full, queues that are not quorum queues."""
 
-import asyncio
 import uuid
 from collections.abc import Callable
 
@@ -13,7 +12,7 @@ from agent.outbox.brokers.rabbitmq_routes import PATIENCE
 from agent.outbox.delivery import Delivery
 from tests.integration.outbox.brokers.carrier import Carrier, Counting, Patient, carrying, check, events
 from tests.integration.outbox.brokers.rabbitmq_rig import RabbitRig
-from tests.integration.outbox.brokers.rig import Rig
+from tests.integration.outbox.brokers.rig import HURRIED, Rig
 from tests.waiting import until
 
 pytestmark = pytest.mark.xdist_group("broker-rabbitmq")
@@ -32,26 +31,22 @@ def place() -> str:
     return f"p{uuid.uuid4().hex[:10]}"
 
 
-def carrier(rabbit: RabbitRig, place: str) -> Carrier:
-    return Carrier(brokers.make(rabbit.settings(place), "shop"), topics=frozenset({f"{place}.orders"}))
-
-
 async def test_a_server_short_of_memory_is_away_until_it_has_some_again(
     rabbit: RabbitRig, place: str
 ) -> None:
     await rabbit.prepare(place)
     sent = events(place, 40, 10)
-    sending = carrier(rabbit, place)
+    broker = brokers.make(replace(rabbit.settings(place), timeout=HURRIED), "shop")
+    sending = Patient(broker, topics=frozenset({f"{place}.orders"}), timeout=HURRIED)
     await rabbit.control("set_vm_memory_high_watermark", "absolute", "1")
-    task = asyncio.create_task(sending.carry(sent, within=120))
-    try:
-        await until(lambda: sending.losses or task.done(), within=30)
-        assert not task.done()
-    finally:
-        await rabbit.control("set_vm_memory_high_watermark", "0.4")
-    await task
+    async with carrying(sending, sent):
+        try:
+            await until(lambda: sending.losses, within=60)
+            assert sending.told == 0
+        finally:
+            await rabbit.control("set_vm_memory_high_watermark", "0.4")
     assert sending.refused == {}
-    check(sent, await rabbit.read(place), duplicates=10 * len(sending.losses))
+    check(sent, await rabbit.read(place), duplicates=10 * sending.rounds)
 
 
 async def test_a_full_queue_postpones_its_own_events_and_those_of_others_go_on_over_the_same_link(
