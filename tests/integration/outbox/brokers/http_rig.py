@@ -41,7 +41,7 @@ class HttpRig:
 
     def start(self) -> None:
         if self._process.pid is None:
-            self._process.start()
+            self._process.start(60)
 
     def stop(self) -> None:
         self._process.stop()

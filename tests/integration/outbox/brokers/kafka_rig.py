@@ -126,7 +126,7 @@ class KafkaRig:
 
     def start(self) -> None:
         if self.server.pid is None:
-            self.server.start(90)
+            self.server.start(180)
 
     def stop(self) -> None:
         self.server.stop(60)

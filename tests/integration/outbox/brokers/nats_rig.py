@@ -53,7 +53,7 @@ class NatsRig:
 
     def start(self) -> None:
         if self._process.pid is None:
-            self._process.start()
+            self._process.start(60)
 
     def stop(self) -> None:
         self._process.stop()

@@ -75,7 +75,7 @@ class RabbitRig:
         if self._epmd.pid is None:
             self._epmd.start()
         if self._process.pid is None:
-            self._process.start(120)
+            self._process.start(180)
 
     def stop(self) -> None:
         self._process.stop(60)

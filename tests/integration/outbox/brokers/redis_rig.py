@@ -52,7 +52,7 @@ class RedisRig:
 
     def start(self) -> None:
         if self._process.pid is None:
-            self._process.start()
+            self._process.start(60)
 
     def stop(self) -> None:
         self._process.stop()
