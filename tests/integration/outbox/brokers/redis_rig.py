@@ -15,6 +15,11 @@ from tests.integration.outbox.brokers.rig import PASSWORD, UNHURRIED, USER, Cert
 from tests.ports import free_port
 
 
+def patient(port: int, **more: Any) -> redis.asyncio.Redis:
+    """A client of the driver that waits for a server as long as a busy machine needs."""
+    return redis.asyncio.Redis(port=port, socket_timeout=60, socket_connect_timeout=60, **more)
+
+
 class RedisRig:
     """See ``rig.Rig``."""
 
@@ -48,7 +53,7 @@ class RedisRig:
 
     def client(self) -> redis.asyncio.Redis:
         """A client of the driver."""
-        return redis.asyncio.Redis(port=self.target, username=USER, password=PASSWORD)
+        return patient(self.target, username=USER, password=PASSWORD)
 
     def start(self) -> None:
         if self._process.pid is None:

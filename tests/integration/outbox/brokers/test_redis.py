@@ -17,7 +17,7 @@ from agent.demo.process import Process
 from agent.outbox import brokers
 from agent.runtime.errors import Permanent, PillionError, Transient
 from tests.integration.outbox.brokers.carrier import Carrier, Counting, check, events
-from tests.integration.outbox.brokers.redis_rig import stored
+from tests.integration.outbox.brokers.redis_rig import patient, stored
 from tests.integration.outbox.brokers.rig import UNHURRIED, Stored
 from tests.integration.outbox.brokers.scripted import Told, serving
 from tests.integration.outbox.brokers.test_durable import refusal, refused
@@ -75,7 +75,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture
 async def server(start: Start) -> AsyncIterator[redis.asyncio.Redis]:
     """A client of a server with nothing special."""
-    async with redis.asyncio.Redis(port=start()) as client:
+    async with patient(start()) as client:
         yield client
 
 
@@ -165,7 +165,7 @@ async def test_nothing_is_warned_of_where_a_replica_has_each_event(
     carrier = Carrier(made(url(server), replicas=1), topics=TOPICS)
     await carrier.carry(sent)
     assert carrier.losses == []
-    async with redis.asyncio.Redis(port=other) as replica:
+    async with patient(other) as replica:
         check(sent, await read(replica), duplicates=0)
 
 
