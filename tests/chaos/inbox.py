@@ -79,7 +79,9 @@ class World:
         environ = {**os.environ, "CALLS": str(self.rig.calls_file)}
         self.service = Process("service", argv, folder / "service.log", env=environ, cwd=ROOT)
         settings = folder / "settings.json"
-        settings.write_bytes(msgspec.json.encode(self.rig.settings(partitions=PARTITIONS)))
+        settings.write_bytes(
+            msgspec.json.encode(self.rig.settings(partitions=PARTITIONS, lease=2.0, timeout=10.0))
+        )
         command = [sys.executable, "-m", "tests.integration.outbox.inbox.process", str(settings)]
         self.inboxes = [
             Process(f"inbox {name}", [*command, name], folder / f"inbox-{name}.log", cwd=ROOT)

@@ -2,7 +2,8 @@
 
 ``nats`` speaks by ``nats_wire`` and asks by ``nats_untaken``; ``redis`` by ``redis_wire`` and ``entries``; ``http`` by
 ``pool``, ``exchange``, ``requests`` and ``signing``: these three need no driver, and have ``connection`` in common.
-``kafka`` (with ``kafka_topics`` and ``kafka_headers``) and ``rabbitmq`` use their libraries. ``headers`` writes what
+``kafka`` (with ``kafka_topics`` and ``kafka_headers``) and ``rabbitmq`` (with ``rabbitmq_connection`` and
+``rabbitmq_routes``) use their libraries. ``headers`` writes what
 CloudEvents needs, ``tls`` says whom to trust, ``durable`` refuses what may lose events. A broker's module knows its
 broker alone; when something is sent, and what becomes of a refused event, is decided elsewhere.
 """

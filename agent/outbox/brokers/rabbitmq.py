@@ -8,7 +8,8 @@ Alarms"; CloudEvents 1.0, AMQP protocol binding (the prefix of application prope
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from agent.config.sections.outbox import Broker as Settings
 from agent.outbox.brokers import Link, Outcomes, tls
 from agent.outbox.brokers.durable import demand
 from agent.outbox.brokers.rabbitmq_connection import CLOSING, ERRORS, FORM, Connector, servers, words
+from agent.outbox.brokers.rabbitmq_routes import PATIENCE, Routes
 from agent.outbox.events import Event, RefusedError
 from agent.runtime.errors import Misconfigured, Permanent, Problem
 
@@ -35,8 +37,10 @@ _LATER = 1.0
 """Seconds until an event that a queue did not take is tried again."""
 
 
-def make(settings: Settings, service: str, *, durable: bool = False) -> "RabbitMQ":
-    """The broker of these settings; raises Misconfigured."""
+def make(
+    settings: Settings, service: str, *, durable: bool = False, clock: Callable[[], float] = time.monotonic
+) -> "RabbitMQ":
+    """The broker of these settings; ``clock`` returns seconds. Raises Misconfigured."""
     problems = []
     try:
         servers(settings.url)
@@ -55,7 +59,7 @@ def make(settings: Settings, service: str, *, durable: bool = False) -> "RabbitM
         "outbox.broker", Secret.of(settings, "outbox.broker.url").read, partial(tls.context, settings.ca_cert),
         settings.timeout,
     )  # fmt: skip
-    return RabbitMQ(connector, exchange, create=settings.create, durable=durable)
+    return RabbitMQ(connector, exchange, Routes(clock), create=settings.create, durable=durable)
 
 
 class RabbitMQ:
@@ -63,11 +67,14 @@ class RabbitMQ:
 
     name = "rabbitmq"
 
-    def __init__(self, connector: Connector, exchange: str, *, create: bool, durable: bool = False) -> None:
+    def __init__(
+        self, connector: Connector, exchange: str, routes: Routes, *, create: bool, durable: bool = False
+    ) -> None:
         """``durable``: a queue that may lose what it confirmed, or can't be seen, is refused."""
         self._durable = durable
         self._connector = connector
         self._exchange = exchange
+        self._routes = routes
         self._create = create
         self._limit = Limit()
 
@@ -83,7 +90,9 @@ class RabbitMQ:
                     demand(doing, warnings)
                 channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
                 exchange = await self._declared(channel)
-            link = Exchange(channel, exchange, outcomes, self._limit, timeout=self._connector.timeout)
+            link = Exchange(
+                channel, exchange, outcomes, self._limit, self._routes, timeout=self._connector.timeout
+            )
             link.warnings = warnings
             stack.push_async_callback(link.close)
             yield link
@@ -146,12 +155,14 @@ class Exchange:
         exchange: AbstractExchange,
         outcomes: Outcomes,
         limit: Limit,
+        routes: Routes,
         *,
         timeout: float,
     ) -> None:
         self.warnings: tuple[str, ...] = ()
         self.largest = limit.bytes
         self._limit = limit
+        self._routes = routes
         self._exchange = exchange
         self._outcomes = outcomes
         self._timeout = timeout
@@ -201,15 +212,22 @@ class Exchange:
         try:
             await self._exchange.publish(message, topic, mandatory=True)
         except said.PublishError:
-            self._refuse(number, "no queue of the exchange takes its topic", own=False)
+            self._untaken(number, topic)
         except said.DeliveryError:
             # Of this event alone: another queue may be well.
             self._postpone(number, f"a queue that takes the topic {topic} is full or fails")
         except ERRORS as error:
             self._failed(error)
         else:
+            self._routes.taken(topic)
             if self._flying.pop(number, None) is not None and not self._over:
                 self._outcomes.acknowledged(number)
+
+    def _untaken(self, number: int, topic: str) -> None:
+        if self._routes.may_return(topic):
+            self._postpone(number, f"no queue of the exchange takes the topic {topic} just now; bind one")
+        else:
+            self._refuse(number, f"no queue of the exchange took its topic for {PATIENCE:g} s", own=False)
 
     def _refuse(self, number: int, reason: str, *, own: bool = True) -> None:
         if self._flying.pop(number, None) is not None and not self._over:

@@ -215,17 +215,17 @@ class Bench:
 
 async def read_stream(url: str, stream: str, after: int = 0) -> list[Arrived]:
     """All messages of a stream but the first ones, ``after`` in number."""
-    client = await nats.connect(url)
+    client = await nats.connect(url, connect_timeout=20)
     found: list[Arrived] = []
     try:
-        jetstream = client.jetstream()
+        jetstream = client.jetstream(timeout=30)
         total = (await jetstream.stream_info(stream)).state.messages - after
         config = ConsumerConfig(
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1, ack_policy=AckPolicy.NONE
         )
         puller = await jetstream.pull_subscribe("", durable=None, stream=stream, config=config)
         while len(found) < total:
-            for message in await puller.fetch(min(500, total - len(found)), timeout=5):
+            for message in await puller.fetch(min(500, total - len(found)), timeout=30):
                 at = message.metadata.timestamp.timestamp()
                 found.append(Arrived(message.subject, dict(message.headers or {}), message.data, at))
         return found

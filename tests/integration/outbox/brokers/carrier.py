@@ -2,18 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from agent.outbox.brokers import Broker
+from agent.outbox.brokers import Broker, Link
 from agent.outbox.courier import AwayError, Courier
 from agent.outbox.delivery import Delivery, Rules
 from agent.outbox.events import Event
 from agent.outbox.leases import Lease
-from agent.runtime.errors import PillionError
-from tests.integration.outbox.brokers.rig import Stored
+from agent.runtime.errors import PillionError, Transient
+from tests.integration.outbox.brokers.rig import UNHURRIED, Stored
+from tests.waiting import until
 
-TIMEOUT = 2.0
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -31,10 +31,10 @@ def events(place: str, count: int, keys: int = 1, size: int = 300, first: int = 
 
 
 class Counting(Courier):
-    """A courier that tells of each acknowledgement."""
+    """A courier that tells of each acknowledgement, and waits for none longer than ``timeout`` in seconds."""
 
-    def __init__(self, told: Callable[[], None]) -> None:
-        super().__init__(Lease(3600, time.monotonic, time.monotonic()), TIMEOUT, None, "test", time.monotonic)
+    def __init__(self, told: Callable[[], None], timeout: float = UNHURRIED) -> None:
+        super().__init__(Lease(3600, time.monotonic, time.monotonic()), timeout, None, "test", time.monotonic)
         self._told = told
 
     def acknowledged(self, number: int) -> None:
@@ -43,7 +43,10 @@ class Counting(Courier):
 
 
 class Carrier:
-    """``brokers``: one for each link, the last for all further ones."""
+    """``brokers``: the first until the fault, the last for all links after it."""
+
+    patient = False
+    """Whether what was not taken just now is sent again, as a relay does; else it counts as refused."""
 
     def __init__(
         self,
@@ -51,66 +54,111 @@ class Carrier:
         topics: frozenset[str],
         at: tuple[int, Callable[[], object]] = (0, int),
         lost: Callable[[], object] = int,
+        timeout: float = UNHURRIED,
     ) -> None:
-        """``at`` is a count of acknowledgements and what then happens at once, while others are in flight;
-        ``lost`` happens after each loss of a link."""
+        """``at`` is a count of acknowledgements and the fault that then happens at once, while others are in
+        flight; ``lost`` happens after each link over which something was left; ``timeout`` in seconds for an
+        acknowledgement."""
         self.losses: list[str] = []
         self.refused: dict[int, str] = {}
         """Reasons by row."""
         self.told = 0
+        self.rounds = 0
+        """Over how many links something was left: those that were lost, and those over which nobody took the rest."""
+        self.reasons: set[str] = set()
+        """Why events were not taken, refused ones and others."""
         self._brokers = brokers
         self._topics = topics
         self._at = at
         self._lost = lost
+        self._timeout = timeout
 
     def outcomes(self) -> Counting:
         """What a link of one's own may tell."""
-        return Counting(self._acknowledged)
+        return Counting(self._acknowledged, self._timeout)
 
     def _acknowledged(self) -> None:
         self.told += 1
         if self.told == self._at[0]:
             self._at[1]()
 
-    async def carry(self, events: Sequence[Event], within: float = 60.0) -> None:
+    async def carry(self, events: Sequence[Event], within: float = 120.0) -> None:
         """Until each event is acknowledged or refused. Behind a refused one nothing of its bucket goes out,
         as in a relay's page, and it is sent after it: as after ``skip``."""
-        links = 0
         async with asyncio.timeout(within):
             while events:
-                broker = self._brokers[min(links, len(self._brokers) - 1)]
-                links += 1
+                broker = self._brokers[-1 if self.told >= self._at[0] else 0]
                 delivery = Delivery(events)
                 try:
-                    courier = Counting(self._acknowledged)
+                    courier = self.outcomes()
                     async with broker.link(courier, self._topics) as link:
                         await courier.carry(delivery, link)
                 except PillionError as error:
                     self.losses.append(str(error))
-                    if isinstance(error, AwayError):
-                        self._lost()
-                    await asyncio.sleep(0.1)
                 events = self._rest(events, delivery)
+                if events:
+                    self.rounds += 1
+                    self._lost()
+                    await asyncio.sleep(0.1)
 
     async def verdict(self, event: Event) -> str:
         """What becomes of an event that is carried alone, where refused ones are left out."""
         delivery = Delivery([event], Rules("skip"))
-        courier = Counting(self._acknowledged)
+        courier = self.outcomes()
         with suppress(AwayError):
             async with self._brokers[-1].link(courier, self._topics) as link:
                 await courier.carry(delivery, link)
         return "".join(each.verdict for each in delivery.aside())
 
     def _rest(self, events: Sequence[Event], delivery: Delivery) -> list[Event]:
+        self.reasons.update(delivery.reasons.values())
+        later = {events[number].row for number in delivery.failed} if self.patient else set()
         lowest = delivery.unfinished()
-        stopped = {bucket: lowest[bucket] for bucket in delivery.reasons}
-        for bucket, row in stopped.items():
+        refused = {bucket: lowest[bucket] for bucket in delivery.reasons if lowest[bucket] not in later}
+        for bucket, row in refused.items():
             self.refused[row] = delivery.reasons[bucket]
         return [
             each
             for each in events
-            if each.row >= lowest.get(each.bucket, each.row + 1) and stopped.get(each.bucket) != each.row
+            if each.row in later
+            or (each.row >= lowest.get(each.bucket, each.row + 1) and refused.get(each.bucket) != each.row)
         ]
+
+
+class Patient(Carrier):
+    """One that sends again what was not taken just now: a server that comes and goes may not know where to put it."""
+
+    patient = True
+
+
+@asynccontextmanager
+async def linked(
+    broker: Broker, topics: frozenset[str], outcomes: Courier | None = None
+) -> AsyncIterator[Link]:
+    """A link for the body; a server that just started may not give one at once."""
+    async with AsyncExitStack() as stack:
+
+        async def had() -> Link:
+            try:
+                return await stack.enter_async_context(
+                    broker.link(outcomes or Counting(lambda: None), topics)
+                )
+            except Transient as error:
+                raise AssertionError(str(error)) from error
+
+        yield await until(had, within=60, every=0.1)
+
+
+@asynccontextmanager
+async def carrying(carrier: Carrier, events: Sequence[Event], within: float = 120.0) -> AsyncIterator[None]:
+    """Carry beside the body, and to the end after it; where the body fails it is given up."""
+    task = asyncio.create_task(carrier.carry(events, within))
+    try:
+        yield
+        await task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def check(sent: Sequence[Event], stored: Sequence[Stored], duplicates: int) -> None:

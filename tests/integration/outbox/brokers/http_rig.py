@@ -12,7 +12,7 @@ from agent.demo import backing
 from agent.demo.process import Process
 from agent.outbox.brokers.http import LARGEST
 from tests.integration.outbox.brokers.http_receiver import REFUSED
-from tests.integration.outbox.brokers.rig import PASSWORD, USER, Certificates, Stored, Way
+from tests.integration.outbox.brokers.rig import PASSWORD, UNHURRIED, USER, Certificates, Stored, Way
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[4]
@@ -41,7 +41,7 @@ class HttpRig:
 
     def start(self) -> None:
         if self._process.pid is None:
-            self._process.start()
+            self._process.start(60)
 
     def stop(self) -> None:
         self._process.stop()
@@ -60,7 +60,7 @@ class HttpRig:
         scheme = "https" if way == "tls" else "http"
         port = {"plain": self.target, "tls": self._tls, "proxy": self.listen}[way]
         return Broker(
-            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}/{place}", timeout=2.0,
+            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}/{place}", timeout=UNHURRIED,
             ca_cert=str(self._ca) if way == "tls" else "",
         )  # fmt: skip
 

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import serialization as form
 from agent.config.sections.outbox import Broker
 from agent.demo import backing
 from agent.demo.process import Process
-from tests.integration.outbox.brokers.rig import PASSWORD, USER, Certificates, Stored, Way
+from tests.integration.outbox.brokers.rig import PASSWORD, UNHURRIED, USER, Certificates, Stored, Way
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -126,7 +126,7 @@ class KafkaRig:
 
     def start(self) -> None:
         if self.server.pid is None:
-            self.server.start(90)
+            self.server.start(180)
 
     def stop(self) -> None:
         self.server.stop(60)
@@ -140,7 +140,7 @@ class KafkaRig:
         scheme = "kafka+ssl" if way == "tls" else "kafka"
         port = {"plain": self.server.plain, "tls": self.server.tls, "proxy": self.listen}[way]
         return Broker(
-            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}", create=create, timeout=2.0,
+            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}", create=create, timeout=UNHURRIED,
             ca_cert=str(self._ca) if way == "tls" else "",
         )  # fmt: skip
 

@@ -43,7 +43,7 @@ class NatsCluster:
         for each in self.servers.values():
             each.launch()
         for each in self.servers.values():
-            each.wait()
+            each.wait(60)
 
         async def leads() -> bool:
             try:
@@ -67,14 +67,17 @@ class NatsCluster:
     async def connect(self) -> Any:
         """A client of whichever runs."""
         running = [self.ports[name] for name, each in self.servers.items() if each.pid is not None]
-        return await nats.connect([f"nats://127.0.0.1:{port}" for port in running], connect_timeout=2)
+        return await nats.connect([f"nats://127.0.0.1:{port}" for port in running], connect_timeout=10)
 
     async def make(self, stream: str, **settings: Any) -> None:
         """A stream of three replicas, unless it is said otherwise, with a short memory for duplicates."""
         config = {"num_replicas": 3, "duplicate_window": 0.1, **settings}
         client = await self.connect()
-        await client.jetstream().add_stream(StreamConfig(name=stream, subjects=[f"{stream}.>"], **config))
-        await client.close()
+        try:
+            made = StreamConfig(name=stream, subjects=[f"{stream}.>"], **config)
+            await client.jetstream(timeout=30).add_stream(made)
+        finally:
+            await client.close()
 
     async def leader(self, stream: str) -> str:
         """Which server leads the stream."""

@@ -1,18 +1,31 @@
 """NATS for the suite: plain and TLS on one port, as the server has it."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import nats
+from nats.aio.client import Client
 from nats.js.api import StreamConfig
 
 from agent.config.sections.outbox import Broker
 from agent.demo import backing
 from agent.demo.process import Process
 from tests.integration.outbox.bench import read_stream
-from tests.integration.outbox.brokers.rig import PASSWORD, USER, Certificates, Stored, Way
+from tests.integration.outbox.brokers.rig import PASSWORD, UNHURRIED, USER, Certificates, Stored, Way
 from tests.ports import free_port
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Client]:
+    """A client for the body, which waits for a server as long as a busy machine needs."""
+    client = await nats.connect(url, connect_timeout=int(UNHURRIED))
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 class NatsRig:
@@ -40,7 +53,7 @@ class NatsRig:
 
     def start(self) -> None:
         if self._process.pid is None:
-            self._process.start()
+            self._process.start(60)
 
     def stop(self) -> None:
         self._process.stop()
@@ -54,16 +67,14 @@ class NatsRig:
         scheme = "tls" if way == "tls" else "nats"
         port = self.listen if way == "proxy" else self.target
         return Broker(
-            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}", stream=place, create=create, timeout=2.0,
+            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}", stream=place, create=create, timeout=UNHURRIED,
             ca_cert=str(self._ca) if way == "tls" else "",
         )  # fmt: skip
 
     async def prepare(self, place: str) -> None:
-        client = await nats.connect(self._url)
-        await client.jetstream().add_stream(
-            StreamConfig(name=place, subjects=[f"{place}.>"], duplicate_window=0.1)
-        )
-        await client.close()
+        config = StreamConfig(name=place, subjects=[f"{place}.>"], duplicate_window=0.1)
+        async with connected(self._url) as client:
+            await client.jetstream(timeout=UNHURRIED).add_stream(config)
 
     async def read(self, place: str) -> list[Stored]:
         return [
@@ -82,11 +93,10 @@ class NatsRig:
         ]
 
     async def refusing(self, place: str) -> dict[str, Any]:
-        client = await nats.connect(self._url)
-        stream = client.jetstream()
-        config = (await stream.stream_info(place)).config
-        await stream.update_stream(config.evolve(max_msg_size=3000))
-        await client.close()
+        async with connected(self._url) as client:
+            stream = client.jetstream(timeout=UNHURRIED)
+            config = (await stream.stream_info(place)).config
+            await stream.update_stream(config.evolve(max_msg_size=3000))
         return {"body": b"secret-hunter2".ljust(4000)}
 
     def unroutable(self, place: str) -> str:

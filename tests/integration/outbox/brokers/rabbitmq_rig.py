@@ -13,7 +13,7 @@ import pytest
 from agent.config.sections.outbox import Broker
 from agent.demo import backing
 from agent.demo.process import Process
-from tests.integration.outbox.brokers.rig import PASSWORD, USER, Certificates, Stored, Way
+from tests.integration.outbox.brokers.rig import PASSWORD, UNHURRIED, USER, Certificates, Stored, Way
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -75,7 +75,7 @@ class RabbitRig:
         if self._epmd.pid is None:
             self._epmd.start()
         if self._process.pid is None:
-            self._process.start(120)
+            self._process.start(180)
 
     def stop(self) -> None:
         self._process.stop(60)
@@ -90,7 +90,7 @@ class RabbitRig:
         scheme = "amqps" if way == "tls" else "amqp"
         port = {"plain": self.target, "tls": self._tls, "proxy": self.listen}[way]
         return Broker(
-            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}", stream=place, create=create, timeout=2.0,
+            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}", stream=place, create=create, timeout=UNHURRIED,
             ca_cert=str(self._ca) if way == "tls" else "",
         )  # fmt: skip
 
@@ -112,6 +112,12 @@ class RabbitRig:
             (names,) = self._data.glob("*/quorum/*/names.dets")
             await until(lambda: f"_{name}".encode() in names.read_bytes(), within=30)
 
+    async def unbind(self, place: str) -> None:
+        """Leave the exchange without a queue, as ``make`` bound one."""
+        async with await aio_pika.connect(self._url) as connection:
+            queue = await (await connection.channel()).declare_queue(place, passive=True)
+            await queue.unbind(place, f"{place}.#")
+
     async def exchange(self, place: str) -> None:
         """An exchange and nothing that takes its messages."""
         async with await aio_pika.connect(self._url) as connection:
@@ -125,7 +131,7 @@ class RabbitRig:
             except (aio_pika.exceptions.AMQPError, OSError) as error:  # just started
                 raise AssertionError(str(error)) from error
 
-        (found,) = await until(readable, within=60, every=0.2)
+        (found,) = await until(readable, within=90, every=0.2)
         return found
 
     async def _read(self, place: str) -> list[Stored]:
@@ -134,14 +140,14 @@ class RabbitRig:
         async with await aio_pika.connect(self._url, timeout=10) as connection:
             channel = await connection.channel()
             queue = await channel.declare_queue(place, passive=True, timeout=10)
-            count = len(found) + (queue.declaration_result.message_count or 0)
+            count = len(found) + (await _ready(queue))
 
             async def take(message: Any) -> None:
                 found.append(_stored(message))
                 await message.ack()
 
             await queue.consume(take, timeout=10)
-            await until(lambda: len(found) >= count, within=20)
+            await until(lambda: len(found) >= count, within=60)
         return found
 
     async def refusing(self, place: str) -> dict[str, Any]:
@@ -159,6 +165,15 @@ class RabbitRig:
             subprocess.run, argv, env=self._env, capture_output=True, text=True, check=False
         )
         assert made.returncode == 0, made.stdout + made.stderr
+
+
+async def _ready(queue: Any) -> int:
+    """How many messages wait in a queue; a quorum queue that does not answer the server in time counts as empty."""
+    for _ in range(3):
+        if count := (await queue.declare(timeout=10)).message_count:
+            return int(count)
+        await asyncio.sleep(0.2)
+    return 0
 
 
 def _stored(message: Any) -> Stored:

@@ -11,8 +11,13 @@ import redis.asyncio
 
 from agent.config.sections.outbox import Broker
 from agent.demo.process import Process
-from tests.integration.outbox.brokers.rig import PASSWORD, USER, Certificates, Stored, Way
+from tests.integration.outbox.brokers.rig import PASSWORD, UNHURRIED, USER, Certificates, Stored, Way
 from tests.ports import free_port
+
+
+def patient(port: int, **more: Any) -> redis.asyncio.Redis:
+    """A client of the driver that waits for a server as long as a busy machine needs."""
+    return redis.asyncio.Redis(port=port, socket_timeout=60, socket_connect_timeout=60, **more)
 
 
 class RedisRig:
@@ -48,11 +53,11 @@ class RedisRig:
 
     def client(self) -> redis.asyncio.Redis:
         """A client of the driver."""
-        return redis.asyncio.Redis(port=self.target, username=USER, password=PASSWORD)
+        return patient(self.target, username=USER, password=PASSWORD)
 
     def start(self) -> None:
         if self._process.pid is None:
-            self._process.start()
+            self._process.start(60)
 
     def stop(self) -> None:
         self._process.stop()
@@ -66,7 +71,7 @@ class RedisRig:
         scheme = "rediss" if way == "tls" else "redis"
         port = {"plain": self.target, "tls": self._tls, "proxy": self.listen}[way]
         return Broker(
-            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}", create=create, timeout=2.0,
+            url=f"{scheme}://{USER}:{password}@127.0.0.1:{port}", create=create, timeout=UNHURRIED,
             ca_cert=str(self._ca) if way == "tls" else "",
         )  # fmt: skip
 

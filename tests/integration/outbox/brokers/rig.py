@@ -12,6 +12,11 @@ Way = Literal["plain", "tls", "proxy"]
 USER, PASSWORD = "relay", "correct-hunter2"
 WRONG = "wrong-hunter2"
 
+UNHURRIED = 10.0
+"""Seconds that a server may take for an answer where nothing is wrong, however busy the machine is."""
+HURRIED = 2.0
+"""The same where a test waits for it to be over."""
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -66,8 +71,8 @@ class Rig(Protocol):
     def settings(
         self, place: str, way: Way = "plain", *, password: str = PASSWORD, create: bool = False
     ) -> Broker:
-        """The section ``outbox.broker`` for the place, with the CA for the way ``tls`` and a ``timeout`` of
-        2 s."""
+        """The section ``outbox.broker`` for the place, with the CA for the way ``tls`` and the ``timeout``
+        ``UNHURRIED``."""
 
     async def prepare(self, place: str) -> None:
         """Make what the place needs, with ``<place>.orders`` in it."""

@@ -15,7 +15,7 @@ import pytest
 
 from agent.config.sections.outbox import Broker
 from agent.outbox import brokers
-from agent.outbox.brokers import Link
+from agent.outbox.brokers import Link, exchange
 from agent.outbox.brokers.http import STREAK
 from agent.runtime.errors import Transient
 from tests.integration.outbox.brokers.carrier import events
@@ -58,10 +58,10 @@ async def test_one_that_is_not_answered_is_postponed_while_the_others_get_throug
         def postponed() -> bool:
             # The others get through meanwhile: else it would be the receiver that is silent.
             link.send(next(numbers), events("q", 1)[0])
-            return bool(told.postponed)
+            return 1 in told.postponed
 
         await until(postponed)
-        assert list(told.postponed) == [1]
+        assert told.done
         assert "no answer within 1 s" in told.postponed[1][0]
         assert told.losses == []
 
@@ -254,7 +254,7 @@ async def test_a_secret_that_is_replaced_in_its_file_signs_without_a_new_link(tm
             link.send(told.count, events("p", 1)[0])
             return any(each.headers["webhook-signature"].count("v1,") == 2 for each in receiver.requests)
 
-        await until(both, every=0.2)
+        await until(both, within=30, every=0.2)
 
 
 async def test_an_answer_that_nobody_asked_for_ends_its_connection_only() -> None:
@@ -267,7 +267,10 @@ async def test_an_answer_that_nobody_asked_for_ends_its_connection_only() -> Non
     assert len(told.done) == 50
 
 
-async def test_a_large_body_waits_for_the_receivers_word_and_a_refusal_of_it_is_heard() -> None:
+async def test_a_large_body_waits_for_the_receivers_word_and_a_refusal_of_it_is_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exchange, "_PATIENCE", 60.0)  # not to be over before a busy machine reads the word
     large = events("p", 1, size=8 * 1048576)[0]
     told = Told()
     closed = asyncio.Event()

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from agent.outbox import brokers
 from tests.integration.outbox.brokers.carrier import Carrier, check, events
 from tests.integration.outbox.brokers.kafka_rig import KafkaRig
-from tests.integration.outbox.brokers.rig import Rig
+from tests.integration.outbox.brokers.rig import HURRIED, Rig
+from tests.waiting import until
 
 pytestmark = pytest.mark.xdist_group("broker-kafka")
 
@@ -90,17 +91,22 @@ async def test_a_topic_that_is_deleted_loses_the_link_and_the_next_one_names_it(
     kafka: KafkaRig, place: str
 ) -> None:
     topic = f"{place}.orders"
-    broker = brokers.make(kafka.settings(place), "shop")
+    broker = brokers.make(replace(kafka.settings(place), timeout=HURRIED), "shop")
 
     def delete() -> None:
         admin = kafka.server.admin()
         admin.delete_topics([topic])[topic].result(20)
 
-    sending = Carrier(broker, topics=frozenset({topic}), at=(100, delete))
-    with pytest.raises(TimeoutError):
-        await sending.carry(events(place, 400, 40), within=12)
+    sending = Carrier(broker, topics=frozenset({topic}), at=(100, delete), timeout=HURRIED)
+    task = asyncio.create_task(sending.carry(events(place, 400, 40)))
+    try:
+        named = f"looking at Kafka's topic {topic}: there is none"
+        await until(lambda: any(named in each for each in sending.losses), within=100)
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
     assert sending.refused == {}
-    assert f"looking at Kafka's topic {topic}: there is none" in sending.losses[-1]
     await kafka.prepare(place)
     left = events(place, 10, 5, first=1000)
     await sending.carry(left)
@@ -127,20 +133,28 @@ async def test_one_copy_and_a_limit_of_age_are_warned_of(kafka: KafkaRig, place:
 
 
 async def test_a_client_that_waits_does_not_hold_up_the_loop(kafka: KafkaRig, place: str) -> None:
-    lags: list[float] = []
+    """A busy machine may hold up a loop now and then; a client that waits on the loop would at every link."""
+    loop = asyncio.get_running_loop()
+    longest = 0.0
 
     async def watch() -> None:
-        loop = asyncio.get_running_loop()
+        nonlocal longest
         while True:
             before = loop.time()
-            await asyncio.sleep(0.01)
-            lags.append(loop.time() - before - 0.01)
+            await asyncio.sleep(0.001)
+            longest = max(longest, loop.time() - before)
 
     broker = brokers.make(kafka.settings(place), "shop")
     watching = asyncio.create_task(watch())
     topics = frozenset({f"{place}.orders"})
-    for _ in range(5):
-        async with broker.link(Carrier(broker, topics=topics).outcomes(), topics) as link:
-            await link.answers()
-    watching.cancel()
-    assert sorted(lags)[len(lags) * 9 // 10] < 0.1
+    shares: list[float] = []
+    try:
+        for _ in range(5):
+            began, longest = loop.time(), 0.0
+            async with broker.link(Carrier(broker, topics=topics).outcomes(), topics) as link:
+                await link.answers()
+            shares.append(longest / (loop.time() - began))
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+    assert min(shares) < 0.3, shares

@@ -10,8 +10,9 @@ import pytest
 
 from agent.config.sections.outbox import Broker
 from agent.outbox import brokers
-from tests.integration.outbox.brokers.carrier import Carrier, check, events
+from tests.integration.outbox.brokers.carrier import Patient, check, events
 from tests.integration.outbox.brokers.kafka_cluster import KafkaCluster
+from tests.integration.outbox.brokers.rig import UNHURRIED
 from tests.integration.outbox.brokers.test_durable import REFUSED, refusal
 from tests.waiting import until
 
@@ -59,7 +60,7 @@ async def test_a_cluster_of_three_keeps_what_it_acknowledged_when_its_leader_is_
     """One start of three servers for all of it: they take their time."""
     place = f"p{uuid.uuid4().hex[:10]}"
     topic = f"{place}.orders"
-    settings = Broker(url=cluster.url, timeout=5.0)
+    settings = Broker(url=cluster.url, timeout=UNHURRIED)
     await cluster.make(topic, min_insync_replicas="2", retention_ms="-1")
     await taken(settings, topic)
     await cluster.make(f"{place}.two", 2, min_insync_replicas="2")
@@ -73,11 +74,11 @@ async def test_a_cluster_of_three_keeps_what_it_acknowledged_when_its_leader_is_
     leader = await until(lambda: cluster.leader(topic), within=60)
     assert leader is not None
     sent = events(place, 4000, 40)
-    carrier = Carrier(
+    carrier = Patient(
         brokers.make(settings, "shop", durable=True), topics=frozenset({topic}),
         at=(800, cluster.nodes[leader].kill),
     )  # fmt: skip
     await carrier.carry(sent, within=120)
     assert carrier.refused == {}
     await cluster.until_led_by_another(topic, leader)
-    check(sent, await cluster.read(topic), duplicates=40 * len(carrier.losses))
+    check(sent, await cluster.read(topic), duplicates=40 * carrier.rounds)

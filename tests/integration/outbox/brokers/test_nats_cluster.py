@@ -2,9 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -14,12 +13,10 @@ from nats.js.errors import APIError
 
 from agent.config.sections.outbox import Broker
 from agent.outbox import brokers
-from agent.outbox.delivery import Delivery
-from agent.outbox.events import Event
 from tests.integration.outbox.bench import Arrived, Bench, read_stream
-from tests.integration.outbox.brokers.carrier import Carrier, check, events
+from tests.integration.outbox.brokers.carrier import Patient, carrying, check, events
 from tests.integration.outbox.brokers.nats_cluster import NatsCluster
-from tests.integration.outbox.brokers.rig import Stored
+from tests.integration.outbox.brokers.rig import HURRIED, Stored
 from tests.integration.outbox.history import History, Verdict
 from tests.integration.outbox.history import check as check_history
 from tests.integration.outbox.test_history import prepared, writers
@@ -39,35 +36,8 @@ async def cluster(tmp_path: Path) -> AsyncIterator[NatsCluster]:
 
 
 def broker_of(cluster: NatsCluster, place: str, **more: object) -> brokers.Broker:
-    settings = Broker(url=cluster.url, stream=place, timeout=2.0)
+    settings = Broker(url=cluster.url, stream=place, timeout=HURRIED)
     return brokers.make(msgspec.structs.replace(settings, **more), "shop", durable=True)
-
-
-class Patient(Carrier):
-    """One that sends again what was not taken just now: while a stream has no leader nobody takes its topics."""
-
-    rounds = 0
-    """Of how many what was left is known: links that were lost, and those over which nobody took the rest."""
-
-    def __init__(self, broker: brokers.Broker, **more: Any) -> None:
-        super().__init__(broker, **more)
-        self.reasons: set[str] = set()
-        """Why events were not taken."""
-
-    def _rest(self, events: Sequence[Event], delivery: Delivery) -> list[Event]:
-        self.rounds += 1
-        self.reasons.update(delivery.reasons.values())
-        rest = super()._rest(events, delivery)
-        later = {events[number].row for number in delivery.failed}
-        for row in later:
-            self.refused.pop(row, None)
-        return sorted(
-            {each.row: each for each in [*rest, *(e for e in events if e.row in later)]}.values(), key=_row
-        )
-
-
-def _row(event: Event) -> int:
-    return event.row
 
 
 async def arrived(cluster: NatsCluster, stream: str) -> list[Arrived]:
@@ -114,9 +84,13 @@ async def test_nothing_is_lost_or_inverted_when_the_cluster_changes_amid_the_eve
             cluster.servers[leader if "leader" in fault else "n0"].kill()
 
     sent = events(place, 4000, 40)
-    carrier = Patient(broker_of(cluster, place), topics=frozenset({f"{place}.orders"}), at=(800, happen))
-    await carrier.carry(sent, within=90)
-    await asyncio.gather(*tasks)
+    carrier = Patient(
+        broker_of(cluster, place), topics=frozenset({f"{place}.orders"}), at=(800, happen), timeout=HURRIED
+    )
+    try:
+        await carrier.carry(sent)
+    finally:
+        await asyncio.gather(*tasks)
     assert carrier.refused == {}
     check(sent, await read(cluster, place), duplicates=40 * carrier.rounds)
 
@@ -131,14 +105,14 @@ async def test_two_servers_of_three_are_enough_and_one_is_not(cluster: NatsClust
         for name in ("n0", "n1"):
             cluster.servers[name].kill()
 
-    carrier = Patient(broker_of(cluster, place), topics=frozenset({f"{place}.orders"}), at=(200, lose_two))
-    task = asyncio.create_task(carrier.carry(sent, within=120))
-    await until(lambda: carrier.rounds > 1, within=60)
-    await until(lambda: any("has no leader just now" in each for each in carrier.reasons), within=60)
-    assert not task.done()
-    assert carrier.told < len(sent)
-    await asyncio.to_thread(cluster.servers["n0"].start)
-    await task
+    carrier = Patient(
+        broker_of(cluster, place), topics=frozenset({f"{place}.orders"}), at=(200, lose_two), timeout=HURRIED
+    )
+    async with carrying(carrier, sent, within=200):
+        await until(lambda: carrier.rounds > 1, within=60)
+        await until(lambda: any("has no leader just now" in each for each in carrier.reasons), within=60)
+        assert carrier.told < len(sent)
+        await asyncio.to_thread(cluster.servers["n0"].start)
     assert carrier.refused == {}
     check(sent, await read(cluster, place), duplicates=20 * carrier.rounds)
 

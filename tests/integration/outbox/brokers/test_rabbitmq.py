@@ -1,6 +1,5 @@
 """What only RabbitMQ has: alarms, queues that are full, queues that are not quorum queues."""
 
-import asyncio
 import uuid
 from collections.abc import Callable
 
@@ -8,10 +7,12 @@ import pytest
 from msgspec.structs import replace
 
 from agent.outbox import brokers
+from agent.outbox.brokers import rabbitmq
+from agent.outbox.brokers.rabbitmq_routes import PATIENCE
 from agent.outbox.delivery import Delivery
-from tests.integration.outbox.brokers.carrier import Carrier, Counting, check, events
+from tests.integration.outbox.brokers.carrier import Carrier, Counting, Patient, carrying, check, events
 from tests.integration.outbox.brokers.rabbitmq_rig import RabbitRig
-from tests.integration.outbox.brokers.rig import Rig
+from tests.integration.outbox.brokers.rig import HURRIED, Rig
 from tests.waiting import until
 
 pytestmark = pytest.mark.xdist_group("broker-rabbitmq")
@@ -30,26 +31,22 @@ def place() -> str:
     return f"p{uuid.uuid4().hex[:10]}"
 
 
-def carrier(rabbit: RabbitRig, place: str) -> Carrier:
-    return Carrier(brokers.make(rabbit.settings(place), "shop"), topics=frozenset({f"{place}.orders"}))
-
-
 async def test_a_server_short_of_memory_is_away_until_it_has_some_again(
     rabbit: RabbitRig, place: str
 ) -> None:
     await rabbit.prepare(place)
     sent = events(place, 40, 10)
-    sending = carrier(rabbit, place)
+    broker = brokers.make(replace(rabbit.settings(place), timeout=HURRIED), "shop")
+    sending = Patient(broker, topics=frozenset({f"{place}.orders"}), timeout=HURRIED)
     await rabbit.control("set_vm_memory_high_watermark", "absolute", "1")
-    task = asyncio.create_task(sending.carry(sent, within=120))
-    try:
-        await until(lambda: sending.losses or task.done(), within=30)
-        assert not task.done()
-    finally:
-        await rabbit.control("set_vm_memory_high_watermark", "0.4")
-    await task
+    async with carrying(sending, sent):
+        try:
+            await until(lambda: sending.losses, within=60)
+            assert sending.told == 0
+        finally:
+            await rabbit.control("set_vm_memory_high_watermark", "0.4")
     assert sending.refused == {}
-    check(sent, await rabbit.read(place), duplicates=10 * len(sending.losses))
+    check(sent, await rabbit.read(place), duplicates=10 * sending.rounds)
 
 
 async def test_a_full_queue_postpones_its_own_events_and_those_of_others_go_on_over_the_same_link(
@@ -81,6 +78,42 @@ async def test_a_full_queue_postpones_its_own_events_and_those_of_others_go_on_o
     # Some twice: the last that were read may be there again, because the reader left before its acknowledgements.
     assert {each.attributes["id"] for each in stored} == {each.id for each in orders}
     assert len(await rabbit.read(f"{place}.rest")) == len(payments)
+
+
+async def test_events_that_no_queue_takes_arrive_in_order_when_one_is_bound_and_others_do_not_wait(
+    rabbit: RabbitRig, place: str
+) -> None:
+    await rabbit.make(place, name=f"{place}.rest", topics="payments")
+    orders = events(place, 60, 20)
+    payments = [replace(each, topic=f"{place}.payments") for each in events(place, 20, 20, first=101)]
+    payments = [replace(each, bucket=20 + each.bucket, key=f"p{each.row}") for each in payments]
+    sending = Patient(
+        brokers.make(rabbit.settings(place), "shop"),
+        topics=frozenset({f"{place}.orders", f"{place}.payments"}),
+    )
+    async with carrying(sending, [*orders, *payments]):
+        await until(lambda: sending.told == len(payments) and sending.rounds > 1, within=30)
+        assert all("no queue of the exchange takes the topic" in each for each in sending.reasons)
+        await rabbit.make(place, topics="orders")
+    assert (sending.losses, sending.refused) == ([], {})
+    check(orders, await rabbit.read(place), duplicates=0)
+
+
+async def test_a_topic_that_no_queue_takes_for_long_is_refused_until_one_does(
+    rabbit: RabbitRig, place: str
+) -> None:
+    await rabbit.exchange(place)
+    now = [0.0]
+    broker = rabbitmq.make(rabbit.settings(place), "shop", clock=lambda: now[0])
+    (event,) = events(place, 1)
+    assert await Carrier(broker, topics=frozenset()).verdict(event) == ""
+    now[0] = PATIENCE
+    assert await Carrier(broker, topics=frozenset()).verdict(event) == "parked"
+    await rabbit.make(place)
+    await Carrier(broker, topics=frozenset()).carry([event])
+    check([event], await rabbit.read(place), duplicates=0)
+    await rabbit.unbind(place)
+    assert await Carrier(broker, topics=frozenset()).verdict(event) == ""
 
 
 @pytest.mark.parametrize(("kind", "word"), [("classic", "no quorum queue"), ("quorum", "")])

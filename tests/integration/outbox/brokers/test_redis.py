@@ -17,8 +17,8 @@ from agent.demo.process import Process
 from agent.outbox import brokers
 from agent.runtime.errors import Permanent, PillionError, Transient
 from tests.integration.outbox.brokers.carrier import Carrier, Counting, check, events
-from tests.integration.outbox.brokers.redis_rig import stored
-from tests.integration.outbox.brokers.rig import Stored
+from tests.integration.outbox.brokers.redis_rig import patient, stored
+from tests.integration.outbox.brokers.rig import UNHURRIED, Stored
 from tests.integration.outbox.brokers.scripted import Told, serving
 from tests.integration.outbox.brokers.test_durable import refusal, refused
 from tests.ports import free_port
@@ -75,7 +75,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture
 async def server(start: Start) -> AsyncIterator[redis.asyncio.Redis]:
     """A client of a server with nothing special."""
-    async with redis.asyncio.Redis(port=start()) as client:
+    async with patient(start()) as client:
         yield client
 
 
@@ -84,7 +84,7 @@ def url(client: redis.asyncio.Redis, before: str = "", after: str = "") -> str:
 
 
 def made(url: str, **settings: Any) -> brokers.Broker:
-    return brokers.make(Broker(**{"url": url, "create": True, "timeout": 2.0, **settings}), "shop")
+    return brokers.make(Broker(**{"url": url, "create": True, "timeout": UNHURRIED, **settings}), "shop")
 
 
 async def read(client: redis.asyncio.Redis) -> list[Stored]:
@@ -126,7 +126,7 @@ async def test_what_redis_does_not_take_for_a_while_is_waited_out_and_costs_no_o
     server: redis.asyncio.Redis, setting: str, said: str
 ) -> None:
     carrier = await healing(server, f"CONFIG SET {setting} 1", f"CONFIG SET {setting} 0")
-    assert said in carrier.losses[0]
+    assert any(said in each for each in carrier.losses)
 
 
 async def test_a_primary_that_becomes_a_replica_is_left(server: redis.asyncio.Redis, start: Start) -> None:
@@ -135,7 +135,7 @@ async def test_a_primary_that_becomes_a_replica_is_left(server: redis.asyncio.Re
     async with made(url(server)).link(told, TOPICS) as link:
         await server.execute_command("REPLICAOF", "127.0.0.1", other)
         link.send(0, events("p", 1)[0])
-        await until(lambda: told.losses)
+        await until(lambda: told.losses, within=30)
     assert "name its primary" in told.losses[0]
     error = await opened(made(url(server)))
     assert isinstance(error, Transient)
@@ -160,12 +160,12 @@ async def test_nothing_is_warned_of_where_a_replica_has_each_event(
     async def without() -> bool:
         return await warned(server, replicas=1) == ()
 
-    await until(without, within=20)
+    await until(without, within=60)
     sent = events("p", 200, 20)
     carrier = Carrier(made(url(server), replicas=1), topics=TOPICS)
     await carrier.carry(sent)
     assert carrier.losses == []
-    async with redis.asyncio.Redis(port=other) as replica:
+    async with patient(other) as replica:
         check(sent, await read(replica), duplicates=0)
 
 
@@ -174,13 +174,16 @@ async def test_without_the_replicas_that_are_asked_for_nothing_counts_as_publish
 ) -> None:
     sent = events("p", 40, 4)
     port = server.connection_pool.connection_kwargs["port"]
-    carrier = Carrier(
-        made(url(server), replicas=1, timeout=1.0),
-        topics=TOPICS,
-        lost=lambda: start("--replicaof", "127.0.0.1", str(port)),
-    )
+    said = "0 of 1 replicas have it; see outbox.broker.replicas"
+    followers: list[int] = []
+
+    def follow() -> None:
+        if not followers and any(said in each for each in carrier.losses):
+            followers.append(start("--replicaof", "127.0.0.1", str(port)))
+
+    carrier = Carrier(made(url(server), replicas=1, timeout=1.0), topics=TOPICS, lost=follow)
     await carrier.carry(sent)
-    assert "0 of 1 replicas have it; see outbox.broker.replicas" in carrier.losses[0]
+    assert followers
     check(sent, await read(server), duplicates=4 * len(carrier.losses))
 
 
@@ -219,7 +222,7 @@ async def test_a_topic_beyond_the_users_rights_is_refused_and_no_other(server: r
     async with made(url(server, "relay:hunter2@")).link(told, TOPICS) as link:
         link.send(0, events("hunter", 1)[0])
         link.send(1, events("p", 1)[0])
-        await until(lambda: told.count == 2)
+        await until(lambda: told.count == 2, within=30)
     assert told.done == [1]
     assert told.refusals == {0: "Redis says: the user has no right to its topic (NOPERM)"}
 
@@ -229,7 +232,7 @@ async def test_a_user_without_any_right_to_publish_loses_the_link(server: redis.
     told = Told()
     async with made(url(server, "relay:hunter2@")).link(told, TOPICS) as link:
         link.send(0, events("p", 1)[0])
-        await until(lambda: told.losses)
+        await until(lambda: told.losses, within=30)
     assert "no right to XADD" in told.losses[0]
     assert told.count == 0
 
@@ -293,7 +296,7 @@ async def test_where_it_is_asked_for_replicas_must_be_waited_for(start: Start) -
     async def followed() -> bool:
         return "no replica is waited for" in await refusal(settings, "p.orders")
 
-    await until(followed, within=30)
+    await until(followed, within=60)
     assert not await refusal(msgspec.structs.replace(settings, replicas=1), "p.orders")
 
 

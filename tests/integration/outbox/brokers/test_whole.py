@@ -24,17 +24,23 @@ async def test_what_twelve_writers_commit_arrives_in_order_also_over_a_relay_tha
         settings = msgspec.structs.replace(settings, broker=rig.settings(place))
         await bench.init(settings)
         writing = asyncio.gather(*(write(bench, row) for row in range(WRITERS)))
-        async with bench.relay(settings):
-            await until(lambda: (bench.metric("pillion_outbox_published_total") or 0) > 20, within=60)
-        async with bench.relay(settings):
-            await writing
+        try:
+            async with bench.relay(settings):
+                await until(lambda: (bench.metric("pillion_outbox_published_total") or 0) > 20, within=60)
+            async with bench.relay(settings):
+                await writing
 
-            async def all_there() -> list[Stored]:
-                found = await rig.read(place)
-                assert len({each.attributes["id"] for each in found}) == WRITERS * TIMES, bench.board.reports
-                return found
+                async def all_there() -> list[Stored]:
+                    found = await rig.read(place)
+                    assert len({each.attributes["id"] for each in found}) == WRITERS * TIMES, (
+                        bench.board.reports
+                    )
+                    return found
 
-            found = await until(all_there, within=60, every=0.5)
+                found = await until(all_there, within=120, every=0.5)
+        finally:
+            writing.cancel()
+            await asyncio.wait([writing])
     finally:
         await bench.close()
     seen: dict[str, list[int]] = {}

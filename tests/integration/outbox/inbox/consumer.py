@@ -5,6 +5,7 @@ import json
 import os
 import threading
 import time
+from pathlib import Path
 
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
@@ -17,7 +18,8 @@ lock = threading.Lock()
 
 @app.post("/events/<name>")
 def event(name: str) -> ResponseReturnValue:
-    """Answer as the event's data wants: a list of answers, one a call; after the last all is well."""
+    """Answer as the event's data wants: a list of answers, one a call; after the last all is well. ``seconds`` pass
+    before that, and a ``gate`` is waited for until the test opens it."""
     data = json.loads(request.get_data() or b"{}")
     identity = request.headers["ce-id"]
     with lock:
@@ -25,6 +27,8 @@ def event(name: str) -> ResponseReturnValue:
         before[identity] += 1
     note("begin", identity, name, number)
     time.sleep(data.get("seconds", 0))
+    while "gate" in data and not Path(f"{CALLS}.{data['gate']}").exists():
+        time.sleep(0.02)
     note("end", identity, name, number)
     answers = data.get("answers", [])
     answer = answers[number] if number < len(answers) else 200

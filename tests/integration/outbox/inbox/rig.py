@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
@@ -25,10 +25,21 @@ from agent.outbox.inbox import install
 from agent.outbox.relay import boot_clock
 from agent.runtime.health import Board
 from agent.wiring.inbox import made
-from tests import ports
-from tests.waiting import until
+from tests import ports, waiting
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[4]
+PATIENCE = 60.0
+"""Seconds until a test gives up: gunicorn alone takes ten to start on a machine that is busy."""
+LEASE = 10.0
+"""Seconds; on a machine that is busy a shorter one runs out by itself, and what was under way is called again."""
+
+
+async def until(
+    condition: Callable[[], T | Awaitable[T]], within: float = PATIENCE, every: float = 0.02
+) -> T:
+    """As ``waiting.until``, with more time."""
+    return await waiting.until(condition, within, every)
 
 
 class Rig:
@@ -45,27 +56,32 @@ class Rig:
         self.children: list[subprocess.Popen[bytes]] = []
         self._read = 0
         self._notes: list[dict[str, Any]] = []
+        self._opened = AsyncExitStack()
 
     async def open(self) -> None:
-        self.client = await nats.connect(self.nats_url)
+        self.client = await nats.connect(self.nats_url, connect_timeout=20)
+        self._opened.push_async_callback(self.client.close)
         config = StreamConfig(name=self.stream, subjects=[f"{self.stream}.>"], duplicate_window=0.1)
-        await self.client.jetstream().add_stream(config)
+        await self.client.jetstream(timeout=20).add_stream(config)
         await self.open_book()
 
     async def open_book(self) -> None:
         """Prepare the consumer's database."""
         self.sql = await asyncpg.connect(self.database)
+        self._opened.callback(self.sql.terminate)
         await self.sql.execute(install.made("pillion_inbox"))
 
     async def close(self) -> None:
-        await self.client.close()
-        self.end()
+        """End what was started and opened here."""
+        try:
+            for child in self.children:
+                kill(child)
+        finally:
+            await self._opened.aclose()
 
-    def end(self) -> None:
-        """End what was started here."""
-        for child in self.children:
-            kill(child)
-        self.sql.terminate()
+    def open_gate(self, name: str) -> None:
+        """Let the service answer what waits for this gate."""
+        self.calls_file.with_name(f"{self.calls_file.name}.{name}").touch()
 
     def start_service(self, threads: int = 16) -> subprocess.Popen[bytes]:
         argv = [
@@ -88,7 +104,7 @@ class Rig:
 
     def settings(self, *, partitions: int = 1, broker: dict[str, Any] | None = None, **more: Any) -> Settings:
         topic = InboxTopic(topic=f"{self.stream}.orders", path="/events/orders", partitions=partitions)
-        more = {"lease": 2.0, "timeout": 10.0, "retry_first": 0.05, "retry_last": 0.5, **more}
+        more = {"lease": LEASE, "timeout": 20.0, "retry_first": 0.05, "retry_last": 0.5, **more}
         return Settings(
             service=Service(name="stock", port=self.port),
             inbox=Inbox(
@@ -151,7 +167,7 @@ class Rig:
         """The ids of the consumer's calls, in order."""
         return [note["id"] for note in self.noted()]
 
-    async def until_called(self, *ids: str, within: float = 20.0) -> None:
+    async def until_called(self, *ids: str, within: float = PATIENCE) -> None:
         """Wait until exactly these calls were made, in any order."""
 
         def same() -> bool:
@@ -165,7 +181,7 @@ class Rig:
         found = await self.client.jetstream().consumers_info(self.stream)
         return sum((each.num_ack_pending or 0) + (each.num_pending or 0) for each in found)
 
-    async def until_acknowledged(self, within: float = 20.0) -> None:
+    async def until_acknowledged(self, within: float = PATIENCE) -> None:
         """Wait until the broker has nothing left for the consumer."""
 
         async def nothing() -> bool:

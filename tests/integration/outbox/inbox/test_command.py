@@ -8,8 +8,7 @@ import sys
 import asyncpg
 import pytest
 
-from tests.integration.outbox.inbox.rig import ROOT, Rig
-from tests.waiting import until
+from tests.integration.outbox.inbox.rig import ROOT, Rig, until
 
 
 async def pillion(rig: Rig, *words: str) -> tuple[int, str, str]:
@@ -81,7 +80,7 @@ async def test_without_its_tables_the_inbox_says_what_to_run_and_goes_on_once_th
     async with rig.inbox(rig.settings()):
         await until(lambda: "pillion inbox init" in rig.board.reports["inbox"].detail)
         assert (await pillion(rig, "init"))[0] == 0
-        await rig.until_called("e", within=25)
+        await rig.until_called("e")
 
 
 async def test_what_is_older_than_the_window_is_forgotten(rig: Rig) -> None:

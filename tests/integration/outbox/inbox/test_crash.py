@@ -7,8 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.integration.outbox.inbox.process import GAP, POINTS
-from tests.integration.outbox.inbox.rig import Rig
-from tests.waiting import until
+from tests.integration.outbox.inbox.rig import Rig, until
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -20,12 +19,12 @@ async def test_after_an_end_at_any_point_the_service_is_called_once_for_each_mes
     told = {3: {"answers": ["DROP", "DROP"]}, 6: {"answers": [503]}}
     for number in range(12):
         await rig.publish(f"e{number}", key="a", **told.get(number, {}))
-    settings = rig.settings(concurrency=1, lease=1.0)
+    settings = rig.settings(concurrency=1, lease=4.0)
     doomed = rig.process(settings, "one", point)
-    await until(lambda: doomed.poll() is not None, within=20)
+    await until(lambda: doomed.poll() is not None)
     assert doomed.returncode == -signal.SIGKILL, "it did not come to that point"
     async with rig.inbox(settings, "two"):
-        await until(lambda: "e11" in rig.called(), within=20)
+        await until(lambda: "e11" in rig.called())
         await rig.until_acknowledged()
     calls = Counter(rig.called())
     assert calls.pop("e6") == 2, "once, and once more for its retry"
@@ -44,13 +43,13 @@ async def test_after_an_end_at_any_point_the_service_is_called_once_for_each_mes
 
 async def test_a_database_that_goes_between_answer_and_record_costs_no_second_call(rig: Rig) -> None:
     rig.start_service()
-    settings = rig.settings(lease=2.0)
-    async with rig.inbox(settings):
+    async with rig.inbox(rig.settings()):
         await rig.publish("warm")
         await rig.until_called("warm")
-        await rig.publish("slow", seconds=1.0)
+        await rig.publish("slow", gate="answer")
         await until(lambda: "slow" in rig.called())
         await rig.sql.execute("ALTER TABLE pillion_inbox.inbox_seen RENAME TO gone")
+        rig.open_gate("answer")
         await until(lambda: len(rig.noted("end")) == 2)
         await until(lambda: "PostgreSQL" in rig.board.reports["inbox"].detail)
         await rig.sql.execute("ALTER TABLE pillion_inbox.gone RENAME TO inbox_seen")
@@ -65,7 +64,7 @@ async def test_a_former_owner_that_was_stopped_beyond_its_lease_records_and_call
     rig: Rig,
 ) -> None:
     rig.start_service()
-    settings = rig.settings(concurrency=4, lease=1.0)
+    settings = rig.settings(concurrency=4, lease=4.0)
     stopped = rig.process(settings, "one")
     for number in range(300):
         await rig.publish(f"e{number}", key=f"k{number % 7}", seconds=0.02)
@@ -75,7 +74,7 @@ async def test_a_former_owner_that_was_stopped_beyond_its_lease_records_and_call
         before = len(rig.called())
         await until(lambda: len(rig.called()) > before + 50)
         stopped.send_signal(signal.SIGCONT)
-        await until(lambda: len(set(rig.called())) == 300, within=30)
+        await until(lambda: len(set(rig.called())) == 300)
         await rig.until_acknowledged()
     stopped.terminate()
     await until(lambda: stopped.poll() is not None)

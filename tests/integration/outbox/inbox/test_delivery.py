@@ -3,8 +3,7 @@
 import asyncio
 
 from agent.outbox.inbox.letters import Letters
-from tests.integration.outbox.inbox.rig import Rig
-from tests.waiting import until
+from tests.integration.outbox.inbox.rig import Rig, until
 
 
 async def test_the_service_gets_each_message_as_a_cloudevent_once(rig: Rig) -> None:
@@ -45,7 +44,7 @@ async def test_what_fails_is_tried_again_and_holds_up_only_its_own_key(rig: Rig)
     await rig.publish("second", key="a")
     await rig.publish("other", key="b")
     async with rig.inbox(rig.settings()):
-        await until(lambda: "second" in rig.called(), within=20)
+        await until(lambda: "second" in rig.called())
         await rig.until_acknowledged()
     called = rig.called()
     assert called.count("first") == 7
@@ -58,9 +57,13 @@ async def test_of_a_key_one_message_at_a_time_is_with_the_service_and_keys_run_b
 ) -> None:
     rig.start_service()
     for number in range(6):
-        await rig.publish(f"a{number}", key="a", seconds=0.2)
-        await rig.publish(f"b{number}", key="b", seconds=0.2)
+        # The first of each key is answered when both are there: keys that waited for each other would come to nothing.
+        more = {"gate": "both"} if number == 0 else {"seconds": 0.2}
+        await rig.publish(f"a{number}", key="a", **more)
+        await rig.publish(f"b{number}", key="b", **more)
     async with rig.inbox(rig.settings()):
+        await rig.until_called("a0", "b0")
+        rig.open_gate("both")
         await rig.until_called(*(f"{key}{number}" for key in "ab" for number in range(6)))
         await rig.until_acknowledged()
     begins, ends = rig.noted("begin"), rig.noted("end")
@@ -71,7 +74,6 @@ async def test_of_a_key_one_message_at_a_time_is_with_the_service_and_keys_run_b
         assert [note["id"] for note in begins if note["key"] == key] == [
             f"{key}{number}" for number in range(6)
         ]
-    assert begins[1]["at"] < ends[0]["at"], "the two keys waited for each other"
 
 
 async def test_a_refused_message_is_a_dead_letter_and_the_next_of_its_key_goes_on(rig: Rig) -> None:
@@ -96,9 +98,9 @@ async def test_a_message_is_a_dead_letter_after_its_tries_which_a_restart_does_n
     await rig.publish("hopeless", answers=[500] * 50)
     settings = rig.settings(max_attempts=5, retry_first=0.3, retry_last=0.3)
     async with rig.inbox(settings):
-        await until(lambda: len(rig.called()) == 2)
+        await until(lambda: len(rig.called()) >= 2)
     async with rig.inbox(settings):
-        await until(lambda: len(rig.called()) == 5)
+        await until(lambda: len(rig.called()) >= 5)
         await rig.until_acknowledged()
     [letter] = await letters(rig).listed(10)
     assert letter.attempts == 5
@@ -116,10 +118,13 @@ async def test_a_parked_key_waits_behind_its_dead_letter_and_is_replayed_in_orde
         await rig.until_acknowledged()
     async with rig.inbox(settings):
         await rig.publish("a2", key="a")
-        await rig.until_acknowledged()
         book = letters(rig)
+
+        async def behind() -> bool:
+            return [each.id for each in await book.listed(10)] == ["bad", "a1", "a2"]
+
+        await until(behind)
         found = await book.listed(10)
-        assert [each.id for each in found] == ["bad", "a1", "a2"]
         assert await book.replay([found[0].number], whole=True) == [found[0].number]
         # It is refused once more: those behind it must not overtake it.
         await rig.until_called("bad", "b1", "bad")
@@ -196,7 +201,7 @@ async def test_what_is_no_cloudevent_is_made_one(rig: Rig) -> None:
 
 async def test_without_a_database_one_instance_works_and_the_other_takes_over(rig: Rig) -> None:
     rig.start_service()
-    settings = rig.settings(dedupe="none")
+    settings = rig.settings(dedupe="none", lease=4.0)
     async with rig.inbox(settings, "one"):
         await rig.publish("a")
         await rig.until_called("a")
@@ -214,9 +219,9 @@ async def test_without_a_database_one_instance_works_and_the_other_takes_over(ri
 
 async def test_without_a_database_instances_that_start_together_agree_on_one(rig: Rig) -> None:
     rig.start_service()
-    settings = rig.settings(dedupe="none")
+    settings = rig.settings(dedupe="none", lease=4.0)
     async with rig.inbox(settings, "one"), rig.inbox(settings, "two"), rig.inbox(settings, "three"):
-        await until(lambda: settled(rig), within=20)
+        await until(lambda: settled(rig))
         for number in range(30):
             await rig.publish(f"e{number}", key=f"k{number}")
         await rig.until_called(*(f"e{number}" for number in range(30)))

@@ -14,8 +14,7 @@ import pytest
 import structlog
 
 from agent.config.settings import Settings
-from tests.integration.outbox.inbox.rig import Rig, kill
-from tests.waiting import until
+from tests.integration.outbox.inbox.rig import Rig, kill, until
 
 log = structlog.get_logger(__name__)
 

@@ -34,6 +34,8 @@ async def rig(
     server = rigs(source_name)
     server.start()
     rig = SourceRig(tmp_path, FEEDS[source_name](server), own_database, mark.args[0] if mark else 1)
-    await rig.open()
-    yield rig
-    await rig.close()
+    try:
+        await rig.open()
+        yield rig
+    finally:
+        await rig.close()

@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 import aio_pika
-import nats
 from confluent_kafka import Consumer, TopicPartition
 from nats.js.api import StreamConfig
 
 from agent.outbox.inbox.sources import rabbitmq
 from tests.integration.outbox.brokers.kafka_rig import KafkaRig
+from tests.integration.outbox.brokers.nats_rig import connected
 from tests.integration.outbox.brokers.rabbitmq_rig import RabbitRig
 from tests.integration.outbox.brokers.redis_rig import RedisRig
-from tests.integration.outbox.brokers.rig import PASSWORD, Rig, Way
+from tests.integration.outbox.brokers.rig import PASSWORD, UNHURRIED, Rig, Way
 
 CONSUMER = "stock"
 
@@ -59,15 +59,13 @@ class _Feed:
 
 class NatsFeed(_Feed):
     async def prepare(self, place: str, partitions: int) -> None:
-        client = await nats.connect(self._url(place))
         stream = StreamConfig(name=place, subjects=[f"{place}.>"], duplicate_window=0.1)
-        await client.jetstream().add_stream(stream)
-        await client.close()
+        async with connected(self._url(place)) as client:
+            await client.jetstream(timeout=UNHURRIED).add_stream(stream)
 
     async def left(self, place: str, partitions: int) -> int:
-        client = await nats.connect(self._url(place))
-        found = await client.jetstream().consumers_info(place)
-        await client.close()
+        async with connected(self._url(place)) as client:
+            found = await client.jetstream(timeout=UNHURRIED).consumers_info(place)
         assert found
         return sum((each.num_ack_pending or 0) + (each.num_pending or 0) for each in found)
 

@@ -19,8 +19,8 @@ from tests.integration.outbox.brokers.rig import PASSWORD, Way
 from tests.integration.outbox.inbox import rig
 from tests.integration.outbox.inbox.sources.feeds import CONSUMER, Feed
 
-LEASE = 4.0
-"""Seconds; on a machine that is busy a shorter one runs out by itself."""
+SHORT = 4.0
+"""Seconds of a lease that a test waits out, or that is only for how often somebody looks."""
 
 
 class SourceRig(rig.Rig):
@@ -36,14 +36,11 @@ class SourceRig(rig.Rig):
         await self.feed.prepare(self.stream, self.partitions)
         await self.open_book()
 
-    async def close(self) -> None:
-        self.end()
-
     def broker(self, way: Way = "plain", password: str = PASSWORD) -> dict[str, Any]:
         return self.feed.section(self.stream, way, password)
 
     def settings(self, **more: Any) -> Settings:
-        return super().settings(**{"partitions": self.partitions, "lease": LEASE, **more})
+        return super().settings(**{"partitions": self.partitions, **more})
 
     def source(self, settings: Settings) -> Source:
         """The broker as the inbox gets it."""
