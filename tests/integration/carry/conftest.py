@@ -42,14 +42,14 @@ def arguments(program: str, options: list[str], port: int, module: str, behind: 
         case "gunicorn":
             return [
                 program,
+                "--graceful-timeout",
+                "2",
                 *options,
                 "--bind",
                 here,
                 "--chdir",
                 str(HERE),
                 *([] if behind != HERE and _old_gunicorn(behind) else ["--no-control-socket"]),
-                "--graceful-timeout",
-                "2",
                 application,
             ]
         case "flask":
