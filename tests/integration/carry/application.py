@@ -78,8 +78,9 @@ def by_httpx_async(url: str) -> Any:
 
 @cached
 def http_two() -> httpx.Client:
-    """One connection for all requests of the process."""
-    return httpx.Client(http1=False, http2=True, trust_env=False, timeout=10)
+    """One connection for all requests of the process, however long nobody asks."""
+    kept = httpx.Limits(keepalive_expiry=None)
+    return httpx.Client(http1=False, http2=True, trust_env=False, timeout=10, limits=kept)
 
 
 def by_httpx_two(url: str) -> Any:
