@@ -147,9 +147,11 @@ def test_a_package_is_never_seen_in_parts_while_it_is_replaced(tmp_path: Path, n
     thread = threading.Thread(target=look)
     thread.start()
     try:
-        for _ in range(30):
+        rounds = 0
+        while rounds < 30 or (len(seen) <= 30 and thread.is_alive()):  # the other thread looks when it gets its turn
             copying.copy(target, newer)
             copying.copy(target)
+            rounds += 1
     finally:
         done.set()
         thread.join()
