@@ -148,7 +148,8 @@ def test_a_package_is_never_seen_in_parts_while_it_is_replaced(tmp_path: Path, n
     thread.start()
     try:
         rounds = 0
-        while rounds < 30 or (len(seen) <= 30 and thread.is_alive()):  # the other thread looks when it gets its turn
+        # The other thread looks when it gets its turn.
+        while rounds < 30 or (len(seen) <= 30 and thread.is_alive()):
             copying.copy(target, newer)
             copying.copy(target)
             rounds += 1
