@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -164,6 +165,15 @@ async def test_an_answer_that_does_not_come_is_given_up() -> None:
         with pytest.raises(Transient, match=r"no answer within 0\.2 s"):
             async with asked._asked("GET", "/version", timeout=0.2):
                 pass
+
+
+async def test_a_server_that_takes_up_no_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that stands still: its kernel takes the connection, and nobody answers to TLS."""
+    monkeypatch.setattr(client_module, "CONNECT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as still:
+        async with Client(Access(f"https://127.0.0.1:{still.getsockname()[1]}")) as asked:
+            with pytest.raises(Transient, match=r"no connection within 0\.2 s"):
+                await asked.ask("/version")
 
 
 async def test_a_redirect_is_not_followed() -> None:
