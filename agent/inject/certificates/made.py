@@ -21,6 +21,7 @@ from agent.inject.cluster import errors
 from agent.inject.cluster.client import Client, Object
 from agent.inject.cluster.kinds import CONFIGURATIONS, SECRETS
 from agent.inject.metrics import Metrics
+from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
 from agent.runtime.errors import PillionError
 from agent.runtime.health import Health
@@ -31,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 LOOK = 30.0
 """Seconds after which all is looked at again when nothing happens; less where certificates live shorter."""
+RETRY = (1.0, LOOK)
+"""Seconds of the first and the longest delay after a question that brought no good answer."""
 PAUSE = 0.5
 """Seconds between two writes at least: another program that writes what it likes better is not to be raced."""
 
@@ -99,9 +102,12 @@ class Made:
         self._held: Authorities | None = None
         self._serving: _Serving | None = None
         self._trusted: tuple[bytes, datetime] | None = None
+        self._answered = True
+        """Whether the API server did all that the last turn asked for."""
 
     async def run(self, ready: Ready) -> None:
-        """Look at every change, and now and then, for ever."""
+        """Look at every change, soon after a failure, and now and then, for ever."""
+        backoff = Backoff(*RETRY)
         look = min(LOOK, self._lives.authority.total_seconds() / 16, self._lives.serving.total_seconds() / 8)
         while True:
             before = self._secrets.version, self._configurations.version
@@ -109,7 +115,9 @@ class Made:
             if self._tls.loaded:
                 ready()
             await asyncio.sleep(PAUSE)
-            await self._change(before, look)
+            if self._answered:
+                backoff.reset()
+            await self._change(before, look if self._answered else min(look, backoff.next()))
 
     async def _change(self, before: tuple[int, int], within: float) -> None:
         """Wait for another Secret or configuration than those of before, or for a while."""
@@ -131,6 +139,7 @@ class Made:
         API server.
         """
         problems: list[str] = []
+        self._answered = True
         configuration = self._configuration(problems)
         self._look(configuration)
         held = await self._try(self._authorities(), problems) or self._held
@@ -146,6 +155,7 @@ class Made:
         except errors.Conflict:
             problems.append("another replica was faster")  # its change is on the way to us
         except PillionError as error:
+            self._answered = False
             problems.append(str(error))
             self._metrics.failures.labels("certificates").inc()
             log.warning("certificates.failed", error=str(error))

@@ -157,6 +157,8 @@ class Client:
                     said = await _body(answer, doing)
                     raise errors.failure(answer.status, answer.headers, said, doing, "/secrets" in path)
                 yield answer
+        except aiohttp.ConnectionTimeoutError as error:
+            raise Transient(f"{doing}: no connection within {min(CONNECT, timeout):g} s") from error
         except TimeoutError as error:
             raise Transient(f"{doing}: no answer within {timeout:g} s") from error
         except (aiohttp.ClientError, OSError, ssl.SSLError) as error:

@@ -31,46 +31,46 @@ later: list[Any] = []
 
 
 def by_requests(url: str) -> Any:
-    return requests.get(url, timeout=10).json()
+    return requests.get(url, timeout=30).json()
 
 
 def by_session(url: str) -> Any:
-    return session.get(url, timeout=10).json()
+    return session.get(url, timeout=30).json()
 
 
 def by_urllib(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with urllib.request.urlopen(url, timeout=30) as response:
         return json.load(response)
 
 
 def by_urllib3(url: str) -> Any:
     proxy = urllib.request.getproxies().get("http")
     manager = urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager()
-    return json.loads(manager.request("GET", url, timeout=10).data)
+    return json.loads(manager.request("GET", url, timeout=30).data)
 
 
 def by_http_client(url: str) -> Any:
     proxy = urllib.request.getproxies()["http"].rpartition("/")[2]
-    connection = http.client.HTTPConnection(proxy, timeout=10)
+    connection = http.client.HTTPConnection(proxy, timeout=30)
     connection.request("GET", url)
     return json.load(connection.getresponse())
 
 
 def by_tunnel(url: str) -> Any:
     proxy = urllib.request.getproxies()["http"].rpartition("/")[2]
-    connection = http.client.HTTPConnection(proxy, timeout=10)
+    connection = http.client.HTTPConnection(proxy, timeout=30)
     connection.set_tunnel(url.split("/")[2], 80)
     connection.request("GET", "/in-a-tunnel")
     return json.load(connection.getresponse())
 
 
 def by_httpx(url: str) -> Any:
-    return httpx.get(url, timeout=10).json()
+    return httpx.get(url, timeout=30).json()
 
 
 def by_httpx_async(url: str) -> Any:
     async def get() -> Any:
-        async with httpx.AsyncClient(timeout=10) as client:
+        async with httpx.AsyncClient(timeout=30) as client:
             return (await client.get(url)).json()
 
     return asyncio.run(get())
@@ -78,8 +78,9 @@ def by_httpx_async(url: str) -> Any:
 
 @cached
 def http_two() -> httpx.Client:
-    """One connection for all requests of the process."""
-    return httpx.Client(http1=False, http2=True, trust_env=False, timeout=10)
+    """One connection for all requests of the process, however long nobody asks."""
+    kept = httpx.Limits(keepalive_expiry=None)
+    return httpx.Client(http1=False, http2=True, trust_env=False, timeout=30, limits=kept)
 
 
 def by_httpx_two(url: str) -> Any:
@@ -88,7 +89,7 @@ def by_httpx_two(url: str) -> Any:
 
 def by_httpx_two_async(url: str) -> Any:
     async def get() -> Any:
-        async with httpx.AsyncClient(http1=False, http2=True, trust_env=False, timeout=10) as client:
+        async with httpx.AsyncClient(http1=False, http2=True, trust_env=False, timeout=30) as client:
             return (await client.get(url)).json()
 
     return asyncio.run(get())
@@ -115,12 +116,15 @@ def call(client: str) -> Any:
 @app.get("/own-headers")
 def own_headers() -> Any:
     mine = {name: flask.request.args[name] for name in flask.request.args if name != "url"}
-    return requests.get(flask.request.args["url"], headers=mine, timeout=10).json()
+    return requests.get(flask.request.args["url"], headers=mine, timeout=30).json()
 
 
 @app.get("/follow")
 def follow() -> Any:
-    clients = {"requests": requests.get, "httpx": lambda url: httpx.get(url, follow_redirects=True)}
+    clients = {
+        "requests": requests.get,
+        "httpx": lambda url: httpx.get(url, follow_redirects=True, timeout=30),
+    }
     return clients[flask.request.args["client"]](flask.request.args["url"]).json()
 
 
@@ -217,7 +221,7 @@ def jobs() -> queue.Queue[tuple[str, queue.Queue[Any]]]:
 def by_a_queue() -> Any:
     answer: queue.Queue[Any] = queue.Queue()
     jobs().put((flask.request.args["url"], answer))
-    return answer.get(timeout=10)
+    return answer.get(timeout=30)
 
 
 @app.get("/own-queue")
@@ -228,7 +232,7 @@ def workers_of_one_request() -> Any:
     threads = [threading.Thread(target=lambda: done.put(by_requests(todo.get()))) for _ in range(4)]
     for one in threads:
         one.start()
-    return [done.get(timeout=10) for _ in threads]
+    return [done.get(timeout=30) for _ in threads]
 
 
 @app.get("/process")

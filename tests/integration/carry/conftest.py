@@ -42,14 +42,16 @@ def arguments(program: str, options: list[str], port: int, module: str, behind: 
         case "gunicorn":
             return [
                 program,
+                "--graceful-timeout",
+                "2",
+                "--timeout",
+                "120",
                 *options,
                 "--bind",
                 here,
                 "--chdir",
                 str(HERE),
                 *([] if behind != HERE and _old_gunicorn(behind) else ["--no-control-socket"]),
-                "--graceful-timeout",
-                "2",
                 application,
             ]
         case "flask":
@@ -142,7 +144,7 @@ def start(recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Itera
         folder = tmp_path_factory.mktemp("service")
         service = Service(server, folder, surrounding, module, python=python, behind=behind)
         started.append(service)
-        service.start()
+        service.start(within=60)
         return service
 
     yield one

@@ -51,18 +51,18 @@ def doing(function: Callable[[str], Any]) -> Callable[[str], Any]:
 
 @doing
 def by_requests(url: str) -> Any:
-    return requests.get(url, timeout=10).status_code
+    return requests.get(url, timeout=30).status_code
 
 
 @doing
 def by_httpx(url: str) -> Any:
-    return httpx.get(url, timeout=10).status_code
+    return httpx.get(url, timeout=30).status_code
 
 
 @doing
 def by_httpx_async(url: str) -> Any:
     async def get() -> int:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=30) as client:
             return (await client.get(url)).status_code
 
     return asyncio.run(get())

@@ -62,7 +62,7 @@ async def many(base: str, times: int, seed: int, paths: Sequence[str] = PATHS) -
     """That many requests over few connections."""
     order = random.Random(seed)
     connector = aiohttp.TCPConnector(limit=32)
-    timeout = aiohttp.ClientTimeout(total=250)
+    timeout = aiohttp.ClientTimeout(total=550)
     async with (
         aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
         asyncio.TaskGroup() as group,
@@ -71,6 +71,7 @@ async def many(base: str, times: int, seed: int, paths: Sequence[str] = PATHS) -
             group.create_task(one(session, base, random.Random(order.random()), paths))
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("server", "seed"), [("gthread", 1), ("gevent", 2), ("waitress", 3)])
 async def test_none_of_thousands_of_concurrent_requests_sees_another_s(
     start: Start, server: str, seed: int
@@ -104,7 +105,8 @@ async def test_a_loop_keeps_hundreds_of_requests_apart(start: Start) -> None:
 
 async def test_workers_that_are_replaced_under_load_mix_nothing(start: Start) -> None:
     """Every tenth request ends a worker; a connection that ends with it is asked again."""
-    service = start("-k gthread --threads 4 --workers 2 --max-requests 10")
+    # A worker whose grace is over takes no more work into its executors, and answers 500 to who waits for that.
+    service = start("-k gthread --threads 4 --workers 2 --max-requests 10 --graceful-timeout 60")
     order = random.Random(6)
 
     async def patient(session: aiohttp.ClientSession) -> None:

@@ -29,7 +29,7 @@ def get(service: Service, path: str, given: dict[str, str], **query: str) -> req
     """A request to the service itself, past any proxy."""
     with requests.Session() as session:
         session.trust_env = False
-        answer = session.get(service.url + path, headers=given, params=query, timeout=30)
+        answer = session.get(service.url + path, headers=given, params=query, timeout=60)
     answer.raise_for_status()
     return answer
 

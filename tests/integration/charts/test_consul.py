@@ -1,5 +1,6 @@
 """A Consul server and the client of a node as the chart runs them: their commands, configuration and secrets."""
 
+import contextlib
 import json
 import shutil
 import urllib.error
@@ -84,22 +85,25 @@ async def agents(helm: Helm, tmp_path: Path) -> AsyncIterator[tuple[Agents, Proc
     found = Agents(rendered, tmp_path)
     server = found.agent(*SERVER)
     client = found.agent(*CLIENT)
-    server.start()
-    client.start()
-    plan = json.loads(one(rendered, "ConfigMap", "infrastructure-consul-acl")["data"]["plan.json"])
-    management = found.as_("management")
-    consul_tokens.led(management)
-    consul_tokens.ensure(plan, management, lambda file: found.secret[Path(file).name])
-    yield found, client
-    client.stop()
-    server.stop()
+    with contextlib.ExitStack() as stack:
+        for agent in (server, client):
+            agent.start()
+            stack.callback(agent.stop, within=ENDS)
+        plan = json.loads(one(rendered, "ConfigMap", "infrastructure-consul-acl")["data"]["plan.json"])
+        management = found.as_("management")
+        consul_tokens.led(management)
+        consul_tokens.ensure(plan, management, lambda file: found.secret[Path(file).name])
+        yield found, client
 
 
+ENDS = 60.0
+"""Seconds that an agent may take to leave in order, before it is ended by force and has not left."""
 LEFT = 90.0
 """Seconds until a node that left is out of the catalogue. At once, but what a client still sends of its services while
 it leaves puts them back, until the leader's next look at all members: one a minute."""
 
 
+@pytest.mark.timeout(600)
 async def test_a_sidecar_registers_at_its_nodes_client_and_is_gone_when_that_ends_in_order(
     agents: tuple[Agents, Process], tmp_path: Path
 ) -> None:
@@ -108,7 +112,7 @@ async def test_a_sidecar_registers_at_its_nodes_client_and_is_gone_when_that_end
     await until(lambda: "node-a.example" in _nodes(gateway), 30)
     await until(lambda: _registered(release), 30)
     await until(lambda: gateway("GET", "/v1/catalog/service/orders", None), 30)
-    client.stop(within=20)
+    client.stop(within=ENDS)
     await until(lambda: not gateway("GET", "/v1/catalog/service/orders", None), LEFT, every=0.2)
 
     # A pod of the same node made anew has lost its data, so the node has another id.
@@ -119,7 +123,7 @@ async def test_a_sidecar_registers_at_its_nodes_client_and_is_gone_when_that_end
         await until(lambda: _registered(release), 30)
         await until(lambda: gateway("GET", "/v1/catalog/service/orders", None), 30)
     finally:
-        again.stop(within=20)
+        again.stop(within=ENDS)
 
 
 async def test_acls_are_turned_on_in_a_release_that_runs_without_refusing_who_has_no_token_yet(
@@ -147,7 +151,7 @@ async def test_acls_are_turned_on_in_a_release_that_runs_without_refusing_who_ha
                 assert "catalog" in found.as_("sidecar")("GET", "/v1/kv/config/?keys", None)[0]
             codes.append(await until(lambda: _written(found), 30))
         finally:
-            server.stop(within=20)
+            server.stop(within=ENDS)
     assert codes == [200, 200, 403]
 
 
@@ -177,5 +181,5 @@ def _registered(release: Agents) -> bool:
     try:
         with backing.direct().open(request, timeout=5) as answer:
             return bool(answer.status == 200)
-    except urllib.error.URLError:
+    except OSError:
         return False

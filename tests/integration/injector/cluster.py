@@ -40,7 +40,7 @@ class ApiServer:
         self._number = 10
         self._events: list[tuple[int, str, str, dict[str, Any]]] = []
         self._changed = asyncio.Event()
-        self._watches: set[web.StreamResponse] = set()
+        self._watches: dict[web.StreamResponse, str] = {}
 
     def put(self, path: str, body: dict[str, Any]) -> None:
         """Write an object as somebody else."""
@@ -60,6 +60,10 @@ class ApiServer:
         """A namespace with labels; ``pillion_dev__inject`` stands for ``pillion.dev/inject``."""
         given = {key.replace("__", "/").replace("_", "."): value for key, value in labels.items()}
         self.put(f"/api/v1/namespaces/{name}", {"metadata": {"name": name, "labels": given}})
+
+    def watched(self, path: str) -> bool:
+        """Whether somebody watches the collection just now."""
+        return path in self._watches.values()
 
     def cut_watches(self) -> None:
         """Break the connection of every watch."""
@@ -173,7 +177,14 @@ class ApiServer:
         response = web.StreamResponse()
         response.content_type = "application/json"
         await response.prepare(request)
-        self._watches.add(response)
+        self._watches[response] = request.path
+        try:
+            return await self._events_of(request, response)
+        finally:
+            del self._watches[response]
+
+    async def _events_of(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+        """What happens to the collection, until the time is over that was asked for."""
         if self.gone:
             self.gone = False
             await response.write(_line("ERROR", {"kind": "Status", "code": 410, "reason": "Expired"}))

@@ -29,6 +29,8 @@ POD = {
         ]
     },
 }
+STARTS = 60.0
+"""Seconds for what takes two of them on an idle machine: a start, an end."""
 
 
 def review(**changes: Any) -> dict[str, Any]:
@@ -84,9 +86,10 @@ class Injector:
             return 0
         self.process.send_signal(signal.SIGTERM)
         try:
-            return await asyncio.to_thread(self.process.wait, 20)
+            return await asyncio.to_thread(self.process.wait, STARTS)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
             raise AssertionError(f"it did not end: {self.said()}") from None
         finally:
             self.process = None
@@ -98,7 +101,7 @@ class Injector:
             self.process.wait()
             self.process = None
 
-    async def ended(self, within: float = 20) -> int:
+    async def ended(self, within: float = STARTS) -> int:
         """Its exit code when it ends by itself."""
         assert self.process is not None
         code = await asyncio.to_thread(self.process.wait, within)
@@ -124,7 +127,7 @@ class Injector:
         """What ``/readyz`` says."""
         return await self.get("/readyz")
 
-    async def ready(self, within: float = 20) -> None:
+    async def ready(self, within: float = STARTS) -> None:
         """Wait until it is."""
 
         async def is_ready() -> bool:
@@ -135,6 +138,15 @@ class Injector:
             return True
 
         await until(is_ready, within)
+
+    async def unready(self, words: str, within: float = STARTS) -> None:
+        """Wait until it is not, with these words in the reason."""
+
+        async def is_unready() -> bool:
+            status, said = await self.readiness()
+            return status == 503 and words in said
+
+        await until(is_unready, within)
 
     async def sample(self, name: str, **labels: str) -> float:
         """One number of its metrics."""
@@ -159,7 +171,7 @@ class Caller:
         self._url = f"https://127.0.0.1:{injector.port}/mutate"
         self._name = name
         self._context = context
-        self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10))
+        self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60))
 
     async def __aenter__(self) -> "Caller":
         return self
@@ -183,3 +195,13 @@ class Caller:
         response: dict[str, Any] = json.loads(text)["response"]
         assert response["uid"] == asked["request"]["uid"]
         return response
+
+    async def judged(self, namespace: str) -> dict[str, Any]:
+        """The response to a pod of a namespace.
+
+        Asked again, as a controller does, where the API server did not tell of the namespace in time.
+        """
+        while True:
+            response = await self.ask(review(namespace=namespace))
+            if response.get("status", {}).get("code") != 503:
+                return response

@@ -140,12 +140,7 @@ async def test_it_waits_for_an_api_server_that_is_away_and_says_so(
 ) -> None:
     cluster.broken["/version"] = 503
     injector.start()
-
-    async def told() -> bool:
-        status, words = await injector.readiness()
-        return status == 503 and "/version" in words
-
-    await until(told)
+    await injector.unready("/version")
     cluster.broken.clear()
     await injector.ready()
 
@@ -160,7 +155,9 @@ async def test_two_replicas_share_a_ca(injector: Injector, cluster: ApiServer, t
         for one in (injector, other):
             async with caller(one, cluster) as api:
                 assert (await api.ask())["allowed"] is True
-        assert len([call for call in cluster.calls if call[0] in {"PUT", "PATCH"}]) <= 2
+        await asyncio.sleep(2)  # two that want different things would write four times a second
+        # Each may write once more, where the watch did not tell it in time of what was written.
+        assert len([call for call in cluster.calls if call[0] in {"PUT", "PATCH"}]) <= 4
     finally:
         other.kill()
 
@@ -177,7 +174,7 @@ async def test_a_ca_that_somebody_takes_out_is_back_at_once(
     other = configuration()
     other["webhooks"][0]["clientConfig"]["caBundle"] = edited
     cluster.put(CONFIGURATION, other)
-    await until(lambda: bundle(cluster) == right, within=5)
+    await until(lambda: bundle(cluster) == right, within=20)  # a look without a change comes after 30 s
 
 
 async def test_a_configuration_that_is_made_anew_gets_the_ca(injector: Injector, cluster: ApiServer) -> None:
@@ -185,12 +182,7 @@ async def test_a_configuration_that_is_made_anew_gets_the_ca(injector: Injector,
     await injector.ready()
     right = bundle(cluster)
     cluster.drop(CONFIGURATION)
-
-    async def unready() -> bool:
-        status, words = await injector.readiness()
-        return status == 503 and "no MutatingWebhookConfiguration" in words
-
-    await until(unready)
+    await injector.unready("no MutatingWebhookConfiguration")
     cluster.put(CONFIGURATION, configuration())
     await injector.ready()
     assert bundle(cluster) == right
@@ -202,14 +194,15 @@ async def test_a_watch_that_breaks_or_is_too_old_is_begun_anew(
     injector.start()
     await injector.ready()
     async with caller(injector, cluster) as api:
+        await until(lambda: cluster.watched("/api/v1/namespaces"), within=30)
         for name in ("broken", "gone"):
             cluster.gone = name == "gone"
             cluster.cut_watches()
-            await until(lambda: not cluster.gone)
+            await until(lambda: not cluster.gone, within=30)
             cluster.namespace(name, pillion_dev__inject="enabled")
-            response = await api.ask(review(namespace=name))
-            assert "patch" in response
-    await until(lambda: injector.sample("pillion_injector_cluster_failures_total", subject="namespaces"))
+            assert "patch" in await api.judged(name)
+    failures = "pillion_injector_cluster_failures_total"
+    await until(lambda: injector.sample(failures, subject="namespaces"), within=30)
 
 
 async def test_a_namespace_counts_from_the_moment_it_is_there(injector: Injector, cluster: ApiServer) -> None:
@@ -218,10 +211,10 @@ async def test_a_namespace_counts_from_the_moment_it_is_there(injector: Injector
     async with caller(injector, cluster) as api:
         for n in range(20):
             cluster.namespace(f"n{n}", pillion_dev__inject="enabled")
-            assert "patch" in await api.ask(review(namespace=f"n{n}"))
+            assert "patch" in await api.judged(f"n{n}")
             cluster.namespace(f"n{n}", other="label")
             cluster.namespace(f"n{n}", pillion_dev__inject="enabled")
-            assert "patch" in await api.ask(review(namespace=f"n{n}"))
+            assert "patch" in await api.judged(f"n{n}")
 
 
 async def test_with_the_api_server_away_known_namespaces_go_on_and_others_wait(
@@ -253,7 +246,7 @@ async def test_a_token_that_is_replaced_is_used(injector: Injector, cluster: Api
         async def answered() -> bool:
             return "patch" in await api.ask(review(namespace="fresh"))
 
-        await until(answered)
+        await until(answered, within=30)
 
 
 async def test_a_ca_and_certificates_are_rotated_while_reviews_go_on(
@@ -287,7 +280,7 @@ def _presented(injector: Injector) -> bytes:
 
 async def test_a_stop_loses_no_review(injector: Injector, cluster: ApiServer) -> None:
     """Callers go on until they hear that it leaves: by readiness, as endpoints do."""
-    injector.settings["webhook"] |= {"spread": "1s"}
+    injector.settings["webhook"] |= {"spread": "8s"}  # however late this process gets its turn to let them go
     injector.start()
     await injector.ready()
     answered, left = 0, asyncio.Event()
@@ -301,13 +294,9 @@ async def test_a_stop_loses_no_review(injector: Injector, cluster: ApiServer) ->
     async with contextlib.AsyncExitStack() as stack:
         apis = [await stack.enter_async_context(caller(injector, cluster)) for _ in range(4)]
         tasks = [asyncio.create_task(asking(api)) for api in apis]
-        await until(lambda: answered > 50)
+        await until(lambda: answered > 50, within=30)
         stopping = asyncio.create_task(injector.stop())
-
-        async def unready() -> bool:
-            return (await injector.readiness()) == (503, "the injector is leaving\n")
-
-        await until(unready)
+        await injector.unready("the injector is leaving\n")
         before = answered
         await asyncio.sleep(0.5)  # what an API server takes to hear of it
         left.set()
@@ -318,7 +307,7 @@ async def test_a_stop_loses_no_review(injector: Injector, cluster: ApiServer) ->
 
 
 async def test_leaving_ends_each_connection_after_its_answer(injector: Injector, cluster: ApiServer) -> None:
-    injector.settings["webhook"] |= {"spread": "2s"}
+    injector.settings["webhook"] |= {"spread": "8s"}
     injector.start()
     await injector.ready()
     async with caller(injector, cluster) as api:
@@ -334,7 +323,7 @@ async def test_leaving_ends_each_connection_after_its_answer(injector: Injector,
                 assert answer.status == 200
                 return answer.headers.get("Connection") == "close"
 
-        await until(closing, within=1.5)
+        await until(closing, within=7)
         assert await stopping == 0
 
 
@@ -372,26 +361,21 @@ async def test_certificates_from_files_are_exchanged_without_a_restart(
         "key_file": str(mounted.folder / "tls.key"),
     }
     injector.start()
-
-    async def told() -> bool:
-        status, words = await injector.readiness()
-        return status == 503 and "tls.crt" in words
-
-    await until(told)
+    await injector.unready("tls.crt")
     mounted.put(mounted.pair())
     await injector.ready()
     first = await asyncio.to_thread(_presented, injector)
     async with Caller(injector, trusting(mounted.ca.certificate), NAME) as kept:
         assert (await kept.ask())["allowed"] is True
         mounted.put(mounted.pair())
-        await until(lambda: _changed(injector, first))
+        await until(lambda: _changed(injector, first), within=30)
         assert (await kept.ask())["allowed"] is True
     async with Caller(injector, trusting(mounted.ca.certificate), NAME) as fresh:
         assert (await fresh.ask())["allowed"] is True
     # Another kind of key as well, though OpenSSL would keep both.
     other = rsa_pair(datetime.now(UTC))
     mounted.put(other)
-    await until(lambda: _presents(injector, other.certificate))
+    await until(lambda: _presents(injector, other.certificate), within=30)
     assert not [path for _, path in cluster.calls if "secrets" in path or MWC in path]
 
 
@@ -412,15 +396,11 @@ async def test_a_certificate_that_ends_makes_the_injector_unready(injector: Inje
         "cert_file": str(mounted.folder / "tls.crt"),
         "key_file": str(mounted.folder / "tls.key"),
     }
-    mounted.put(mounted.pair(timedelta(seconds=6)))
     injector.start()
-    await injector.ready(within=5)
-
-    async def over() -> bool:
-        status, words = await injector.readiness()
-        return status == 503 and "the certificate is valid from" in words
-
-    await until(over, within=15)
+    await injector.unready("tls.crt")  # a start may take longer than such a certificate lives
+    mounted.put(mounted.pair(timedelta(seconds=12)))
+    await injector.ready(within=10)
+    await injector.unready("the certificate is valid from")
     assert await injector.sample("pillion_injector_ready") == 0
 
 

@@ -1,6 +1,7 @@
 """What of the incoming headers is fit to be sent on."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -118,6 +119,8 @@ def test_whatever_comes_in_only_safe_text_goes_out(
 
 @given(st.text(alphabet='ab01=,;@%\t *-_\x7f"', max_size=8192))
 def test_checking_takes_no_more_than_a_moment(hook: Hook, value: str) -> None:
-    """Hypothesis fails an example that takes longer than its deadline."""
+    """In the CPU's time: how long it takes beside others says nothing of the code."""
+    before = time.thread_time()
     hook.headers.state_of(value)
     hook.headers.baggage_of(value)
+    assert time.thread_time() - before < 0.5

@@ -120,13 +120,13 @@ def test_an_unknown_command_is_bad_usage(capsys):
 def test_a_reader_that_goes_away_is_no_reason_for_words():
     """``pillion config schema | head -1``."""
     read, write = os.pipe()
+    os.close(read)  # before there is anything to read: a pipe would hold the whole schema
     process = subprocess.Popen(
         [sys.executable, "-m", "agent", "config", "schema"],
         stdout=write,
         stderr=subprocess.PIPE,
         env={**os.environ},
     )
-    os.close(read)
     os.close(write)
     _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (1, b"")

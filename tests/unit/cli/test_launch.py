@@ -12,6 +12,7 @@ from agent.config.sections.proxy import Proxy
 from agent.config.sections.store import Admin
 from agent.config.settings import Settings
 from agent.runtime.errors import Misconfigured, Permanent
+from tests.ports import free_port
 
 
 def test_a_command_without_dashes_is_refused_with_the_right_way_to_write_it(
@@ -41,7 +42,7 @@ def test_the_dns_listener_of_another_agent_is_noticed() -> None:
     """Over UDP Envoy's sockets let a second one in, which would take half of the queries."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", free_port()))
         free = Proxy(inbound="127.0.0.1:0", outbound="127.0.0.1:0")
         settings = Settings(
             proxy=free,

@@ -1,5 +1,6 @@
 """Years of a CA's and certificates' lives, with a clock of their own."""
 
+import asyncio
 import contextlib
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from agent.runtime.health import Board
 from agent.runtime.latest import Latest
 from tests.unit.inject.keys import rsa_pair
 from tests.unit.inject.objects import Objects
+from tests.unit.runtime import virtual
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 YEAR, DAY = timedelta(days=365), timedelta(days=1)
@@ -306,6 +308,33 @@ async def test_with_the_api_server_away_what_works_goes_on_and_is_renewed(world:
     assert world.works()
     assert world.replicas[0].certificate != before
     assert world.replicas[0].state.value.wrong(world.now) == ""
+
+
+@pytest.mark.parametrize("at", ["create", "patch"])
+def test_a_question_that_fails_at_the_start_is_asked_again_soon(
+    at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it has a certificate that is trusted the injector answers nothing, and no pod starts."""
+    world = World()
+    replica = world.replicas[0]
+    well = getattr(world.objects, at)
+    failures = iter([Transient("no answer within 10 s")] * 2)
+
+    async def failing(*given: Any) -> Any:
+        for failure in failures:
+            raise failure
+        return await well(*given)
+
+    monkeypatch.setattr(world.objects, at, failing)
+
+    async def story() -> float:
+        task = asyncio.create_task(replica.made.run(lambda: None))
+        await replica.state.until(lambda state: not state.wrong(world.now))
+        task.cancel()
+        await asyncio.wait({task})
+        return asyncio.get_running_loop().time()
+
+    assert virtual.run(story()) < 5
 
 
 async def test_a_denied_patch_is_told_and_not_ready(world: World) -> None:

@@ -31,8 +31,8 @@ class Asked:
         return {"metadata": {"name": name, "labels": dict(self.labels)}}
 
 
-def namespaces(client: Asked, every: float = 0.2) -> Namespaces:
-    return Namespaces(client, Latest({"a": Namespace("a")}), patience=0.1, every=every)  # type: ignore[arg-type]
+def namespaces(client: Asked, every: float = 0.2, patience: float = 60.0) -> Namespaces:
+    return Namespaces(client, Latest({"a": Namespace("a")}), patience=patience, every=every)  # type: ignore[arg-type]
 
 
 async def test_what_the_mirror_has_is_known() -> None:
@@ -71,13 +71,13 @@ async def test_an_api_server_that_does_not_answer_is_not_waited_for_long() -> No
     client = Asked()
     client.held.clear()
     with pytest.raises(Transient, match=r"did not tell of the namespace a within 0\.1 s"):
-        await namespaces(client).now("a")
+        await namespaces(client, patience=0.1).now("a")
 
 
 async def test_one_who_gives_up_takes_the_answer_from_nobody() -> None:
     client = Asked()
     client.held.clear()
-    found = Namespaces(client, Latest(None), patience=5)  # type: ignore[arg-type]
+    found = namespaces(client)
     first, second = (asyncio.create_task(found.now("a")) for _ in range(2))
     await until(lambda: client.calls)
     first.cancel()

@@ -29,4 +29,4 @@ def test_a_line_that_was_cut_is_not_shown() -> None:
 def test_no_value_is_in_what_is_shown(values: list[str], other: str) -> None:
     said = command.masked(other.join(values).encode(errors="replace"), values)
     for value in values:
-        assert not value.strip() or value.strip() in "***: " or value not in said
+        assert not set(value.strip()) - set("*: ") or value not in said

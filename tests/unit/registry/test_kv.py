@@ -84,7 +84,7 @@ async def test_a_folder_that_was_always_too_large_does_not_keep_the_other_one_ba
     task = asyncio.create_task(world.configuration.run(ready.set))
     await world.see(OWN, limit=b"1")
     await world.see(SHARED, **TOO_LARGE[0])
-    await asyncio.wait_for(ready.wait(), 5)
+    await asyncio.wait_for(ready.wait(), 60)
     assert list(world.store.value.entries) == ["limit"]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -98,7 +98,7 @@ async def test_a_folder_that_is_too_large_at_the_start_has_its_values_on_disk(tm
     ready = asyncio.Event()
     task = asyncio.create_task(world.configuration.run(ready.set))
     await world.see(SHARED, **TOO_LARGE[0])
-    await asyncio.wait_for(ready.wait(), 5)
+    await asyncio.wait_for(ready.wait(), 60)
     assert world.store.value == before
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

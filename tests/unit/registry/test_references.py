@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.config.secret import SETTLED
 from agent.registry import environment
 from agent.registry.references import MOST, References
 
@@ -129,7 +130,7 @@ def test_a_file_that_is_being_written_does_not_replace_a_good_value(folder: Path
     references = made(folder, now=lambda: clock[0])
     references.text(f"file:{file}")
     file.write_text("ot")
-    clock[0] = time.time()
+    clock[0] = file.stat().st_ctime + SETTLED / 2
     assert references.text(f"file:{file}") == "first"
     clock[0] = LATER
     assert references.text(f"file:{file}") == "ot"

@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,15 @@ FILES = {
     "requirements/image.txt": "a==1\n",
     "Makefile": "lock:\n\tcp requirements/in requirements/image.txt\n",
 }
+
+
+def today() -> str:
+    """The day; in its last minute the next one is waited for: a check after midnight would look for another."""
+    while True:
+        now = datetime.now(UTC)
+        if (now + timedelta(minutes=1)).date() == now.date():
+            return str(now.date())
+        time.sleep(1)
 
 
 def changelog(day: str) -> str:
@@ -52,7 +62,7 @@ class Repository:
         self.git("config", "user.signingkey", str(self.key))
         self.git("remote", "add", "origin", str(folder / "origin.git"))
         shutil.copytree(CI, self.folder / ".ci")
-        for name, text in {**FILES, "CHANGELOG.md": changelog(str(datetime.now(UTC).date()))}.items():
+        for name, text in {**FILES, "CHANGELOG.md": changelog(today())}.items():
             self.write(name, text)
         self.push()
 
