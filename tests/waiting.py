@@ -9,10 +9,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def until(condition: Callable[[], T | Awaitable[T]], within: float = 10.0, every: float = 0.02) -> T:
+async def until(condition: Callable[[], T | Awaitable[T]], within: float = 30.0, every: float = 0.02) -> T:
     """Wait until the condition's value is true and return it; an AssertionError from it counts as not yet.
 
-    Raises AssertionError with the last value seen when it is not true ``within`` seconds.
+    Raises AssertionError with the last value seen when it is not true ``within`` seconds. Those are for a machine so
+    busy that it stops a process for seconds, not a claim: a test of how soon something comes says its own.
     """
     deadline = time.monotonic() + within
     while True:
