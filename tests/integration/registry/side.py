@@ -26,6 +26,8 @@ from agent.runtime.latest import Latest
 
 SERVING = Revision(sent="a", in_force="a", connected=True)
 HEALTHY = ServiceHealth(True, "answers")
+AWAY = 25.0
+"""Seconds that leaving may take without Consul: the stop budgets of gate and registrar, and room for a busy machine."""
 
 
 def settings_of(consul_url: str, name: str, **sections: Any) -> Settings:

@@ -9,11 +9,8 @@ import pytest
 from agent.demo import backing
 from agent.model.registration import ServiceHealth, Verdict
 from agent.registry import client
-from tests.integration.registry.side import HEALTHY, Recorder, Side, View, call, settings_of, sides
+from tests.integration.registry.side import AWAY, HEALTHY, Recorder, Side, View, call, settings_of, sides
 from tests.waiting import until
-
-AWAY = 25.0
-"""Seconds that leaving may take without Consul: the stop budgets of gate and registrar, and room for a busy machine."""
 
 
 def name() -> str:
