@@ -13,6 +13,9 @@ from agent.runtime.errors import Transient
 
 INTERVAL = 0.2
 """Seconds between two looks."""
+LEAST, MOST = 1.0, 5.0
+"""Seconds that an answer may take. Also the last look has the least: one that is cut off sooner would say of an agent
+that told its reasons before that none answers."""
 
 
 @click.command(cls=SettingsCommand)
@@ -32,7 +35,7 @@ def command(resolved: sources.Resolved, timeout: float, address: str | None) -> 
     deadline = time.monotonic() + timeout
     while True:
         left = deadline - time.monotonic()
-        last = look(where, max(0.1, min(5.0, left)))
+        last = look(where, max(LEAST, min(MOST, left)))
         if last is None:
             return
         if time.monotonic() + INTERVAL > deadline:

@@ -168,7 +168,9 @@ async def running(component: Component, wait: bool = True) -> "asyncio.Task[None
         waiting = asyncio.create_task(ready.wait())
         await asyncio.wait({task, waiting}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-        assert ready.is_set(), f"{component.name} did not become ready"
+        if not ready.is_set():
+            await ended(task)
+            raise AssertionError(f"{component.name} did not become ready")
     return task
 
 
