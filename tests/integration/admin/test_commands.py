@@ -122,6 +122,22 @@ async def test_wait_tells_the_reasons_of_an_agent_that_answers_late() -> None:
     assert (code, "It starts." in err) == (1, True), err
 
 
+async def test_wait_tells_also_what_an_agent_said_before_it_answered_no_more() -> None:
+    looks: list[bool] = []
+
+    def ready() -> tuple[bool, tuple[str, ...]]:
+        looks.append(True)
+        return False, ("It starts.",)
+
+    async with running(Sources(**{**vars(sources()), "ready": ready})) as address:
+        task = asyncio.create_task(pillion("wait", "--timeout", "10", "--address", address))
+        await until(lambda: len(looks) >= 2)  # so the first answer has come
+    code, _, err = await task
+    assert code == 1
+    assert f"no agent answers at {address}" in err
+    assert "Before, it said: It starts." in err
+
+
 async def test_drain_waits_unless_it_is_only_to_begin() -> None:
     asked = []
 
