@@ -24,7 +24,7 @@ def denying(management: str) -> dict[str, Any]:
 
 
 class Asked:
-    """Asks a Consul; raises OSError for a refusal or when nobody answers within 15 s."""
+    """Asks a Consul; raises OSError for a refusal or when nobody answers within half a minute."""
 
     def __init__(self, url: str, token: str = "") -> None:
         self.url = url
@@ -35,7 +35,7 @@ class Asked:
         request = urllib.request.Request(self.url + path, data=body, method=method)
         if self.token:
             request.add_header("X-Consul-Token", self.token)
-        with backing.direct().open(request, timeout=15) as answer:
+        with backing.direct().open(request, timeout=30) as answer:
             found: bytes = answer.read()
             return found
 

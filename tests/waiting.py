@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def until(condition: Callable[[], T | Awaitable[T]], within: float = 20.0, every: float = 0.02) -> T:
+async def until(condition: Callable[[], T | Awaitable[T]], within: float = 30.0, every: float = 0.02) -> T:
     """Wait until the condition's value is true and return it; an AssertionError from it counts as not yet.
 
     Raises AssertionError with the last value seen when it is not true ``within`` seconds, which is the last look's

@@ -12,6 +12,8 @@ from playwright.async_api import Browser, Page, async_playwright
 PICTURES = Path(__file__).parents[3] / "build" / "status-page"
 """Where screenshots of the last run are."""
 
+LONGEST = 120_000
+"""Milliseconds that anything asked of the browser may take on a busy machine."""
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1180, "height": 900}
 
@@ -32,7 +34,7 @@ def chromium() -> str:
 async def opened() -> AsyncIterator[Browser]:
     """A browser that is gone afterwards."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium())
+        browser = await playwright.chromium.launch(executable_path=chromium(), timeout=LONGEST)
         try:
             yield browser
         finally:
@@ -71,6 +73,7 @@ async def visit(browser: Browser, url: str, *, size: dict[str, int] = DESK, dark
         locale="en-GB",
         timezone_id="UTC",
     )
+    context.set_default_timeout(LONGEST)
     watched = Watched(await context.new_page())
     await watched.page.goto(url)
     return watched

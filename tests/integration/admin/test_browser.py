@@ -14,7 +14,7 @@ from tests.integration.admin.test_api import running as running_for
 from tests.unit.admin.examples import sources
 from tests.waiting import until
 
-running = partial(running_for, within=120)
+running = partial(running_for, within=240)
 """A browser takes its time to start on a busy machine."""
 FIRST_PAINT = "performance.getEntriesByName('first-paint')[0]?.startTime"
 BACK_AND_TEXT = "(({backgroundColor, color}) => [backgroundColor, color])(getComputedStyle(document.body))"
@@ -46,12 +46,12 @@ async def test_the_page_follows_what_changes_and_says_when_the_agent_is_gone() -
             await shown.page.evaluate("window.mark = 'the same document'")
             world.catalog.set(Catalog({"warehouse": lively.service("warehouse", 1, 4)}, known=True))
             world.revision.set(Revision("77aa", "77aa", connected=False))
-            await shown.page.get_by_text("warehouse-0").wait_for(timeout=20_000)
-            await shown.page.get_by_text("not connected").wait_for(timeout=20_000)
+            await shown.page.get_by_text("warehouse-0").wait_for()
+            await shown.page.get_by_text("not connected").wait_for()
             assert await shown.page.get_by_text("inventory-2").count() == 0
             assert await shown.page.evaluate("window.mark") == "the same document"
             assert shown.said == []
-        await shown.page.get_by_text("No answer from the agent").wait_for(state="visible", timeout=20_000)
+        await shown.page.get_by_text("No answer from the agent").wait_for(state="visible")
 
 
 async def test_names_that_others_chose_are_text_and_nothing_of_them_runs() -> None:
@@ -60,7 +60,7 @@ async def test_names_that_others_chose_are_text_and_nothing_of_them_runs() -> No
     more = {"catalog": world.catalog, "traffic": world.told, "history": await lively.history(world)}
     async with running(sources(**{**told, **more})) as agent, opened() as browser:
         shown = await visit(browser, agent.api)
-        await until(lambda: sum(url == f"{agent.api}/" for url in shown.asked) >= 3, within=30)
+        await until(lambda: sum(url == f"{agent.api}/" for url in shown.asked) >= 3, within=60)
         assert await shown.page.evaluate("window.hit") is None
         assert await shown.page.locator("img").count() == 0
         assert await shown.page.locator("body script").count() == 0
@@ -83,7 +83,7 @@ async def test_the_browser_itself_refuses_scripts_and_sources_that_are_not_the_p
                 document.body.append(image);
             }"""
         )
-        await until(lambda: len(shown.said) >= 2, within=20)
+        await until(lambda: len(shown.said) >= 2)
         assert await shown.page.evaluate("window.hit") is None
         assert all("Content Security Policy" in line for line in shown.said)
 

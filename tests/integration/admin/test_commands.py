@@ -4,18 +4,24 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
+from click.testing import CliRunner
 
 from agent.admin.server import Admin
 from agent.admin.sources import Sources
+from agent.cli import reach, wait
 from agent.demo.backing import free_port
 from agent.model.address import Address
 from agent.model.review import Review
+from agent.runtime.errors import Transient
 from agent.runtime.latest import Latest
 from tests.integration.admin import lively
+from tests.integration.registry.side import ended
+from tests.integration.registry.side import running as started
 from tests.unit.admin.examples import sources
+from tests.waiting import until
 
 
 async def pillion(*arguments: str) -> tuple[int, str, str]:
@@ -37,15 +43,11 @@ async def pillion(*arguments: str) -> tuple[int, str, str]:
 async def running(given: Sources) -> AsyncIterator[str]:
     """The API of these sources; yields its address."""
     address = Address("127.0.0.1", free_port())
-    ready = asyncio.Event()
-    task = asyncio.create_task(Admin(given, address).run(ready.set))
+    task = await started(Admin(given, address))
     try:
-        await ready.wait()
         yield str(address)
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await ended(task)
 
 
 async def test_status_shows_the_agent_readably_and_as_json() -> None:
@@ -92,18 +94,53 @@ async def test_without_an_agent_there_is_a_sentence_and_exit_status_1() -> None:
 
 
 async def test_wait_ends_when_the_agent_is_ready_and_fails_with_its_reasons_when_it_is_not() -> None:
-    reasons = ["It starts."]
-    given = sources()
-    waiting = Sources(**{**vars(given), "ready": lambda: (not reasons, tuple(reasons))})
-    async with running(waiting) as address:
-        code, _, err = await pillion("wait", "--timeout", "0.5", "--address", address)
+    reasons, looks = ["It starts."], []
+
+    def ready() -> tuple[bool, tuple[str, ...]]:
+        looks.append(len(reasons))
+        return not reasons, tuple(reasons)
+
+    async with running(Sources(**{**vars(sources()), "ready": ready})) as address:
+        code, _, err = await pillion("wait", "--timeout", "5", "--address", address)
         assert code == 1
         assert "It starts." in err
-        task = asyncio.create_task(pillion("wait", "--timeout", "20", "--address", address))
-        await asyncio.sleep(0.5)
+        looks.clear()
+        task = asyncio.create_task(pillion("wait", "--timeout", "100", "--address", address))
+        await until(lambda: len(looks) >= 2)
         assert not task.done()
         reasons.clear()
         assert (await task)[0] == 0
+
+
+def test_also_the_last_look_of_wait_has_time_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would say that none answers of an agent that told its reasons before."""
+    given: list[float] = []
+
+    def call(_where: Address, _path: str, *, timeout: float) -> None:
+        given.append(timeout)
+        raise Transient("no agent answers")
+
+    monkeypatch.setattr(reach, "call", call)
+    done = CliRunner().invoke(wait.command, ["--timeout", "0.5", "--address", "127.0.0.1:1"])
+    assert isinstance(done.exception, Transient), done.output
+    assert given
+    assert min(given) >= 1.0
+
+
+async def test_wait_tells_also_what_an_agent_said_before_it_answered_no_more() -> None:
+    looks: list[bool] = []
+
+    def ready() -> tuple[bool, tuple[str, ...]]:
+        looks.append(True)
+        return False, ("It starts.",)
+
+    async with running(Sources(**{**vars(sources()), "ready": ready})) as address:
+        task = asyncio.create_task(pillion("wait", "--timeout", "10", "--address", address))
+        await until(lambda: len(looks) >= 2)  # so the first answer has come
+    code, _, err = await task
+    assert code == 1
+    assert f"no agent answers at {address}" in err
+    assert "Before, it said: It starts." in err
 
 
 async def test_drain_waits_unless_it_is_only_to_begin() -> None:

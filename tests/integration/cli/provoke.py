@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import functools
 import os
+import re
 import shlex
 import socket
 import sys
@@ -70,11 +71,12 @@ class Place:
 
 @contextlib.contextmanager
 def place(folder: Path) -> Iterator[Place]:
-    """A folder with the table's files and programs, and the ports of the table."""
+    """A folder with the table's files and programs, and the ports of the table, which it names nowhere itself."""
+    named = {int(number) for number in re.findall(r"\d+", TABLE.read_text(encoding="utf-8"))}
     with socket.socket() as taken, _page() as page:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        found = Place(folder, free_port(), taken.getsockname()[1], page)
+        found = Place(folder, free_port(named), taken.getsockname()[1], page)
         for name, text in table()["files"].items():
             (folder / name).write_bytes(text if isinstance(text, bytes) else found.filled(text).encode())
         for name, text in table()["programs"].items():

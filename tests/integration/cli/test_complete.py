@@ -98,6 +98,7 @@ class Lines:
         return self.trace
 
 
+@pytest.mark.timeout(900)  # every case under a tracer: half a minute where nothing else runs
 @pytest.mark.usefixtures("capfd")
 def test_each_place_that_refuses_is_reached_by_a_case(short_folder: Path) -> None:
     lines = Lines()

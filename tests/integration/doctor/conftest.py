@@ -46,7 +46,7 @@ class Doctor:
         }
         argv = [*self.before, sys.executable, *self.program, "doctor", "--json", *arguments]
         done = subprocess.run(
-            argv, env=environ, capture_output=True, text=True, check=False, timeout=60, cwd=self.folder
+            argv, env=environ, capture_output=True, text=True, check=False, timeout=200, cwd=self.folder
         )
         assert done.stdout, done.stderr
         self.code, self.said = done.returncode, done.stdout

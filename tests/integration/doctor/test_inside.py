@@ -43,8 +43,10 @@ async def server() -> AsyncIterator[Server]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield made
-    await closed(runner)
+    try:
+        yield made
+    finally:
+        await closed(runner)
 
 
 async def test_documents_come_by_the_service_account_too(server: Server) -> None:

@@ -99,7 +99,7 @@ def test_an_upstreams_own_port_and_one_of_udp_are_looked_at_too(doctor: Doctor) 
     with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
         tcp.bind(("127.0.0.1", 0))
         tcp.listen()
-        udp.bind(("127.0.0.1", 0))
+        udp.bind(("127.0.0.1", backing.free_port()))  # the kernel could choose the number of the other
         port = tcp.getsockname()[1]
         doctor(
             UPSTREAMS=f"{{orders: {{port: {port}}}}}",

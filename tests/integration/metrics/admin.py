@@ -1,6 +1,7 @@
 """What an agent's Envoy itself has, by its admin socket."""
 
 import socket
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -22,8 +23,6 @@ class UnixConnection(HTTPConnection):
 def all_of_envoy(instance: Instance) -> str:
     """All of Envoy's series, also those that never counted, which a scrape leaves out."""
     (admin,) = (instance.folder / "state").rglob("admin.sock")
-    connection = UnixConnection(admin)
-    connection.request("GET", "/stats/prometheus")
-    text = connection.getresponse().read().decode()
-    connection.close()
-    return text
+    with closing(UnixConnection(admin)) as connection:
+        connection.request("GET", "/stats/prometheus")
+        return connection.getresponse().read().decode()

@@ -24,7 +24,7 @@ def promtool() -> Tool:
 
     def run(*argv: str, given: str = "") -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [str(found), *argv], input=given, capture_output=True, text=True, timeout=120, check=False
+            [str(found), *argv], input=given, capture_output=True, text=True, timeout=800, check=False
         )
 
     return run

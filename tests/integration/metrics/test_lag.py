@@ -12,6 +12,8 @@ __all__ = ["bench", "database_options"]
 
 LAG = "pillion_outbox_lag_seconds"
 ACTIVE = "pillion_outbox_active"
+LEASE = 30.0
+"""Seconds of a lease that a busy machine renews late."""
 
 
 async def table(bench: Bench) -> None:
@@ -42,10 +44,10 @@ async def test_it_rises_while_the_broker_is_away_and_falls_when_it_is_back(
             await until(lambda: lag(bench) < 1)
             broker.stop()
             await bench.service.execute("INSERT INTO t VALUES (2, 'second')")
-            before = await until(lambda: lag(bench) if lag(bench) > 2 else 0, within=20)
-            assert bench.metric(ACTIVE) == 1
-            await until(lambda: lag(bench) > before + 1, within=20)
-            assert (bench.metric("pillion_outbox_broker_away_total") or 0) > 0
+            before = await until(lambda: lag(bench) if lag(bench) > 2 else 0)
+            await until(lambda: bench.metric(ACTIVE) == 1)
+            await until(lambda: lag(bench) > before + 1)
+            await until(lambda: (bench.metric("pillion_outbox_broker_away_total") or 0) > 0)
             broker.start()
             await bench.until_arrived(2)
             await until(lambda: lag(bench) < 1)
@@ -71,13 +73,13 @@ async def test_who_starts_while_the_broker_is_away_counts_from_its_start(
             "WHERE application_name LIKE 'pillion%' AND datname = current_database()"
         )
         await until(lambda: bench.metric(ACTIVE) == 0, every=0.001)
-        await until(lambda: bench.metric(ACTIVE) == 1, within=20)
+        await until(lambda: bench.metric(ACTIVE) == 1)
         assert lag(bench) > 1
 
 
 async def test_who_stands_by_shows_the_feed_and_knows_nothing(bench: Bench) -> None:
     await table(bench)
-    settings = bench.settings(changes=(Changes(table="t"),))
+    settings = bench.settings(changes=(Changes(table="t"),), lease=LEASE)
     await bench.init(settings)
     async with bench.relay(settings):
         await until(lambda: bench.metric(ACTIVE) == 1)
@@ -98,7 +100,7 @@ async def test_a_feed_that_nobody_can_have_is_shown_as_relayed_by_nobody(bench: 
 async def test_who_gave_the_feed_away_shows_none_of_its_stops(bench: Bench) -> None:
     await bench.make_stream(max_msg_size=3000)
     await table(bench)
-    settings = bench.settings(changes=(Changes(table="t"),), on_refused="block")
+    settings = bench.settings(changes=(Changes(table="t"),), on_refused="block", lease=LEASE)
     await bench.init(settings)
     async with bench.relay(settings):
         await bench.service.execute("INSERT INTO t VALUES (1, repeat('x', 4000))")

@@ -72,6 +72,7 @@ def test_a_rule_fires_when_it_should_and_is_silent_when_it_should_be(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.timeout(900)  # Prometheus evaluates all cases at once: many seconds of CPU
 @pytest.mark.parametrize(("instead", "half"), [("vector(0) > 1", "fires"), ("vector(1)", "silent")])
 def test_the_cases_of_each_rule_notice_that_it_never_fires_and_that_it_always_does(
     instead: str, half: str, promtool: Tool, tmp_path: Path

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import uuid
+from functools import partial
 
 import asyncpg
 import pytest
@@ -37,8 +38,7 @@ class Scene:
 
 @pytest.fixture
 async def scene(own_database: str, mesh: Mesh, shared_nats: backing.Nats) -> Scene:
-    service = await asyncpg.connect(own_database)
-    await service.execute("CREATE TABLE orders (id serial PRIMARY KEY, item text NOT NULL)")
+    await executed(own_database, "CREATE TABLE orders (id serial PRIMARY KEY, item text NOT NULL)")
     file = mesh.folder / "database"
     file.write_text(own_database)
     file.chmod(0o600)
@@ -72,17 +72,32 @@ async def scene(own_database: str, mesh: Mesh, shared_nats: backing.Nats) -> Sce
     caller = mesh.service("shop", settings={"tracing": tracing, "inbox": inbox_settings, **orders})
     gateway = mesh.gateway({**orders, "service": {"zone": "b"}})
     for instance in (writer, caller, gateway):
-        await instance.ready()
-    await service.execute("INSERT INTO orders (item) VALUES ('shoe')")
-    await service.close()
-    await until(lambda: caller.call("orders") == 200, within=20)
-    await until(lambda: gateway.get("/orders/", gateway.gateway)[0] == 200, within=20)
+        await instance.ready(within=100)
+    await executed(own_database, "INSERT INTO orders (item) VALUES ('shoe')")
+    await until(lambda: caller.call("orders") == 200)
+    await until(lambda: gateway.get("/orders/", gateway.gateway)[0] == 200)
     return Scene(writer, caller, gateway)
 
 
-def scrape(instance: Instance) -> Samples:
+async def executed(database: str, script: str) -> None:
+    """Have the database execute it."""
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.execute(script)
+    finally:
+        await connection.close()
+
+
+def page(instance: Instance) -> str:
     """What an agent shows now."""
-    return parsed(instance.get("/metrics")[1])
+    code, text = instance.get("/metrics", timeout=60)
+    assert code == 200, text
+    return text
+
+
+def scrape(instance: Instance) -> Samples:
+    """The samples of it."""
+    return parsed(page(instance))
 
 
 def values(instance: Instance, metric: Metric) -> list[dict[str, str]]:
@@ -97,21 +112,29 @@ def published(instance: Instance) -> float:
 
 
 async def test_every_metric_of_the_list_is_there_and_no_other(scene: Scene, promtool: Tool) -> None:
-    await until(lambda: published(scene.writer) == 1, within=20)
+    await until(lambda: published(scene.writer) == 1)
     for instance, where in (
         (scene.writer, {Where.AGENT, Where.SIDECAR, Where.OUTBOX}),
         (scene.caller, {Where.AGENT, Where.SIDECAR, Where.INBOX}),
         (scene.gateway, {Where.AGENT}),
     ):
-        assert ours(instance.get("/metrics")[1]) == expected(where)
+        assert ours(page(instance)) == expected(where)
     for instance in scene.all:
-        assert otherwise(instance.get("/metrics")[1], catalog.OWN) == []
-    for metric in (one for one in catalog.OWN if one.where is not Where.INJECTOR):
-        assert metric.late or any(values(instance, metric) for instance in scene.all), metric.name
-    for metric in process.OF_THE_LIBRARY:
-        assert all(values(instance, metric) for instance in scene.all)
+        assert otherwise(page(instance), catalog.OWN) == []
+    steady = {
+        metric.series[0] for metric in catalog.OWN if metric.where is not Where.INJECTOR and not metric.late
+    }
+    await until(partial(nothing_missing, scene, steady))
     for instance in scene.all:
-        judged(promtool("check", "metrics", given=instance.get("/metrics")[1]))
+        assert {metric.series[0] for metric in process.OF_THE_LIBRARY} <= set(scrape(instance))
+        judged(promtool("check", "metrics", given=page(instance)))
+
+
+def nothing_missing(scene: Scene, wanted: set[str]) -> bool:
+    """Whether each of these series is shown by one of the agents at the least; raises AssertionError if not."""
+    missing = wanted - {series for instance in scene.all for series in scrape(instance)}
+    assert not missing
+    return True
 
 
 def judged(done: "subprocess.CompletedProcess[str]") -> None:
@@ -139,12 +162,16 @@ async def test_envoys_metrics_have_the_names_and_labels_of_the_list_and_are_in_t
         series for metric in (envoy.ANSWERS, envoy.TIME, envoy.UPSTREAM_TIME) for series in metric.series
     }
     for instance in (scene.caller, scene.gateway):
-        await until(lambda instance=instance: steady | asked <= set(scrape(instance)), within=20)
-    clusters = {labels[envoy.CLUSTER] for labels in values(scene.caller, envoy.HEALTHY)}
-    assert {"upstream_orders", "upstream_shop", "service_reuse", "otlp", "xds"} <= clusters
-    managers = {labels[envoy.MANAGER] for labels in values(scene.caller, envoy.ANSWERS)}
-    assert {"inbound", "outbound"} <= managers
-    assert "gateway" in {labels[envoy.MANAGER] for labels in values(scene.gateway, envoy.ANSWERS)}
+        await until(lambda instance=instance: steady | asked <= set(scrape(instance)))
+
+    # An Envoy that answers late, as on a busy machine, is left out of that scrape.
+    async def has(instance: Instance, metric: Metric, label: str, wanted: set[str]) -> None:
+        await until(lambda: wanted <= {labels[label] for labels in values(instance, metric)})
+
+    clusters = {"upstream_orders", "upstream_shop", "service_reuse", "otlp", "xds"}
+    await has(scene.caller, envoy.HEALTHY, envoy.CLUSTER, clusters)
+    await has(scene.caller, envoy.ANSWERS, envoy.MANAGER, {"inbound", "outbound"})
+    await has(scene.gateway, envoy.ANSWERS, envoy.MANAGER, {"gateway"})
 
 
 async def test_a_service_whose_last_instance_does_not_pass_has_no_healthy_member(
@@ -154,7 +181,7 @@ async def test_a_service_whose_last_instance_does_not_pass_has_no_healthy_member
     (mesh.folder / "sick").touch()
 
     def healthy() -> list[float]:
-        samples = scrape(scene.caller)[envoy.HEALTHY.name]
+        samples = scrape(scene.caller).get(envoy.HEALTHY.name, [])
         return [value for labels, value in samples if labels[envoy.CLUSTER] == "upstream_orders"]
 
-    await until(lambda: healthy() == [0.0], within=20, every=0.2)
+    await until(lambda: healthy() == [0.0], within=60, every=0.2)

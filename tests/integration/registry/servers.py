@@ -1,7 +1,6 @@
 """Three servers of Consul that keep their data and each other's company, and client agents of theirs."""
 
 import json
-import urllib.request
 from pathlib import Path
 
 from agent.demo import backing
@@ -87,9 +86,9 @@ class Servers:
             server.kill()
 
     def leader(self) -> Server:
-        """The one that leads now."""
+        """The one that leads now; raises AssertionError while nobody does."""
         for server in self.all:
-            with urllib.request.urlopen(f"{server.url}/v1/agent/self", timeout=5) as answer:
+            with backing.direct().open(f"{server.url}/v1/agent/self", timeout=30) as answer:
                 if json.load(answer)["Stats"]["consul"]["leader"] == "true":
                     return server
         raise AssertionError("nobody leads")

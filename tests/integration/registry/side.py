@@ -26,6 +26,8 @@ from agent.runtime.latest import Latest
 
 SERVING = Revision(sent="a", in_force="a", connected=True)
 HEALTHY = ServiceHealth(True, "answers")
+AWAY = 25.0
+"""Seconds that leaving may take without Consul: the stop budgets of gate and registrar, and room for a busy machine."""
 
 
 def settings_of(consul_url: str, name: str, **sections: Any) -> Settings:
@@ -49,7 +51,7 @@ def call(url: str, path: str, body: object = None, method: str = "GET") -> Any:
     data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url + path, data=data, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             text = answer.read()
     except urllib.error.HTTPError as error:
         if error.code == 404:
@@ -164,9 +166,11 @@ async def running(component: Component, wait: bool = True) -> "asyncio.Task[None
     task = asyncio.create_task(component.run(ready.set), name=component.name)
     if wait:
         waiting = asyncio.create_task(ready.wait())
-        await asyncio.wait({task, waiting}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, waiting}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-        assert ready.is_set(), f"{component.name} did not become ready"
+        if not ready.is_set():
+            await ended(task)
+            raise AssertionError(f"{component.name} did not become ready")
     return task
 
 
@@ -188,28 +192,37 @@ async def sides(*made: Side) -> AsyncIterator[None]:
 
 
 class Recorder:
-    """Notes every distinct state of something while a test goes on."""
+    """Notes every distinct state of something while a test goes on, at the least that before it and that after it."""
 
     def __init__(self, look: Callable[[], Any]) -> None:
         self.seen: list[Any] = []
         self._look = look
+        self._over = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Recorder":
+        await self._note()
         self._task = asyncio.create_task(self._watch())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
-        await ended(self._task)
+        self._over.set()
+        await self._task
+        await self._note()
 
     async def _watch(self) -> None:
-        while True:
-            with contextlib.suppress(OSError):
-                value = await asyncio.to_thread(self._look)
-                if not self.seen or self.seen[-1] != value:
-                    self.seen.append(value)
-            await asyncio.sleep(0.01)
+        while not self._over.is_set():
+            await self._note()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await self._over.wait()
+
+    async def _note(self) -> None:
+        with contextlib.suppress(OSError):
+            value = await asyncio.to_thread(self._look)
+            if not self.seen or self.seen[-1] != value:
+                self.seen.append(value)
 
 
 class Relay:
@@ -217,20 +230,21 @@ class Relay:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.address = ""
+        # Not one that the kernel chooses: it would give it to another connection while the way is broken.
+        self._own = backing.free_port()
+        self.address = f"127.0.0.1:{self._own}"
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def open(self) -> None:
         """Let connections through, at the same address each time."""
-        host, port = self.address.split(":") if self.address else ("127.0.0.1", "0")
-        self._server = await asyncio.start_server(self._serve, host, int(port))
-        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._own)
 
     def close(self) -> None:
         """Break all connections and take no more."""
-        assert self._server is not None
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
         for writer in tuple(self._writers):
             writer.transport.abort()
 
@@ -243,13 +257,26 @@ class Relay:
 
     @contextlib.contextmanager
     def _known(self, writer: asyncio.StreamWriter) -> Iterator[None]:
-        """A connection that ``close`` breaks, and that is gone afterwards whatever ends this."""
+        """A connection that ``close`` breaks, and that is gone afterwards whatever ends this; also one that was taken
+        up just then."""
         self._writers.add(writer)
+        if self._server is None:
+            writer.transport.abort()
         try:
             yield
         finally:
             self._writers.discard(writer)
             writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def relayed(relay: Relay) -> AsyncIterator[Relay]:
+    """An open way, which is shut whatever happens."""
+    await relay.open()
+    try:
+        yield relay
+    finally:
+        relay.close()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

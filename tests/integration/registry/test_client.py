@@ -20,7 +20,7 @@ from agent.registry.client import Client
 from agent.registry.sockets import GONE, watched
 from agent.runtime.errors import Permanent, PillionError, Transient
 from tests.integration.registry.servers import Servers
-from tests.integration.registry.side import Side, call, settings_of, sides
+from tests.integration.registry.side import AWAY, Side, call, settings_of, sides
 from tests.serving import closed
 from tests.waiting import until
 
@@ -55,8 +55,10 @@ async def odd() -> AsyncIterator[Odd]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield server
-    await closed(runner)
+    try:
+        yield server
+    finally:
+        await closed(runner)
 
 
 async def ask_everything(consul: Client) -> list[object]:
@@ -130,7 +132,10 @@ async def test_what_is_not_consuls_answer_is_an_error_of_ours_and_nothing_else(
                 assert SECRET not in str(result)
 
 
-async def test_an_answer_that_is_known_is_not_read_and_any_other_is(odd: Odd) -> None:
+async def test_an_answer_that_is_known_is_not_read_and_any_other_is(
+    odd: Odd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "DEADLINE", 100.0)  # so much takes a busy machine seconds
     odd.body = b"[" * 100_000_000  # more than is taken
     async with client.connect(Registry(address=odd.url)) as consul:
         assert await consul.checks(7, 1) == (7, None)
@@ -146,10 +151,10 @@ async def test_an_answer_that_is_known_is_not_read_and_any_other_is(odd: Odd) ->
 
 async def test_the_leader_is_asked_also_where_any_server_may_answer(tmp_path: Path) -> None:
     servers = Servers(tmp_path, discovery_max_stale="1h")
-    await asyncio.to_thread(servers.start)
     try:
+        await asyncio.to_thread(servers.start)
         entry = {"Node": "n", "Address": "127.0.0.1", "Service": {"ID": "orders-1", "Service": "orders"}}
-        leader = servers.leader()
+        leader = await until(servers.leader)
         call(leader.url, "/v1/catalog/register", entry, "PUT")
         follower = next(one for one in servers.all if one is not leader)
         async with client.connect(Registry(address=follower.url)) as consul:
@@ -166,7 +171,7 @@ async def test_the_leader_is_asked_also_where_any_server_may_answer(tmp_path: Pa
             async def leaderless() -> bool:
                 return not await consul.leader()
 
-            await until(leaderless, within=30)
+            await until(leaderless, within=60)
             assert await there()
             with pytest.raises(Transient):
                 await consul.led("orders")
@@ -245,7 +250,7 @@ async def test_leaving_while_consul_hangs_ends_in_bounded_time(own_consul: backi
         try:
             began = time.monotonic()
             await side.leave()
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - began < AWAY
         finally:
             os.kill(own_consul.pid, signal.SIGCONT)
         assert side.drained == ["the instance is leaving"]

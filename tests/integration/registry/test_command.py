@@ -1,6 +1,5 @@
 """The command that follows a change, as a real process."""
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -16,14 +15,14 @@ from tests.waiting import until
 SHELL = "/bin/sh"
 
 
-def shell(script: str, environ: dict[str, str] | None = None, timeout: float = 10.0) -> Command:
+def shell(script: str, environ: dict[str, str] | None = None, timeout: float = 100.0) -> Command:
     return Command([SHELL, "-c", script], environ or {}, timeout)
 
 
 async def test_its_arguments_are_not_read_by_a_shell(tmp_path: Path) -> None:
     hostile = f"$(touch {tmp_path}/pwned); `touch {tmp_path}/pwned` > {tmp_path}/pwned"
     code = "import sys; open(sys.argv[1], 'w').write(sys.argv[2])"
-    await Command([sys.executable, "-c", code, f"{tmp_path}/got", hostile], {}, 10.0).run(())
+    await Command([sys.executable, "-c", code, f"{tmp_path}/got", hostile], {}, 100.0).run(())
     assert (tmp_path / "got").read_text() == hostile
     assert not (tmp_path / "pwned").exists()
 
@@ -58,17 +57,17 @@ async def test_a_failure_is_told_with_its_code_and_without_values() -> None:
 
 async def test_a_command_that_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None:
     began = time.monotonic()
-    with pytest.raises(Transient, match=r"was killed after 0\.5 s: waiting"):
-        await shell(f"sleep 60 & echo $! > {tmp_path}/child; echo waiting; wait", timeout=0.5).run(())
-    assert time.monotonic() - began < 5
+    with pytest.raises(Transient, match=r"was killed after 5 s: waiting"):
+        await shell(f"sleep 200 & echo $! > {tmp_path}/child; echo waiting; wait", timeout=5.0).run(())
+    assert time.monotonic() - began < 100
     child = int((tmp_path / "child").read_text())
     await until(lambda: gone(child))
 
 
 async def test_what_it_leaves_running_neither_holds_it_up_nor_stays(tmp_path: Path) -> None:
     began = time.monotonic()
-    await shell(f"sleep 60 & echo $! > {tmp_path}/child").run(())
-    assert time.monotonic() - began < 5
+    await shell(f"sleep 200 & echo $! > {tmp_path}/child").run(())
+    assert time.monotonic() - began < 100
     child = int((tmp_path / "child").read_text())
     await until(lambda: gone(child))
 
@@ -89,7 +88,7 @@ async def test_standard_input_is_empty() -> None:
 
 def gone(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return True
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return state.rpartition(")")[2].split()[0] == "Z"

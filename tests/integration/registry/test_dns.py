@@ -18,6 +18,7 @@ async def test_a_passing_instance_is_found_by_a_and_srv_and_a_critical_one_is_no
     resolver = dns.asyncresolver.Resolver(configure=False)
     resolver.nameservers = ["127.0.0.1"]
     resolver.port = shared_consul.dns
+    resolver.lifetime = 30.0
     side = Side(settings_of(shared_consul.url, name, proxy={"inbound": "127.0.0.1:18099"}))
     async with sides(side):
         await side.start()

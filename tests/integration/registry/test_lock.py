@@ -40,28 +40,29 @@ async def locks(consul: backing.Consul, *owners: str, key: str = "") -> AsyncIte
 async def test_one_has_it_until_it_gives_it_up_and_the_next_reads_its_last_word(
     shared_consul: backing.Consul,
 ) -> None:
-    async with locks(shared_consul, "orders-1", "orders-2") as (first, second):
+    one, other = f"{unique()}-1", f"{unique()}-2"
+    async with locks(shared_consul, one, other) as (first, second):
         assert await second.look() == (await second.look())
         assert (await second.look())[1] == Held()
         assert await first.take("m1")
         assert first.sure
         index, held = await second.look()
-        assert (held.owner, held.phase, held.mark) == ("orders-1", "taken", "m1")
+        assert (held.owner, held.phase, held.mark) == (one, "taken", "m1")
         assert held.session
         assert not await second.take("m1")
         await second.give("taken")
         await first.say("restarted", "m2")
-        index, held = await second.look(index, 5.0)
+        index, held = await second.look(index, 30.0)
         assert (held.phase, held.mark) == ("restarted", "m2")
-        asked = asyncio.create_task(second.look(index, 5.0))
+        asked = asyncio.create_task(second.look(index, 30.0))
         await first.give("done")
         _, held = await asked
-        assert held == Held("", "orders-1", "done", "m2")
+        assert held == Held("", one, "done", "m2")
         assert not first.held
         assert await second.take("m2")
         await second.give("done")
         sessions = call(shared_consul.url, "/v1/session/list") or []
-        assert not [one for one in sessions if one["Name"] in {"pillion orders-1", "pillion orders-2"}]
+        assert not [each for each in sessions if each["Name"] in {f"pillion {one}", f"pillion {other}"}]
 
 
 async def test_the_lock_of_one_that_died_ends_and_its_word_stays(shared_consul: backing.Consul) -> None:
@@ -74,8 +75,9 @@ async def test_the_lock_of_one_that_died_ends_and_its_word_stays(shared_consul: 
         while held.session:
             index, held = await second.look(index, 30.0)
         assert held == Held("", "orders-1", "restarted", "m")
-        await until(lambda: second.take("m"), within=5, every=0.3)
-        assert TTL <= time.monotonic() - died < 2 * TTL + 5
+        await until(lambda: second.take("m"), every=0.3)
+        # Consul's own delay, if ours were not taken, is 15 s.
+        assert TTL <= time.monotonic() - died < 2 * TTL + 14
         assert not await first.renew()
         assert not first.held
         await second.give("done")
@@ -121,7 +123,7 @@ async def test_a_session_that_somebody_ended_is_noticed_and_made_anew(shared_con
         call(shared_consul.url, f"/v1/session/destroy/{held.session}", method="PUT")
         with pytest.raises(PillionError, match=r"was lost|invalid session"):
             await first.say("restarted", "m")
-        await until(lambda: first.take("m"), within=5, every=0.3)
+        await until(lambda: first.take("m"), every=0.3)
         await first.give("done")
 
 
@@ -138,8 +140,8 @@ async def test_what_a_stranger_wrote_stands_in_nobodys_way(shared_consul: backin
 
 async def test_a_token_with_the_rights_of_the_page_may_and_one_without_is_told_so(tmp_path: Path) -> None:
     consul = AclConsul(tmp_path / "consul")
-    await asyncio.to_thread(consul.start)
     try:
+        await asyncio.to_thread(consul.start)
         consul.prepare()
         key = key_of("orders")
         page = blocks.ROOT / "docs" / "configuration-store.md"
@@ -181,4 +183,4 @@ def consul_put(consul: AclConsul, key: str, token: str) -> None:
     request = urllib.request.Request(
         f"{consul.url}/v1/kv/{key}", data=b"{}", headers={"X-Consul-Token": token}, method="PUT"
     )
-    backing.direct().open(request, timeout=5).close()
+    backing.direct().open(request, timeout=30).close()

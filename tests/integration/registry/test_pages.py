@@ -28,7 +28,7 @@ def commands(page: Path) -> list[list[str]]:
 
 def type_in(consul: backing.Consul, command: list[str]) -> None:
     environ = {**os.environ, "CONSUL_HTTP_ADDR": consul.url}
-    subprocess.run([backing.binary("consul"), *command[1:]], env=environ, check=True, timeout=20)
+    subprocess.run([backing.binary("consul"), *command[1:]], env=environ, check=True, timeout=100)
 
 
 async def test_every_command_of_consul_works_and_the_service_gets_what_it_says(
@@ -40,13 +40,13 @@ async def test_every_command_of_consul_works_and_the_service_gets_what_it_says(
         await seen.configuration()
         for command in typed:
             type_in(own_consul, command)
-        await until(lambda: "dsn" in seen.values())
-        assert seen.values() == {
+        wanted = {
             "region": b"eu-west-1",
             "feature/max-items": b"50",
             "db/password": b"file:/run/secrets/orders/password",
             "dsn": b"env:ORDERS_DSN",
         }
+        await until(lambda: seen.values() == wanted)  # two folders, of which either may come first
     assert call(own_consul.url, "/v1/kv/pillion/orders") is None, "the last of them took the override back"
 
 

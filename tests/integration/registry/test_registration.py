@@ -9,7 +9,7 @@ import pytest
 from agent.demo import backing
 from agent.model.registration import ServiceHealth, Verdict
 from agent.registry import client
-from tests.integration.registry.side import HEALTHY, Recorder, Side, View, call, settings_of, sides
+from tests.integration.registry.side import AWAY, HEALTHY, Recorder, Side, View, call, settings_of, sides
 from tests.waiting import until
 
 
@@ -66,24 +66,25 @@ async def test_an_instance_is_critical_until_the_gate_opens(shared_consul: backi
 async def test_failing_health_is_critical_at_once_and_recovery_is_passing_at_once(
     shared_consul: backing.Consul,
 ) -> None:
-    settings = settings_of(shared_consul.url, name(), registry={"reconcile_interval": 600.0})
+    unhurried = {"reconcile_interval": 600.0, "ttl": 600.0}  # else the next update would tell it too
+    settings = settings_of(shared_consul.url, name(), registry=unhurried)
     side = Side(settings)
     async with sides(side):
         await side.start()
         view = View(shared_consul, settings.service.name)
         await until(lambda: view.statuses() == ["passing"])
         side.service.set(ServiceHealth(False, "the service answered /health with 500"))
-        await until(lambda: view.statuses() == ["critical"], within=1)
+        await until(lambda: view.statuses() == ["critical"])
         output = next(check["Output"] for check in view.entries()[0]["Checks"] if check["ServiceName"])
         assert output == "the service answered /health with 500"
         side.service.set(HEALTHY)
-        await until(lambda: view.statuses() == ["passing"], within=1)
+        await until(lambda: view.statuses() == ["passing"])
 
 
 async def test_an_agent_that_dies_and_restarts_leaves_one_instance_that_never_was_critical(
     shared_consul: backing.Consul,
 ) -> None:
-    settings = settings_of(shared_consul.url, name())
+    settings = settings_of(shared_consul.url, name(), registry={"ttl": 60.0})
     first, second = Side(settings), Side(settings)
     view = View(shared_consul, settings.service.name)
     async with sides(first, second):
@@ -110,7 +111,7 @@ async def test_an_agent_that_dies_and_restarts_leaves_one_instance_that_never_wa
 async def test_an_instance_is_back_and_passing_soon_after_consul_restarted_empty(
     own_consul: backing.Consul,
 ) -> None:
-    settings = settings_of(own_consul.url, name(), registry={"reconcile_interval": 10.0})
+    settings = settings_of(own_consul.url, name(), registry={"reconcile_interval": 600.0})
     side = Side(settings)
     view = View(own_consul, settings.service.name)
     async with sides(side):
@@ -119,10 +120,8 @@ async def test_an_instance_is_back_and_passing_soon_after_consul_restarted_empty
         await asyncio.to_thread(own_consul.kill)
         await until(lambda: side.detail("registrar").startswith("degraded"))
         await asyncio.to_thread(own_consul.start)
-        answering = time.monotonic()
         async with Recorder(view.statuses) as recorder:
-            await until(lambda: view.statuses() == ["passing"], within=15)
-        assert time.monotonic() - answering < 15
+            await until(lambda: view.statuses() == ["passing"])  # long before the next look
         assert ["critical"] not in recorder.seen, "a well instance came back as critical"
         await until(lambda: side.detail("registrar") == "ok: ")
 
@@ -140,7 +139,7 @@ async def test_with_consul_away_the_agent_is_degraded_and_registers_when_it_come
         )
         assert side.detail("gate").startswith("degraded")
         await asyncio.to_thread(own_consul.start)
-        await until(lambda: View(own_consul, settings.service.name).statuses() == ["passing"], within=15)
+        await until(lambda: View(own_consul, settings.service.name).statuses() == ["passing"])
         await until(lambda: side.detail("gate") == "ok: ")
 
 
@@ -210,6 +209,7 @@ async def test_meta_that_others_add_is_left_alone(shared_consul: backing.Consul)
     view = View(shared_consul, settings.service.name)
     async with sides(side):
         await side.start()
+        await until(lambda: view.statuses() == ["passing"])
         before = view.entries()[0]["Service"]
         body = {key: before[key] for key in ("ID", "Tags", "Address", "Port")}
         meta = {**before["Meta"], "cost-centre": "7"}
@@ -240,23 +240,24 @@ async def test_changed_settings_are_registered_by_the_next_agent(shared_consul: 
 async def test_the_check_expires_when_nobody_feeds_it_and_stays_passing_while_fed(
     shared_consul: backing.Consul,
 ) -> None:
-    settings = settings_of(shared_consul.url, name(), registry={"ttl": 1.0, "reconcile_interval": 600.0})
+    ttl = 8.0  # a busy machine may be late with the feeding by seconds
+    settings = settings_of(shared_consul.url, name(), registry={"ttl": ttl, "reconcile_interval": 600.0})
     side = Side(settings)
     view = View(shared_consul, settings.service.name)
     async with sides(side):
         await side.start()
+        await until(lambda: view.statuses() == ["passing"])
         async with Recorder(view.statuses) as recorder:
-            await asyncio.sleep(3)
-        assert recorder.seen[-1] == ["passing"]
-        assert ["critical"] not in recorder.seen[1:]
+            await asyncio.sleep(1.5 * ttl)
+        assert recorder.seen == [["passing"]]
         await side.crash()
-        await until(lambda: view.statuses() == ["critical"], within=4)
+        await until(lambda: view.statuses() == ["critical"])
 
 
 async def test_an_instance_that_leaves_is_critical_first_then_drained_then_gone(
     shared_consul: backing.Consul,
 ) -> None:
-    settings = settings_of(shared_consul.url, name(), registry={"spread": 0.5})
+    settings = settings_of(shared_consul.url, name(), registry={"spread": 2.0})
     side = Side(settings)
     view = View(shared_consul, settings.service.name)
     async with sides(side):
@@ -276,14 +277,17 @@ async def test_an_instance_that_leaves_is_critical_first_then_drained_then_gone(
                         seen.append(states)
 
             watching = asyncio.create_task(watch())
-            await until(lambda: seen)
-            began = time.monotonic()
-            await side.leave()
-            took = time.monotonic() - began
-            await asyncio.wait_for(watching, 5)
+            try:
+                await until(lambda: seen)
+                began = time.monotonic()
+                await side.leave()
+                took = time.monotonic() - began
+                await asyncio.wait_for(watching, 30)
+            finally:
+                watching.cancel()
         assert seen == [["passing"], ["critical"], []]
         assert side.drained == ["the instance is leaving"]
-        assert 0.5 <= took < 3
+        assert took >= 2.0
 
 
 async def test_an_agent_that_ends_alone_leaves_the_registration_untouched(
@@ -309,15 +313,16 @@ async def test_leaving_while_consul_is_away_ends_in_bounded_time(own_consul: bac
         await asyncio.to_thread(own_consul.kill)
         began = time.monotonic()
         await side.leave()
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < AWAY
         assert side.drained == ["the instance is leaving"]
 
 
 async def test_a_waiting_gate_can_be_cancelled(own_consul: backing.Consul) -> None:
     await asyncio.to_thread(own_consul.stop)
     side = Side(settings_of(own_consul.url, name()))
-    await side.start(wait=False)
-    await until(lambda: side.detail("gate").startswith("degraded"))
-    began = time.monotonic()
-    await side.leave()
-    assert time.monotonic() - began < 5
+    async with sides(side):
+        await side.start(wait=False)
+        await until(lambda: side.detail("gate").startswith("degraded"))
+        began = time.monotonic()
+        await side.leave()
+        assert time.monotonic() - began < AWAY

@@ -18,7 +18,7 @@ from agent.config.sections.registry import Registry
 from agent.config.settings import Settings
 from agent.demo import backing
 from agent.model.store import Store
-from agent.registry import client, environment
+from agent.registry import blocking, client, environment
 from agent.registry.delivery import Delivery
 from agent.registry.kv import Configuration
 from agent.registry.metrics import Metrics
@@ -29,6 +29,9 @@ from agent.runtime.health import Board
 from agent.runtime.latest import Latest
 from tests.integration.registry.side import call, ended, running
 from tests.waiting import until
+
+SOON = blocking.WAIT / 2
+"""Seconds in which a change arrives on which a question waits: sooner than the question would end by itself."""
 
 
 class Seen:
@@ -134,10 +137,10 @@ async def test_the_services_own_values_stand_over_shared_ones_and_changes_arrive
         index, value = seen.store.value.get("limit")
         assert value == b"2"
         put(own_consul, "config/orders/limit", b"3")
-        await until(lambda: seen.store.value.get("limit")[1] == b"3", within=1)
+        await until(lambda: seen.store.value.get("limit")[1] == b"3", within=SOON)
         assert seen.store.value.get("limit")[0] != index
         drop(own_consul, "config/orders/limit")
-        await until(lambda: seen.store.value.get("limit")[1] == b"1", within=1)
+        await until(lambda: seen.store.value.get("limit")[1] == b"1", within=SOON)
         assert seen.store.value.get("nothing") == (0, None)
 
 
@@ -156,9 +159,11 @@ async def test_a_start_without_consul_waits_its_patience_then_takes_the_values_o
     async with agent(own_consul, "orders") as seen:
         began = time.monotonic()
         await seen.configuration(file, patience=0.5)
-        assert 0.4 < time.monotonic() - began < 2
+        assert time.monotonic() - began > 0.4
         assert seen.store.value == before
-        assert seen.word("configuration").startswith("degraded: the last known configuration is in use")
+        await until(
+            lambda: seen.word("configuration").startswith("degraded: the last known configuration is in use")
+        )
         await asyncio.to_thread(own_consul.start)
         await until(lambda: "Consul lost config/" in seen.word("configuration"))
         assert seen.store.value == before
@@ -167,7 +172,7 @@ async def test_a_start_without_consul_waits_its_patience_then_takes_the_values_o
         assert seen.store.value.get("region")[1] == b"eu"
 
 
-async def test_a_change_reaches_file_and_service_within_a_second(
+async def test_a_change_reaches_file_and_service_at_once(
     shared_consul: backing.Consul, tmp_path: Path
 ) -> None:
     service, file = unique(), tmp_path / "app.env"
@@ -182,7 +187,7 @@ async def test_a_change_reaches_file_and_service_within_a_second(
         await seen.delivery(sections.Store(file=str(file), action="signal"), tmp_path / "kept.json")
         acted = len(seen.acted)
         put(shared_consul, f"config/{service}/feature/max-items", b"it's 11\n")
-        await until(lambda: len(seen.acted) == acted + 1, within=1)
+        await until(lambda: len(seen.acted) == acted + 1, within=SOON)
         assert file.read_text() == "FEATURE_MAX_ITEMS='it\\'s 11\n'\n"
 
 
@@ -267,7 +272,7 @@ async def test_a_live_override_applies_a_bad_one_is_refused_and_its_removal_rest
     async with agent(shared_consul, service) as seen:
         await seen.overrides(file)
         put(shared_consul, f"pillion/{service}", b"traffic: {retries: 7}")
-        await until(lambda: seen.settings.value.traffic.retries == 7, within=1)
+        await until(lambda: seen.settings.value.traffic.retries == 7, within=SOON)
         put(shared_consul, f"pillion/{service}", b"traffic: {retries: lots}")
         await until(lambda: "is refused, the former stays" in seen.word("overrides"))
         assert seen.settings.value.traffic.retries == 7
@@ -278,7 +283,7 @@ async def test_a_live_override_applies_a_bad_one_is_refused_and_its_removal_rest
         )
         await until(lambda: "is refused" in seen.word("overrides"))
         drop(shared_consul, f"pillion/{service}")
-        await until(lambda: seen.settings.value == settings_of(service), within=1)
+        await until(lambda: seen.settings.value == settings_of(service), within=SOON)
         await until(lambda: seen.word("overrides") == "ok: ")
         assert not file.exists()
 

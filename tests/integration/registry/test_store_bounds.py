@@ -22,10 +22,12 @@ key "pillion/orders" { policy = "read" }
 @pytest.fixture
 async def acl_consul(tmp_path: Path) -> AsyncIterator[AclConsul]:
     consul = AclConsul(tmp_path / "consul")
-    await asyncio.to_thread(consul.start)
-    consul.prepare()
-    yield consul
-    await asyncio.to_thread(consul.stop)
+    try:
+        await asyncio.to_thread(consul.start)
+        consul.prepare()
+        yield consul
+    finally:
+        await asyncio.to_thread(consul.stop)
 
 
 def write(consul: AclConsul, key: str, text: str) -> None:
@@ -51,7 +53,7 @@ async def test_a_right_that_is_taken_away_does_not_look_like_keys_that_were_dele
         assert list(seen.values()) == ["limit"]
         rights(acl_consul, NARROW)
         write(acl_consul, "config/orders/limit", "2")
-        await until(lambda: "give it key_prefix read on all of it" in seen.word("configuration"), within=45)
+        await until(lambda: "give it key_prefix read on all of it" in seen.word("configuration"), within=90)
         assert seen.values() == {"limit": b'"1"'}
         rights(acl_consul, RULES)
         await until(lambda: seen.values() == {"limit": b'"2"'})
@@ -73,14 +75,12 @@ async def test_a_token_that_is_revoked_and_replaced_in_its_file_costs_no_value(
         await until(lambda: seen.settings.value.traffic.retries == 7)
         acl_consul.revoke(accessor)
         write(acl_consul, "config/orders/limit", "2")
-        await until(lambda: "ACL not found" in seen.word("configuration"), within=45)
+        await until(lambda: "ACL not found" in seen.word("configuration"), within=90)
         assert seen.values() == {"limit": b'"1"'}
         assert seen.settings.value.traffic.retries == 7
         token.write_text(acl_consul.grant()[1])
-        await until(lambda: seen.values() == {"limit": b'"2"'}, within=15)
-        await until(
-            lambda: (seen.word("configuration"), seen.word("overrides")) == ("ok: ", "ok: "), within=15
-        )
+        await until(lambda: seen.values() == {"limit": b'"2"'})
+        await until(lambda: (seen.word("configuration"), seen.word("overrides")) == ("ok: ", "ok: "))
 
 
 async def test_a_folder_of_many_keys_is_not_taken_and_does_not_cost_the_last_values(

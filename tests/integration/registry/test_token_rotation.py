@@ -22,15 +22,19 @@ from tests.integration.registry.side import HEALTHY, Recorder, Side, ended, runn
 from tests.waiting import until
 
 SICK = ServiceHealth(False, "does not answer")
+UNHURRIED = 10.0
+"""Seconds of a TTL that is not over when a busy machine feeds it late."""
 
 
 @pytest.fixture(scope="module")
 def guarded(server_folder: Path) -> Iterator[AclConsul]:
     server = AclConsul(server_folder / "acl-consul")
-    server.start()
-    server.prepare()
-    yield server
-    server.stop()
+    try:
+        server.start()
+        server.prepare()
+        yield server
+    finally:
+        server.stop()
 
 
 class Rotation:
@@ -67,7 +71,7 @@ def settings(rotation: Rotation, **registry: Any) -> Settings:
 
 
 async def test_a_rotated_token_leaves_the_instance_passing_without_a_gap(rotation: Rotation) -> None:
-    side = Side(settings(rotation))
+    side = Side(settings(rotation, ttl=UNHURRIED))
     name, consul = side.settings.service.name, rotation.consul
     async with sides(side):
         await side.start()
@@ -92,9 +96,9 @@ async def test_after_a_rotation_the_catalogue_hears_of_each_change(rotation: Rot
         repaired = repairs(side)
         await until(lambda: repairs(side) > repaired)
         side.service.set(SICK)
-        await until(lambda: consul.status(name) == ["critical"], within=3)
+        await until(lambda: consul.status(name) == ["critical"])
         side.service.set(HEALTHY)
-        await until(lambda: consul.status(name) == ["passing"], within=3)
+        await until(lambda: consul.status(name) == ["passing"])
 
 
 async def test_what_was_told_with_a_token_that_was_gone_reaches_the_catalogue(rotation: Rotation) -> None:
@@ -111,9 +115,9 @@ async def test_what_was_told_with_a_token_that_was_gone_reaches_the_catalogue(ro
         side.service.set(SICK)
         rotation.former, secret = consul.grant()
         rotation.write(secret)
-        await until(lambda: consul.status(name) == ["critical"], within=6)
+        await until(lambda: consul.status(name) == ["critical"])
         side.service.set(HEALTHY)
-        await until(lambda: consul.status(name) == ["passing"], within=6)
+        await until(lambda: consul.status(name) == ["passing"])
 
 
 async def test_an_agent_that_is_started_anew_with_another_token_registers_with_it(rotation: Rotation) -> None:
@@ -127,14 +131,14 @@ async def test_an_agent_that_is_started_anew_with_another_token_registers_with_i
     async with sides(second):
         await second.start()
         second.service.set(SICK)
-        await until(lambda: consul.status(name) == ["critical"], within=3)
+        await until(lambda: consul.status(name) == ["critical"])
 
 
 async def test_known_instances_stay_in_use_and_changes_are_seen_with_the_new_token(
     rotation: Rotation,
 ) -> None:
     """A question that waits was asked with the old token: Consul refuses it at the next change."""
-    other = Side(settings(rotation))
+    other = Side(settings(rotation, ttl=UNHURRIED))
     name = other.settings.service.name
     catalog, board = Latest(Catalog()), Board(lambda: 0.0)
     async with sides(other), client.connect(other.settings.registry) as reading:
@@ -153,9 +157,9 @@ async def test_known_instances_stay_in_use_and_changes_are_seen_with_the_new_tok
                 await until(lambda: other.detail("registrar") == "ok: ")
             assert counts.seen == [1]
             other.service.set(SICK)
-            await until(lambda: not catalog.value.services[name].instances, within=5)
+            await until(lambda: not catalog.value.services[name].instances)
             other.service.set(HEALTHY)
-            await until(lambda: len(catalog.value.services[name].instances) == 1, within=5)
+            await until(lambda: len(catalog.value.services[name].instances) == 1)
         finally:
             await ended(task)
 
@@ -168,6 +172,7 @@ async def test_consul_does_not_refuse_a_question_that_waits_when_its_token_is_go
     name = side.settings.service.name
     async with sides(side), client.connect(side.settings.registry) as reading:
         await side.start()
+        await until(lambda: rotation.consul.status(name) == ["passing"])  # nothing more is written of it
         index, rows = await reading.instances(name)
         assert len(rows) == 1
         rotation.consul.revoke(rotation.former)

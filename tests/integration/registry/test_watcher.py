@@ -15,13 +15,16 @@ from agent.demo import backing
 from agent.model.address import Address
 from agent.model.catalog import Catalog, Service
 from agent.model.version import Version
-from agent.registry import client
+from agent.registry import blocking, client
 from agent.registry.metrics import Metrics
 from agent.registry.watcher import Watcher
 from agent.runtime.health import Board
 from agent.runtime.latest import Latest
-from tests.integration.registry.side import Relay, call, ended, running
+from tests.integration.registry.side import Relay, call, ended, relayed, running
 from tests.waiting import until
+
+SOON = blocking.WAIT / 2
+"""Seconds in which a change is seen on which a question waits: sooner than the question would end by itself."""
 
 
 class Reachable(Protocol):
@@ -103,7 +106,7 @@ async def test_an_instance_appears_with_versions_and_routes_and_disappears(
         assert seen.service(name) == Service(name, ())
         meta = {"pillion-versions": "v1,v2.1", "pillion-routes": "/orders", "pillion-zone": "b"}
         put(shared_consul, name, f"{name}-1", Meta=meta)
-        await until(lambda: seen.ids(name) == [f"{name}-1"], within=1)
+        await until(lambda: seen.ids(name) == [f"{name}-1"], within=SOON)
         service = seen.service(name)
         assert service is not None
         (instance,) = service.instances
@@ -111,7 +114,7 @@ async def test_an_instance_appears_with_versions_and_routes_and_disappears(
         assert instance.offer.serves == (Version(1), Version(2, 1))
         assert service.routes == ("/orders",)
         drop(shared_consul, f"{name}-1")
-        await until(lambda: seen.ids(name) == [], within=1)
+        await until(lambda: seen.ids(name) == [], within=SOON)
         assert seen.service(name) == Service(name, ())
 
 
@@ -123,9 +126,9 @@ async def test_only_passing_instances_are_in_the_catalogue(shared_consul: backin
         put(shared_consul, name, f"{name}-2", Port=81)
         await until(lambda: seen.ids(name) == [f"{name}-1", f"{name}-2"])
         status(shared_consul, f"{name}-2", verb)
-        await until(lambda: seen.ids(name) == [f"{name}-1"], within=1)
+        await until(lambda: seen.ids(name) == [f"{name}-1"], within=SOON)
         status(shared_consul, f"{name}-2", "pass")
-        await until(lambda: seen.ids(name) == [f"{name}-1", f"{name}-2"], within=1)
+        await until(lambda: seen.ids(name) == [f"{name}-1", f"{name}-2"], within=SOON)
 
 
 async def test_an_orderly_stop_of_the_last_instance_empties_the_service_at_once(
@@ -135,7 +138,7 @@ async def test_an_orderly_stop_of_the_last_instance_empties_the_service_at_once(
         put(own_consul, "orders", "orders-1")
         await until(lambda: seen.ids("orders") == ["orders-1"])
         drop(own_consul, "orders-1")
-        await until(lambda: seen.service("orders") == Service("orders", ()), within=1)
+        await until(lambda: seen.service("orders") == Service("orders", ()), within=SOON)
 
 
 async def test_a_consul_that_lost_its_data_leaves_the_last_known_instances_in_use_as_stale(
@@ -167,28 +170,33 @@ async def test_lost_instances_are_let_go_after_keep_last(own_consul: backing.Con
     async with watching(own_consul, "orders", keep_last=1.5) as seen:
         put(own_consul, "orders", "orders-1")
         await until(lambda: seen.ids("orders") == ["orders-1"])
-        await asyncio.to_thread(own_consul.kill)
-        await asyncio.to_thread(own_consul.start)
-        await until(lambda: seen.word.startswith("degraded: Consul lost"))
-        await until(lambda: seen.service("orders") == Service("orders", ()), within=4)
+        # Looked for from now on: it may be over when the start of Consul is found to be done.
+        lost = asyncio.create_task(until(lambda: seen.word.startswith("degraded: Consul lost"), within=90))
+        try:
+            await asyncio.to_thread(own_consul.kill)
+            await asyncio.to_thread(own_consul.start)
+            await lost
+        finally:
+            lost.cancel()
+        await until(lambda: seen.service("orders") == Service("orders", ()))
 
 
 async def test_an_instance_that_left_while_a_connection_was_broken_is_gone(
     own_consul: backing.Consul,
 ) -> None:
     """Consul kept its data: its trust domain says so."""
-    relay = Relay(own_consul.http)
-    await relay.open()
-    async with watching(own_consul, "orders", address=relay.address) as seen:
+    async with (
+        relayed(Relay(own_consul.http)) as relay,
+        watching(own_consul, "orders", address=relay.address) as seen,
+    ):
         put(own_consul, "orders", "orders-1")
         await until(lambda: seen.ids("orders") == ["orders-1"])
         relay.close()
         await until(lambda: "the last known catalogue is in use" in seen.word)
         drop(own_consul, "orders-1")
         await relay.open()
-        await until(lambda: seen.service("orders") == Service("orders", ()), within=5)
+        await until(lambda: seen.service("orders") == Service("orders", ()))
         assert seen.word == "ok: "
-    relay.close()
 
 
 @pytest.mark.parametrize("names", [("orders",), ()])
@@ -203,9 +211,9 @@ async def test_an_old_index_never_blocks_after_consul_began_anew(
         await asyncio.to_thread(own_consul.kill)
         await asyncio.to_thread(own_consul.start)
         put(own_consul, "orders", "orders-9", Address="10.0.0.9")
-        await until(lambda: "orders-9" in seen.ids("orders"), within=5)
+        await until(lambda: "orders-9" in seen.ids("orders"), within=SOON)
         drop(own_consul, "orders-9")
-        await until(lambda: "orders-9" not in seen.ids("orders"), within=1)
+        await until(lambda: "orders-9" not in seen.ids("orders"), within=SOON)
 
 
 async def test_a_catalogue_on_disk_serves_an_agent_that_starts_while_consul_is_away(
@@ -256,11 +264,11 @@ async def test_of_all_services_the_101st_is_left_out_named_and_those_known_stay(
         assert "1 services beyond the limit of 100 are left out, such as a-first" in seen.word
         # Changes are still seen, though there are far more services than connections.
         status(own_consul, "m050-1", "fail")
-        await until(lambda: seen.ids("m050") == [], within=2)
+        await until(lambda: seen.ids("m050") == [], within=SOON)
         put(own_consul, "m051", "m051-2", Address="10.0.0.2")
-        await until(lambda: seen.ids("m051") == ["m051-1", "m051-2"], within=2)
+        await until(lambda: seen.ids("m051") == ["m051-1", "m051-2"], within=SOON)
         drop(own_consul, "m000-1")
-        await until(lambda: "a-first" in seen.catalog.value.services, within=3)
+        await until(lambda: "a-first" in seen.catalog.value.services, within=SOON)
         await until(lambda: seen.ids("a-first") == ["a-first-1"])
         assert "m000" not in seen.catalog.value.services
 
@@ -353,9 +361,10 @@ async def test_what_went_with_its_node_stays_in_use_until_it_registers_again(
 async def test_a_node_that_was_made_anew_while_nobody_looked_took_its_instances_along(
     own_consul: backing.Consul,
 ) -> None:
-    relay = Relay(own_consul.http)
-    await relay.open()
-    async with watching(own_consul, "orders", address=relay.address) as seen:
+    async with (
+        relayed(Relay(own_consul.http)) as relay,
+        watching(own_consul, "orders", address=relay.address) as seen,
+    ):
         on_node(own_consul, "client")
         await until(lambda: seen.ids("orders") == ["orders-client"])
         relay.close()
@@ -365,7 +374,6 @@ async def test_a_node_that_was_made_anew_while_nobody_looked_took_its_instances_
         await relay.open()
         await until(lambda: seen.word.startswith("degraded: Consul lost orders"))
         assert seen.ids("orders") == ["orders-client"]
-    relay.close()
 
 
 async def test_an_instance_that_leaves_a_node_which_stays_is_gone_at_once(own_consul: backing.Consul) -> None:
@@ -373,4 +381,4 @@ async def test_an_instance_that_leaves_a_node_which_stays_is_gone_at_once(own_co
         on_node(own_consul, "client")
         await until(lambda: seen.ids("orders") == ["orders-client"])
         off(own_consul, "client", ServiceID="orders-client")
-        await until(lambda: seen.service("orders") == Service("orders", ()), within=1)
+        await until(lambda: seen.service("orders") == Service("orders", ()), within=SOON)
