@@ -24,7 +24,7 @@ class Reply:
 
 
 async def send(
-    address: Address, data: bytes, *, within: float = 10.0, tls: ssl.SSLContext | None = None
+    address: Address, data: bytes, *, within: float = 30.0, tls: ssl.SSLContext | None = None
 ) -> Reply:
     """Send the bytes on a connection of their own and read one answer."""
     async with asyncio.timeout(within):
