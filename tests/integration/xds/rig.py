@@ -134,8 +134,11 @@ class Agent:
         finally:
             await end(task)
 
-    async def in_force(self, wanted: Snapshot, within: float = 10.0) -> None:
-        """Offer the snapshot and wait until Envoy has it."""
+    async def in_force(self, wanted: Snapshot, within: float = 60.0) -> None:
+        """Offer the snapshot and wait until Envoy has it.
+
+        ``within`` is to be given where something that is wrong would come right later.
+        """
         self.snapshots.set(wanted)
         await until(
             lambda: self.revision.value.serving and self.revision.value.in_force == wanted.hash, within
@@ -162,7 +165,7 @@ class Envoy(Process):
         otlp: str = "",
         resolver: int = 0,
     ) -> None:
-        """``resolver`` is the port of the only DNS server that it asks; 0: those of this machine."""
+        """``resolver`` is the port of the only DNS server that it asks, for two minutes; 0: those of this machine."""
         self.admin = folder / "a.sock"
         file = folder / "bootstrap.json"
         filled = bootstrap(
@@ -175,7 +178,7 @@ class Envoy(Process):
         )
         if resolver:
             address = {"socket_address": {"address": "127.0.0.1", "port_value": resolver}}
-            config = {"@type": CARES, "resolvers": [address]}
+            config = {"@type": CARES, "resolvers": [address], "query_timeout_seconds": 120}
             filled["typed_dns_resolver_config"] = {
                 "name": "envoy.network.dns_resolver.cares",
                 "typed_config": config,
@@ -190,16 +193,17 @@ class Envoy(Process):
 
 
 @asynccontextmanager
-async def backend(text: str, delay: float = 0.0) -> AsyncIterator[int]:
-    """A service that answers ``text`` and its path; yields its port. ``/slow`` takes two seconds."""
+async def backend(text: str, word: asyncio.Event | None = None) -> AsyncIterator[int]:
+    """A service that answers ``text``; yields its port. ``/slow`` waits for the word."""
 
     async def answer(request: web.Request) -> web.Response:
-        await asyncio.sleep(2.0 if request.path == "/slow" else delay)
+        if word is not None and request.path == "/slow":
+            await word.wait()
         return web.Response(text=text)
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -207,6 +211,22 @@ async def backend(text: str, delay: float = 0.0) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await closed(runner)
+
+
+@asynccontextmanager
+async def occupied() -> AsyncIterator[asyncio.Server]:
+    """A server at a port that Envoy can't have, and that nobody else gets once it is closed."""
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", backing.free_port())
+    try:
+        yield server
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def port_of(server: asyncio.Server) -> int:
+    """Where it listens."""
+    return int(server.sockets[0].getsockname()[1])
 
 
 @dataclass
