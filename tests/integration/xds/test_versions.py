@@ -151,7 +151,7 @@ async def check_v3(load: Load, http: aiohttp.ClientSession, policy: str, there: 
             return status == 200 and who in MAY["/api/v2/x"]
         return (status, who) == (404, "application/problem+json")
 
-    await until(settled, within=2)
+    await until(settled)
 
 
 async def test_a_service_gets_its_first_versions_and_loses_its_last_without_a_failure(
