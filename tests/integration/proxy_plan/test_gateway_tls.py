@@ -198,13 +198,13 @@ async def test_a_load_loses_no_request_while_certificates_change(folder: Path) -
                 for client in (keeping, opening) * 4:
                     tasks.create_task(load(client))
                 for _ in range(20):
-                    before = await presented(one, context)
+                    served, before = done, await presented(one, context)
                     authority.issue(folder / "pki")
                     await one.turn()
-                    await until(partial(differs, one, context, before))
+                    await until(partial(differs, one, context, before), within=60)
+                    await until(lambda served=served: done > served + 5, within=60)
                 stop.set()
     assert failed == []
-    assert done > 100
 
 
 async def test_files_that_do_not_fit_leave_the_last_good_certificate(folder: Path) -> None:
@@ -333,5 +333,6 @@ async def test_an_envoy_goes_on_while_the_agent_is_away(folder: Path, start: Sta
             assert await presented(gateway, context) == before
             authority.issue(folder / "pki")
             async with gateway.running():
-                await until(partial(differs, gateway, context, before))
+                # Envoy tries ever more rarely while nobody is there.
+                await until(partial(differs, gateway, context, before), within=60)
                 assert (await send(gateway.address, request("/orders/x"), tls=context)).status == 200
