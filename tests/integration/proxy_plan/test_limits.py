@@ -222,7 +222,7 @@ async def test_what_is_told_is_not_held(limited: Callable[..., str]) -> None:
         address = Address.parse(limited(port, max_body=1000).removeprefix("http://"))
         reader, writer = await asyncio.open_connection(address.host, address.port)
         writer.write(request("/x", "Content-Length: 6", method="POST", body=b"abc"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await first.wait()
         writer.write(b"def")
         assert b"200" in await reader.readline()
@@ -245,7 +245,7 @@ async def test_websockets_pass_a_limit_of_bodies(
         url = limited(port, max_body=10)
         async with http.ws_connect(f"{url}/x") as socket:
             await socket.send_str("a" * 100)
-            assert await socket.receive_str(timeout=10) == "100"
+            assert await socket.receive_str(timeout=60) == "100"
 
 
 async def test_held_bodies_reach_the_service_whole(folder: Path, start: Start) -> None:
