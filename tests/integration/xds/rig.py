@@ -4,7 +4,7 @@ import asyncio
 import collections
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +100,7 @@ class Agent:
     revision: Latest[Revision] = field(default_factory=lambda: Latest(Revision()))
     collectors: CollectorRegistry = field(default_factory=CollectorRegistry)
     board: Board = field(default_factory=lambda: Board(lambda: 0.0))
+    keeper: Callable[[Path], SnapshotStore] = SnapshotStore
 
     @property
     def socket(self) -> Path:
@@ -109,7 +110,7 @@ class Agent:
     @property
     def store(self) -> SnapshotStore:
         """What it keeps."""
-        return SnapshotStore(self.folder / "snapshot.json")
+        return self.keeper(self.folder / "snapshot.json")
 
     def start(self) -> "asyncio.Task[None]":
         """Run the server in a task, to be cancelled."""

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from agent.demo.backing import free_port
 from agent.model.revision import Revision
 from agent.proxy.snapshot import Snapshot
 from agent.proxy.xds.socket import SocketServer
-from agent.proxy.xds.store import Good
+from agent.proxy.xds.store import Good, SnapshotStore
 from tests.integration.xds.rig import (
     Agent,
     Envoy,
@@ -255,6 +256,38 @@ async def test_an_agent_that_ends_has_kept_the_last_that_envoy_accepted(agent: A
             last = snapshot(port, {f"c{number}": [1]})
             await agent.in_force(last)
     assert agent.store.load() == Good(last)
+
+
+class Late(SnapshotStore):
+    """The first of its writes goes on once another is over; where none comes meanwhile, after a second."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.begun, self.over, self._another = threading.Event(), threading.Event(), threading.Event()
+
+    def save(self, good: Good) -> None:
+        """Write it, sooner or later."""
+        first = not self.begun.is_set()
+        self.begun.set()
+        if first:
+            self._another.wait(1)
+        super().save(good)
+        (self.over if first else self._another).set()
+
+
+async def test_an_agent_that_ends_while_it_keeps_a_snapshot_keeps_the_newest_after_it(
+    agent: Agent, envoy: Envoy
+) -> None:
+    late = Late(agent.folder / "snapshot.json")
+    agent.keeper = lambda _: late
+    async with agent.running():
+        envoy.start()
+        await agent.in_force(snapshot(free_port(), {"a": [1]}))
+        await until(late.begun.is_set)
+        last = snapshot(free_port(), {"b": [1]})
+        await agent.in_force(last)
+    await until(late.over.is_set)
+    assert late.load() == Good(last)
 
 
 async def test_a_socket_left_by_a_dead_agent_is_replaced(agent: Agent, envoy: Envoy) -> None:
