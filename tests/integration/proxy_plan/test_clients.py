@@ -16,6 +16,7 @@ from agent.demo import backing
 from agent.model.address import Address
 from agent.proxy.environment import service_environment
 from tests.integration.proxy_plan.conftest import Start
+from tests.integration.proxy_plan.raw import opened
 from tests.integration.proxy_plan.rig import Sidecar, catalog, echo, instance
 from tests.serving import closed
 
@@ -182,8 +183,7 @@ async def test_an_explicit_port_serves_a_client_that_knows_no_proxy(folder: Path
 
 async def spoken(port: int, head: str) -> tuple[int, bytes]:
     """The status and the rest of the answer to a request written by hand."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"{head}Connection: close\r\n\r\n".encode())
-    whole = await asyncio.wait_for(reader.read(), 60)
-    writer.close()
+    async with asyncio.timeout(60), opened(Address("127.0.0.1", port)) as (reader, writer):
+        writer.write(f"{head}Connection: close\r\n\r\n".encode())
+        whole = await reader.read()
     return int(whole.split(b" ", 2)[1]), whole

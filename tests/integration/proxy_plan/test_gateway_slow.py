@@ -14,7 +14,7 @@ from agent.model.address import Address
 from agent.model.catalog import Service
 from agent.proxy.snapshot import Resource, Snapshot
 from tests.integration.proxy_plan.conftest import Start
-from tests.integration.proxy_plan.raw import read, request, send
+from tests.integration.proxy_plan.raw import opened, read, request, send
 from tests.integration.proxy_plan.rig import Door, Gunicorn, catalog, echo, instance
 from tests.waiting import until
 
@@ -105,11 +105,9 @@ async def test_headers_that_never_end_are_cut_off(folder: Path, start: Start) ->
         return snapshot
 
     door = start(Door(folder, catalog(orders=[instance(1)]), change=sooner))
-    reader, writer = await asyncio.open_connection(door.address.host, door.address.port)
-    writer.write(b"GET /orders HTTP/1.1\r\nHost: sh")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(60), opened(door.address) as (reader, writer):
+        writer.write(b"GET /orders HTTP/1.1\r\nHost: sh")
         reply = await read(reader)
         assert reply.status in (0, 408)
         assert await reader.read() == b""
-    writer.close()
     assert (await send(door.address, request("/nothing"))).status == 404

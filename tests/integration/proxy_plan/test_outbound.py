@@ -18,6 +18,7 @@ from agent.model.catalog import Service
 from agent.proxy.environment import service_environment
 from tests.integration.proxy_plan import breaking
 from tests.integration.proxy_plan.conftest import Start
+from tests.integration.proxy_plan.raw import opened
 from tests.integration.proxy_plan.rig import Gunicorn, Sidecar, catalog, echo, instance, with_otlp
 from tests.waiting import until
 
@@ -118,14 +119,12 @@ async def test_an_unknown_host_is_reached_without_our_headers(
 async def connect(sidecar: Sidecar, target: str, then: bytes = b"") -> bytes:
     """The answer to a CONNECT, and to what is sent through the tunnel."""
     address = Address.parse(sidecar.settings.proxy.outbound)
-    reader, writer = await asyncio.open_connection(address.host, address.port)
-    writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
-    if b" 200 " in head:
-        writer.write(then)
-    rest = await asyncio.wait_for(reader.read(), 60)
-    writer.close()
-    return head + rest
+    async with asyncio.timeout(60), opened(address) as (reader, writer):
+        writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b" 200 " in head:
+            writer.write(then)
+        return head + await reader.read()
 
 
 async def test_a_tunnel_leads_to_a_stranger_and_to_a_service(folder: Path, start: Start) -> None:
