@@ -255,6 +255,11 @@ class Hammer:
         """How often each answer came that was no 200."""
         return {what: times for what, times in self.seen.items() if what != "200"}
 
+    async def more(self, number: int) -> None:
+        """Wait for so many further answers, of any kind."""
+        before = self.seen.total()
+        await until(lambda: self.seen.total() >= before + number, within=60)
+
     async def _work(self, session: aiohttp.ClientSession) -> None:
         while True:
             for path in list(self.paths):

@@ -361,8 +361,8 @@ async def test_no_request_fails_while_clusters_and_routes_come_go_and_are_rename
             for turn in range(50):
                 clusters = {f"c{turn + 1}": [one, two], f"d{turn % 3}": [two]}
                 await agent.in_force(snapshot(port, clusters, route=f"r{turn // 10}"))
+                await until(lambda turn=turn: hammer.seen["200"] > 2 * turn, within=60)
         assert hammer.failed == {}
-        assert hammer.seen["200"] > 100
         log.info(f"{hammer.seen['200']} requests over 50 changes")
 
 
