@@ -276,12 +276,16 @@ class AdsServer:
                 await self._save(self._kept.value)
 
     async def _save(self, good: Good | None) -> None:
+        """Write it, and end only then: a thread goes on when it is cancelled, and could write after the next one."""
         if good is None:
             return
+        writing = asyncio.create_task(asyncio.to_thread(self._store.save, good), name="xds: write")
         try:
-            await asyncio.to_thread(self._store.save, good)
+            await asyncio.shield(writing)
         except OSError as error:
             log.warning("snapshot.unwritten", error=str(error))
+        finally:
+            await asyncio.wait({writing})
 
     async def _retry(self) -> None:
         backoff, refused = Backoff(min(RETRY, self._retry_interval), self._retry_interval), ""

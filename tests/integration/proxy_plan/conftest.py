@@ -1,8 +1,9 @@
 """Envoys and services that end with their test, and a client."""
 
+import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from agent.demo.process import Process
 
 P = TypeVar("P", bound=Process)
 Start = Callable[[P], P]
+Begin = Callable[[P], Awaitable[P]]
 
 
 @pytest.fixture
@@ -25,18 +27,37 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def start(folder: Path) -> Iterator[Start]:
-    """Starts a process and ends it with the test."""
+def processes(folder: Path) -> Iterator[list[Process]]:
+    """Those that end with the test."""
     started: list[Process] = []
+    yield started
+    for process in reversed(started):
+        process.stop(5)
+
+
+@pytest.fixture
+def start(processes: list[Process]) -> Start:
+    """Starts a process; nothing of the test's own answers meanwhile."""
 
     def run(process: P) -> P:
-        started.append(process)
+        processes.append(process)
         process.start()
         return process
 
-    yield run
-    for process in reversed(started):
-        process.stop(5)
+    return run
+
+
+@pytest.fixture
+def begin(processes: list[Process]) -> Begin:
+    """Starts a process that asks services in this one before it answers."""
+
+    async def run(process: P) -> P:
+        processes.append(process)
+        process.launch()
+        await asyncio.to_thread(process.wait)
+        return process
+
+    return run
 
 
 @pytest_asyncio.fixture

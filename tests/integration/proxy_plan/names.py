@@ -16,7 +16,7 @@ from agent.demo import backing
 
 
 async def ask(
-    server: str, name: str, kind: str = "A", *, timeout: float = 8.0, edns: int | bool = False
+    server: str, name: str, kind: str = "A", *, timeout: float = 30.0, edns: int | bool = False
 ) -> dns.message.Message:
     """The answer to one query over UDP; ``server`` is HOST:PORT."""
     host, _, port = server.rpartition(":")

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,18 +25,26 @@ class Reply:
         return json.loads(self.body)
 
 
+@asynccontextmanager
+async def opened(
+    address: Address, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection that is closed whatever comes: one that is left fails a later test."""
+    reader, writer = await asyncio.open_connection(address.host, address.port, ssl=tls)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
 async def send(
-    address: Address, data: bytes, *, within: float = 10.0, tls: ssl.SSLContext | None = None
+    address: Address, data: bytes, *, within: float = 30.0, tls: ssl.SSLContext | None = None
 ) -> Reply:
     """Send the bytes on a connection of their own and read one answer."""
-    async with asyncio.timeout(within):
-        reader, writer = await asyncio.open_connection(address.host, address.port, ssl=tls)
-        try:
-            writer.write(data)
-            await writer.drain()
-            return await read(reader)
-        finally:
-            writer.close()
+    async with asyncio.timeout(within), opened(address, tls) as (reader, writer):
+        writer.write(data)
+        await writer.drain()
+        return await read(reader)
 
 
 async def read(reader: asyncio.StreamReader) -> Reply:

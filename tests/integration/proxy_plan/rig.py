@@ -63,6 +63,14 @@ def with_otlp(snapshot: Snapshot) -> Snapshot:
     return Snapshot(clusters, snapshot.endpoints, snapshot.listeners, snapshot.routes)
 
 
+def _local(snapshot: Snapshot) -> list[int]:
+    """The TCP ports of this machine at which the snapshot's listeners are."""
+    found = [one["address"]["socket_address"] for one in snapshot.listeners.values()]
+    return [
+        one["port_value"] for one in found if one["address"] == "127.0.0.1" and one.get("protocol") != "UDP"
+    ]
+
+
 class Envoy(Process):
     """The real Envoy on a snapshot, all of it static."""
 
@@ -87,7 +95,9 @@ class Envoy(Process):
             backing.binary("envoy"), "-c", str(file), "--disable-hot-restart", "--log-level", "warning",
             "--concurrency", str(concurrency),
         ]  # fmt: skip
-        super().__init__("Envoy", argv, folder / "envoy.log", answers=lambda: backing.tcp_ok(probe))
+        # It listens at one port after the other.
+        ports = {probe, *_local(snapshot)}
+        super().__init__("Envoy", argv, folder / "envoy.log", answers=lambda: all(map(backing.tcp_ok, ports)))
 
     async def counters(self, contains: str) -> dict[str, int]:
         """Envoy's counters and gauges whose names contain the text."""
@@ -161,7 +171,9 @@ class Gunicorn(Process):
 
 
 @asynccontextmanager
-async def echo(name: str = "", answer: Callable[[web.Request], Any] | None = None) -> AsyncIterator[int]:
+async def echo(
+    name: str = "", answer: Callable[[web.Request], Any] | None = None, port: int = 0
+) -> AsyncIterator[int]:
     """A small HTTP service in this process; yields its port. ``answer`` may return a status or a response instead."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -186,7 +198,7 @@ async def echo(name: str = "", answer: Callable[[web.Request], Any] | None = Non
     app.router.add_route("*", "/{tail:.*}", handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)  # hundreds may connect at once
+    site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024)  # hundreds may connect at once
     await site.start()
     try:
         yield runner.addresses[0][1]

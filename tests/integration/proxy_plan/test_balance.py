@@ -5,7 +5,7 @@ from pathlib import Path
 import aiohttp
 
 from agent.metrics.families import envoy
-from tests.integration.proxy_plan.conftest import Start
+from tests.integration.proxy_plan.conftest import Begin, Start
 from tests.integration.proxy_plan.counted import counted
 from tests.integration.proxy_plan.rig import Sidecar, catalog, echo, instance
 from tests.waiting import until
@@ -42,18 +42,18 @@ async def test_a_user_stays_at_one_instance_and_most_stay_when_another_leaves(
 
 
 async def test_the_own_zone_gets_all_until_too_few_of_it_are_well(
-    folder: Path, start: Start, http: aiohttp.ClientSession
+    folder: Path, begin: Begin, http: aiohttp.ClientSession
 ) -> None:
     """With none left in it the other zone gets everything; what crosses zones is counted."""
     status = {"near": 200}
     over = {
         "service": {"name": "front", "port": 1, "zone": "a"},
         "traffic": {"ejection_failures": 0, "check_path": "/health", "check_interval": 0.1,
-                    "check_failures": 1, "check_passes": 1},
+                    "check_timeout": 10, "check_failures": 1, "check_passes": 1},
     }  # fmt: skip
     async with echo("near", lambda _: status["near"]) as near, echo("far") as far:
         known = catalog(orders=[instance(near, zone="a"), instance(far, zone="b")])
-        sidecar = start(Sidecar(folder, known, over))
+        sidecar = await begin(Sidecar(folder, known, over))
         await until(lambda: _well(sidecar, 2))
         assert {await served(http, sidecar) for _ in range(20)} == {"near"}
         assert await counted(sidecar, envoy.ZONES, "b") == 0

@@ -52,7 +52,7 @@ async def test_requests_beyond_the_connections_wait_and_beyond_the_waiting_are_r
         await until(lambda: counted(sidecar, envoy.CONNECTIONS_FULL))
         await until(lambda: counted(sidecar, envoy.PENDING_OPEN))
         assert await counted(sidecar, envoy.CONNECTIONS_OPEN) == 1
-        status, text = await asyncio.wait_for(asked(http, sidecar), 5)
+        status, text = await asyncio.wait_for(asked(http, sidecar), 60)
         assert status == 503
         assert "Circuit open" in text
         assert await counted(sidecar, envoy.PENDING_FULL) == 1

@@ -85,7 +85,7 @@ async def sent(
     lines += [f"{name}: {value}" for name, value in headers]
     try:
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-        whole = await asyncio.wait_for(reader.read(), 20)
+        whole = await asyncio.wait_for(reader.read(), 60)
     finally:
         writer.close()
     head, _, body = whole.decode(errors="replace").partition("\r\n\r\n")
@@ -245,6 +245,6 @@ async def connected(envoy: Address, target: str) -> int:
     reader, writer = await asyncio.open_connection(envoy.host, envoy.port)
     try:
         writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
-        return int((await asyncio.wait_for(reader.readline(), 10)).split()[1])
+        return int((await asyncio.wait_for(reader.readline(), 60)).split()[1])
     finally:
         writer.close()

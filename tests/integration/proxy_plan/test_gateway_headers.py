@@ -69,7 +69,10 @@ async def test_http_2_is_no_way_around(folder: Path, start: Start) -> None:
         "x-forwarded-for": "203.0.113.9", "x-forwarded-host": "evil.example", "x-envoy-max-retries": "99",
         "x-pillion-a": "lie", "x-real-ip": "203.0.113.9", "forwarded": "for=203.0.113.9", "x_real_ip": "203.0.113.9",
     }  # fmt: skip
-    async with echo("site") as port, httpx.AsyncClient(http1=False, http2=True, trust_env=False) as client:
+    async with (
+        echo("site") as port,
+        httpx.AsyncClient(http1=False, http2=True, trust_env=False, timeout=60) as client,
+    ):
         door = start(Door(folder, site(port)))
         answer = await client.get(f"{door.url}/a/%2e%2e/b", headers=lies)
         assert answer.http_version == "HTTP/2"

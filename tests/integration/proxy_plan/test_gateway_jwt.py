@@ -190,17 +190,17 @@ async def test_fetched_keys_rotate(folder: Path, start: Start, http: aiohttp.Cli
         url = f"http://127.0.0.1:{login}/keys.json"
         door = start(Door(folder, catalog(orders=[instance(port)]), over(jwks_url=url, jwks_cache=1)))
         await until(lambda: fetched)
-        await until(lambda: answered(http, door, former, 200))
+        await until(lambda: answered(http, door, former, 200), within=60)
         assert await answered(http, door, new.token(), 401)
         published[0] = key_set(old, new)
-        await until(lambda: answered(http, door, new.token(), 200))
+        await until(lambda: answered(http, door, new.token(), 200), within=60)
         assert await answered(http, door, former, 200)
         published[0] = ""
         seen = len(fetched)
-        await until(lambda: len(fetched) >= seen + 3)
+        await until(lambda: len(fetched) >= seen + 3, within=60)
         assert await answered(http, door, new.token(), 200)
         published[0] = key_set(new)
-        await until(lambda: answered(http, door, former, 401))
+        await until(lambda: answered(http, door, former, 401), within=60)
         assert await answered(http, door, new.token(), 200)
 
 

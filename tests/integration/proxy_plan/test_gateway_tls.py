@@ -29,7 +29,7 @@ from agent.runtime.health import Board
 from agent.runtime.latest import Latest
 from tests.integration.proxy_plan.conftest import Start
 from tests.integration.proxy_plan.pki import Authority, put
-from tests.integration.proxy_plan.raw import read, request, send
+from tests.integration.proxy_plan.raw import opened, read, request, send
 from tests.integration.proxy_plan.rig import catalog, echo, instance, settings
 from tests.integration.xds.rig import Envoy
 from tests.waiting import until
@@ -127,11 +127,8 @@ async def test_clients_are_served_by_tls(folder: Path) -> None:
             reply = await send(one.address, request("/orders/x", "X-Forwarded-Proto: http"), tls=context)
             assert (reply.status, reply.json["headers"]["x-forwarded-proto"]) == (200, "https")
             assert reply.headers["strict-transport-security"] == "max-age=600"
-            _, writer = await asyncio.open_connection(
-                one.address.host, one.address.port, ssl=trusting(authority, alpn="h2")
-            )
-            assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
-            writer.close()
+            async with opened(one.address, trusting(authority, alpn="h2")) as (_, writer):
+                assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
             assert (await send(one.address, request("/orders/x"))).status == 0
             old = trusting(authority)
             old.set_ciphers("DEFAULT:@SECLEVEL=0")
@@ -149,17 +146,16 @@ async def test_a_new_certificate_breaks_no_connection(folder: Path) -> None:
             context = trusting(authority)
             await until(lambda: presented(one, context))
             before = await presented(one, context)
-            reader, writer = await asyncio.open_connection(one.address.host, one.address.port, ssl=context)
-            for turn in range(5):
-                authority.issue(folder / "pki")
-                await one.turn()
-                await until(partial(differs, one, context, before))
-                before = await presented(one, context)
-                writer.write(request(f"/orders/{turn}"))
-                reply = await read(reader)
-                assert reply.status == 200
-                assert "connection" not in reply.headers
-            writer.close()
+            async with opened(one.address, context) as (reader, writer):
+                for turn in range(5):
+                    authority.issue(folder / "pki")
+                    await one.turn()
+                    await until(partial(differs, one, context, before))
+                    before = await presented(one, context)
+                    writer.write(request(f"/orders/{turn}"))
+                    reply = await read(reader)
+                    assert reply.status == 200
+                    assert "connection" not in reply.headers
 
 
 async def differs(gateway: Gateway, context: ssl.SSLContext, before: str) -> bool:
@@ -198,13 +194,13 @@ async def test_a_load_loses_no_request_while_certificates_change(folder: Path) -
                 for client in (keeping, opening) * 4:
                     tasks.create_task(load(client))
                 for _ in range(20):
-                    before = await presented(one, context)
+                    served, before = done, await presented(one, context)
                     authority.issue(folder / "pki")
                     await one.turn()
-                    await until(partial(differs, one, context, before))
+                    await until(partial(differs, one, context, before), within=60)
+                    await until(lambda served=served: done > served + 5, within=60)
                 stop.set()
     assert failed == []
-    assert done > 100
 
 
 async def test_files_that_do_not_fit_leave_the_last_good_certificate(folder: Path) -> None:
@@ -333,5 +329,6 @@ async def test_an_envoy_goes_on_while_the_agent_is_away(folder: Path, start: Sta
             assert await presented(gateway, context) == before
             authority.issue(folder / "pki")
             async with gateway.running():
-                await until(partial(differs, gateway, context, before))
+                # Envoy tries ever more rarely while nobody is there.
+                await until(partial(differs, gateway, context, before), within=60)
                 assert (await send(gateway.address, request("/orders/x"), tls=context)).status == 200

@@ -28,7 +28,7 @@ async def websocket(request: web.Request) -> web.StreamResponse:
 
 def raw(port: int, text: str) -> str:
     """What comes back for these bytes until the other side closes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(text.encode())
         found = b""
         while chunk := connection.recv(65536):
@@ -52,19 +52,18 @@ async def test_server_sent_events_flow_for_forty_seconds(
     """Each event arrives when it is made, and no timeout ends the stream."""
     service = start(Gunicorn(folder / "s", "--worker-class", "gthread", "--threads", "4"))
     sidecar = start(Sidecar(folder / "e", catalog(), {"service": {"name": "news", "port": service.port}}))
-    began, events, first = time.monotonic(), 0, 0.0
-    async with http.get(f"{sidecar.inbound}/events/40", timeout=aiohttp.ClientTimeout(total=60)) as answer:
-        async for line in answer.content:
-            events += line.startswith(b"data:")
-            first = first or time.monotonic() - began
-    assert events == 9
-    assert first < 2
-    assert time.monotonic() - began > 39
+    async with http.get(f"{sidecar.inbound}/events/40", timeout=aiohttp.ClientTimeout(total=200)) as answer:
+        came = [time.monotonic() async for line in answer.content if line.startswith(b"data:")]
+    assert len(came) == 9
+    assert came[-1] - came[0] > 25, "held back they would come together"
 
 
 async def test_a_client_that_speaks_http_2_without_tls_is_served(folder: Path, start: Start) -> None:
     """The service gets HTTP/1.1, and each request its own body."""
-    async with echo("news") as port, httpx.AsyncClient(http1=False, http2=True, trust_env=False) as client:
+    async with (
+        echo("news") as port,
+        httpx.AsyncClient(http1=False, http2=True, trust_env=False, timeout=60) as client,
+    ):
         sidecar = start(Sidecar(folder, catalog(), {"service": {"name": "news", "port": port}}))
         for number in range(5):
             answer = await client.post(f"{sidecar.inbound}/{number}", content=f"body {number}")

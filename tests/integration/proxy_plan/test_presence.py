@@ -6,6 +6,7 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
+from agent.demo import backing
 from agent.model.presence import Presence
 from agent.proxy.admin import EnvoyAdmin
 from agent.proxy.presence import presence
@@ -51,9 +52,8 @@ async def counted(admin: EnvoyAdmin, expected: Presence) -> bool:
 async def test_an_answer_of_envoy_s_own_is_none_of_the_service(
     folder: Path, start: Start, http: aiohttp.ClientSession
 ) -> None:
-    async with echo() as port:
-        gone = port
-    sidecar = start(Sidecar(folder, catalog(), {"service": {"name": "orders", "port": gone}}))
+    over = {"service": {"name": "orders", "port": backing.free_port()}}
+    sidecar = start(Sidecar(folder, catalog(), over))
     async with http.get(sidecar.inbound) as got:
         assert got.status == 503
     assert await presence(EnvoyAdmin(sidecar.admin)) == Presence(0, 0)

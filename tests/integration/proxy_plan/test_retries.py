@@ -17,8 +17,10 @@ from tests.integration.proxy_plan import breaking
 from tests.integration.proxy_plan.conftest import Start
 from tests.integration.proxy_plan.counted import counted
 from tests.integration.proxy_plan.rig import Door, Envoy, Sidecar, catalog, echo, instance
+from tests.waiting import until
 
-TRAFFIC = {"ejection_failures": 0, "timeout": 0.8, "per_try_timeout": 0.25, "idle_timeout": 5}
+# Time enough for a request to reach the service, wherever something is put to sleep.
+TRAFFIC = {"ejection_failures": 0, "timeout": 5, "per_try_timeout": 2, "idle_timeout": 60}
 STAGES = [*breaking.BROKEN, *breaking.REFUSING, *breaking.SILENT]
 ONCE = ("POST", "PATCH")
 # What a client may say to be repeated; only Pillion may.
@@ -127,7 +129,8 @@ async def test_an_idempotent_request_is_tried_as_often_as_the_setting_says(
         assert await counted(sidecar, envoy.RETRIES_WON) == 0
         known = catalog(orders=[instance(bad.port), instance(good.port)])
         both = start(Sidecar(folder / "b", known, over))
-        assert {await status("GET", "/answer-503", both) for _ in range(10)} == {200}
+        # Which instance a request gets is a matter of chance; forty in a row don't find the same.
+        assert {await status("GET", "/answer-503", both) for _ in range(40)} == {200}
         assert await counted(both, envoy.RETRIES_WON) == await counted(both, envoy.RETRIES) > 0
 
 
@@ -135,24 +138,33 @@ async def test_the_budget_holds_further_tries_back_when_everything_fails(
     folder: Path, start: Start, http: aiohttp.ClientSession
 ) -> None:
     """Of few requests all are tried again; of many at once a fifth, so that a sick service gets no flood on top."""
-    seen = 0
-    together = asyncio.Event()
-    wanted = 20
+    seen = wanted = 0
+    together, decided = asyncio.Event(), asyncio.Event()
 
     async def answer(_: web.Request) -> web.Response:
         nonlocal seen
         seen += 1
+        again = seen > wanted
         if seen == wanted:
             together.set()
-        await together.wait()
+        await (decided if again else together).wait()
         return web.Response(status=503)
 
+    async def judged(number: int) -> bool:
+        return await counted(sidecar, envoy.RETRIES) + await counted(sidecar, envoy.RETRIES_HELD) == number
+
     async def all_at_once(number: int) -> int:
+        """How many requests the service got; no second try ends before each request has one or is refused it."""
         nonlocal seen, wanted
+        before = await counted(sidecar, envoy.RETRIES) + await counted(sidecar, envoy.RETRIES_HELD)
         seen, wanted = 0, number
         together.clear()
-        async with asyncio.timeout(30):
-            await asyncio.gather(*(one() for _ in range(number)))
+        decided.clear()
+        async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
+            for _ in range(number):
+                tasks.create_task(one())
+            await until(lambda: judged(int(before) + number), within=60)
+            decided.set()
         return seen
 
     async def one() -> None:
@@ -166,5 +178,5 @@ async def test_the_budget_holds_further_tries_back_when_everything_fails(
         assert await counted(sidecar, envoy.RETRIES_HELD) == 0
         sent = await all_at_once(400)
         held = await counted(sidecar, envoy.RETRIES_HELD)
-        assert 400 + 50 <= sent < 400 + 200
+        assert 400 + 50 <= sent <= 400 + 400 // 5
         assert held == 800 - sent

@@ -11,10 +11,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from agent.demo import backing
 from agent.model.address import Address
 from agent.model.catalog import Service
 from agent.proxy.admin import EnvoyAdmin
 from tests.integration.proxy_plan.conftest import Start
+from tests.integration.proxy_plan.raw import opened
 from tests.integration.proxy_plan.rig import Sidecar, catalog, echo, instance, with_otlp
 
 TRACED = {"tracing": {"endpoint": "http://127.0.0.1:1", "sample": 1.0}}
@@ -55,17 +57,15 @@ async def stranger(answer: bytes = Stranger.answer) -> AsyncIterator[Stranger]:
 async def say(sidecar: Sidecar, request: str | bytes, then: bytes = b"") -> tuple[int, bytes]:
     """Status and whole answer of a request written by hand to the outbound; ``then`` goes through a tunnel."""
     address = Address.parse(sidecar.settings.proxy.outbound)
-    reader, writer = await asyncio.open_connection(address.host, address.port)
-    writer.write(request.encode() if isinstance(request, str) else request)
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
-    status = int(head.split(b" ", 2)[1])
-    if then and status == 200:
-        writer.write(then)
-    # Not to the end: Envoy waits a second after an answer of its own before it closes.
-    length = re.search(rb"(?i)\r\ncontent-length: ([0-9]+)", head)
-    rest = await asyncio.wait_for(reader.readexactly(int(length[1])) if length else reader.read(), 10)
-    writer.close()
-    return status, head + rest
+    async with asyncio.timeout(60), opened(address) as (reader, writer):
+        writer.write(request.encode() if isinstance(request, str) else request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        status = int(head.split(b" ", 2)[1])
+        if then and status == 200:
+            writer.write(then)
+        # Not to the end: Envoy waits a second after an answer of its own before it closes.
+        length = re.search(rb"(?i)\r\ncontent-length: ([0-9]+)", head)
+        return status, head + await (reader.readexactly(int(length[1])) if length else reader.read())
 
 
 def request(url: str, *headers: str, host: str = "") -> str:
@@ -169,14 +169,15 @@ async def test_no_name_of_this_machine_leads_round_through_our_own_listeners(
     folder: Path, start: Start
 ) -> None:
     """The outbound's own port, an explicit one and the inbound's: 508 for requests and tunnels, before any look-up."""
-    over = {"upstreams": {"orders": {"port": 15999}}}
+    own = backing.free_port()
+    over = {"upstreams": {"orders": {"port": own}}}
     sidecar = start(Sidecar(folder, catalog(), over, hosts=("me.example", "10.9.8.7")))
     ports = [
         Address.parse(one).port for one in (sidecar.settings.proxy.outbound, sidecar.settings.proxy.inbound)
     ]
     wrong = {}
     for host in LOOPBACK:
-        for port in (*ports, 15999):
+        for port in (*ports, own):
             for line in (request(f"http://{host}:{port}/"), connect(f"{host}:{port}")):
                 status, _ = await say(sidecar, line)
                 if status != 508:

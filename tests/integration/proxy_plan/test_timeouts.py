@@ -37,9 +37,9 @@ async def asked(
         return answer.status, time.monotonic() - began
 
 
-async def slow(_: web.Request) -> web.Response:
-    """Answers after more time than any test here grants."""
-    await asyncio.sleep(1.5)
+async def never(_: web.Request) -> web.Response:
+    """Answers after more time than any test here grants, however late Envoy looks at its clock."""
+    await asyncio.sleep(breaking.NEVER)
     return web.Response()
 
 
@@ -50,7 +50,7 @@ async def test_a_connection_that_is_not_made_in_time_is_given_up(
         sidecar = start(upstream(folder, port, connect_timeout=0.3))
         status, took = await asked(http, sidecar)
         assert status == 503
-        assert 0.25 < took < 1.2
+        assert took > 0.25
         assert await counted(sidecar, envoy.CONNECT_TIMEOUTS) == 1
 
 
@@ -70,10 +70,10 @@ async def test_the_request_timeout_ends_a_request_with_all_its_tries(
 ) -> None:
     """Further tries don't get time of their own."""
     async with breaking.service() as service:
-        sidecar = start(upstream(folder, service.port, timeout=0.5, per_try_timeout=0.2, retries=10))
+        sidecar = start(upstream(folder, service.port, timeout=2, per_try_timeout=0.8, retries=10))
         status, took = await asked(http, sidecar, "/silent")
         assert status == 504
-        assert 0.45 < took < 1.2
+        assert 1.9 < took < 8, "eleven tries would take more"
         assert 1 < service.times("GET", "/silent") <= 3
         assert await counted(sidecar, envoy.TIMEOUTS) == 1
 
@@ -83,16 +83,18 @@ async def test_a_try_that_takes_too_long_is_made_again_where_that_is_safe(
 ) -> None:
     """A GET gets another try, a POST does not."""
     async with breaking.service() as service, echo("good") as good:
-        sidecar = start(upstream(folder, service.port, good, timeout=5, per_try_timeout=0.2, retries=2))
-        found = [await asked(http, sidecar, "/silent") for _ in range(24)]
-        assert {status for status, _ in found} == {200}
-        tries = await counted(sidecar, envoy.TRY_TIMEOUTS)
-        assert tries == service.times("GET", "/silent") > 0
+        sidecar = start(upstream(folder, service.port, good, timeout=60, per_try_timeout=1, retries=2))
         # Which instance a request gets is a matter of chance.
-        posts = [await asked(http, sidecar, "/silent", "POST") for _ in range(24)]
-        assert {status for status, _ in posts} == {200, 504}
-        assert service.times("POST", "/silent") == sum(status == 504 for status, _ in posts)
-        assert max(took for _, took in posts) < 1.5
+        while service.times("GET", "/silent") < 4:
+            assert (await asked(http, sidecar, "/silent"))[0] == 200
+        assert await counted(sidecar, envoy.TRY_TIMEOUTS) == 4
+        posts: list[int] = []
+        while service.times("POST", "/silent") < 4 or 200 not in posts:
+            posts.append((await asked(http, sidecar, "/silent", "POST"))[0])
+        assert set(posts) == {200, 504}
+        assert posts.count(504) == service.times("POST", "/silent")
+        assert await counted(sidecar, envoy.TRY_TIMEOUTS) == 4 + posts.count(504)
+        assert await counted(sidecar, envoy.TIMEOUTS) == 0
 
 
 async def test_a_stream_on_which_nothing_moves_is_ended_and_one_that_moves_is_not(
@@ -102,18 +104,18 @@ async def test_a_stream_on_which_nothing_moves_is_ended_and_one_that_moves_is_no
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if request.path == "/none":
-            return await slow(request)
+            return await never(request)
         stream = web.StreamResponse()
         await stream.prepare(request)
-        for _ in range(8):
+        for _ in range(25):
             await stream.write(b"x")
-            await asyncio.sleep(1.5 if request.path == "/stops" else 0.1)
+            await asyncio.sleep(breaking.NEVER if request.path == "/stops" else 0.1)
         return stream
 
     async with echo(answer=answer) as port:
-        sidecar = start(upstream(folder, port, idle_timeout=0.4))
+        sidecar = start(upstream(folder, port, idle_timeout=2))
         async with http.get("http://orders/moves", proxy=sidecar.outbound) as got:
-            assert await got.read() == b"x" * 8
+            assert await got.read() == b"x" * 25
         assert await counted(sidecar, envoy.IDLE_TIMEOUTS, "outbound") == 0
         assert (await asked(http, sidecar, "/none"))[0] == 504
         with pytest.raises(aiohttp.ClientPayloadError):
@@ -131,9 +133,15 @@ async def test_each_setting_of_a_path_holds_below_it_and_nowhere_else(
         {"prefix": "/feed", "idle_timeout": 0.3},
         {"prefix": "/tries", "per_try_timeout": 0.3},
     ]
+    want: dict[str, int] = {}
+
+    async def slow(request: web.Request) -> web.Response:
+        await asyncio.sleep(breaking.NEVER if want[request.path_qs] == 504 else 1)
+        return web.Response()
+
     async with echo(answer=slow) as port:
         sidecar = start(upstream(folder, port, paths=paths))
-        want = {
+        want |= {
             "/reports": 504, "/reports?a=b": 504, "/reports/x": 504, "/reports/big": 200, "/reportsx": 200,
             "/feed/x": 504, "/tries/x": 504, "/x/reports": 200,
         }  # fmt: skip

@@ -158,7 +158,7 @@ async def test_the_callers_sampling_decision_goes_before_the_share(
                 parent = (await answer.json())["headers"]["traceparent"]
         assert parent.endswith("-01" if spans else "-00")
         if spans:
-            await until(lambda: b"".join(got).count(b"serve 100%") >= 5, within=15)
+            await until(lambda: b"".join(got).count(b"serve 100%") >= 5, within=60)
             assert b"orders" in got[0]
             assert (bytes.fromhex(ID) in b"".join(got)) == bool(flags)
         else:
@@ -213,7 +213,7 @@ async def test_a_span_s_name_can_hold_the_method_and_nothing_that_callers_choose
         for _ in range(5):
             async with http.put(sidecar.inbound, headers={"X": "anything"}) as answer:
                 assert answer.status == 200
-            await until(lambda: b"%REQ(X)% PUT 100%" in b"".join(got), within=15)
+            await until(lambda: b"%REQ(X)% PUT 100%" in b"".join(got), within=60)
 
 
 async def test_tries_show_in_a_trace(
@@ -240,7 +240,7 @@ async def test_tries_show_in_a_trace(
         async def told() -> bool:
             return len(await jaeger.trace(trace)) == 3
 
-        await until(told, within=20)
+        await until(told, within=60)
         (root,) = grown(await jaeger.trace(trace)).roots
         one = hop(root)
         assert (one.span.kind, one.attempts, one.failed) == ("client", 2, False)

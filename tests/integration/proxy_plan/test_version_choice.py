@@ -41,7 +41,7 @@ def asked(session: requests.Session, proxy: str, request: Request) -> tuple[int,
         f"http://orders{request.path}",
         headers={"accept": None, **request.headers},
         proxies={"http": proxy},
-        timeout=10,
+        timeout=60,
     )
     if answer.status_code != 200:
         return answer.status_code, "", ""

@@ -22,6 +22,7 @@ async def test_traffic_leaves_the_own_zone_and_comes_back_with_its_instances(
     agent, envoy = xds.Agent(folder), xds.Envoy(folder)
     statuses: list[int] = []
     seen: list[str] = []
+    loads: list[asyncio.Task[None]] = []
     going = True
 
     async def load() -> None:
@@ -33,7 +34,7 @@ async def test_traffic_leaves_the_own_zone_and_comes_back_with_its_instances(
     async def settled(known: Catalog) -> set[str]:
         await agent.in_force(plan(given, known, assets.load()))
         seen.clear()
-        await until(lambda: len(seen) >= 60)
+        await until(lambda: len(seen) >= 60, within=60)
         return set(seen[20:])
 
     async with agent.running(), echo("near") as near, echo("far") as far, echo("farther") as farther:
@@ -42,13 +43,13 @@ async def test_traffic_leaves_the_own_zone_and_comes_back_with_its_instances(
             there = [instance(far, zone="b"), instance(farther, zone="c")]
             whole = catalog(orders=[instance(near, zone="a"), *there])
             await agent.in_force(plan(given, whole, assets.load()))
-            loads = [asyncio.create_task(load()) for _ in range(4)]
+            loads += [asyncio.create_task(load()) for _ in range(4)]
             for _ in range(3):
                 assert await settled(whole) == {"near"}
                 assert await settled(catalog(orders=there)) == {"far", "farther"}
             assert await settled(whole) == {"near"}
+        finally:
             going = False
             await asyncio.gather(*loads)
-        finally:
             envoy.stop(5)
     assert set(statuses) == {200}

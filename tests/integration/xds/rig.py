@@ -4,7 +4,7 @@ import asyncio
 import collections
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +100,7 @@ class Agent:
     revision: Latest[Revision] = field(default_factory=lambda: Latest(Revision()))
     collectors: CollectorRegistry = field(default_factory=CollectorRegistry)
     board: Board = field(default_factory=lambda: Board(lambda: 0.0))
+    keeper: Callable[[Path], SnapshotStore] = SnapshotStore
 
     @property
     def socket(self) -> Path:
@@ -109,7 +110,7 @@ class Agent:
     @property
     def store(self) -> SnapshotStore:
         """What it keeps."""
-        return SnapshotStore(self.folder / "snapshot.json")
+        return self.keeper(self.folder / "snapshot.json")
 
     def start(self) -> "asyncio.Task[None]":
         """Run the server in a task, to be cancelled."""
@@ -134,8 +135,11 @@ class Agent:
         finally:
             await end(task)
 
-    async def in_force(self, wanted: Snapshot, within: float = 10.0) -> None:
-        """Offer the snapshot and wait until Envoy has it."""
+    async def in_force(self, wanted: Snapshot, within: float = 60.0) -> None:
+        """Offer the snapshot and wait until Envoy has it.
+
+        ``within`` is to be given where something that is wrong would come right later.
+        """
         self.snapshots.set(wanted)
         await until(
             lambda: self.revision.value.serving and self.revision.value.in_force == wanted.hash, within
@@ -162,7 +166,7 @@ class Envoy(Process):
         otlp: str = "",
         resolver: int = 0,
     ) -> None:
-        """``resolver`` is the port of the only DNS server that it asks; 0: those of this machine."""
+        """``resolver`` is the port of the only DNS server that it asks, for two minutes; 0: those of this machine."""
         self.admin = folder / "a.sock"
         file = folder / "bootstrap.json"
         filled = bootstrap(
@@ -175,7 +179,7 @@ class Envoy(Process):
         )
         if resolver:
             address = {"socket_address": {"address": "127.0.0.1", "port_value": resolver}}
-            config = {"@type": CARES, "resolvers": [address]}
+            config = {"@type": CARES, "resolvers": [address], "query_timeout_seconds": 120}
             filled["typed_dns_resolver_config"] = {
                 "name": "envoy.network.dns_resolver.cares",
                 "typed_config": config,
@@ -190,16 +194,17 @@ class Envoy(Process):
 
 
 @asynccontextmanager
-async def backend(text: str, delay: float = 0.0) -> AsyncIterator[int]:
-    """A service that answers ``text`` and its path; yields its port. ``/slow`` takes two seconds."""
+async def backend(text: str, word: asyncio.Event | None = None) -> AsyncIterator[int]:
+    """A service that answers ``text``; yields its port. ``/slow`` waits for the word."""
 
     async def answer(request: web.Request) -> web.Response:
-        await asyncio.sleep(2.0 if request.path == "/slow" else delay)
+        if word is not None and request.path == "/slow":
+            await word.wait()
         return web.Response(text=text)
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -207,6 +212,22 @@ async def backend(text: str, delay: float = 0.0) -> AsyncIterator[int]:
         yield runner.addresses[0][1]
     finally:
         await closed(runner)
+
+
+@asynccontextmanager
+async def occupied() -> AsyncIterator[asyncio.Server]:
+    """A server at a port that Envoy can't have, and that nobody else gets once it is closed."""
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", backing.free_port())
+    try:
+        yield server
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def port_of(server: asyncio.Server) -> int:
+    """Where it listens."""
+    return int(server.sockets[0].getsockname()[1])
 
 
 @dataclass
@@ -233,6 +254,11 @@ class Hammer:
     def failed(self) -> dict[str, int]:
         """How often each answer came that was no 200."""
         return {what: times for what, times in self.seen.items() if what != "200"}
+
+    async def more(self, number: int) -> None:
+        """Wait for so many further answers, of any kind."""
+        before = self.seen.total()
+        await until(lambda: self.seen.total() >= before + number, within=60)
 
     async def _work(self, session: aiohttp.ClientSession) -> None:
         while True:

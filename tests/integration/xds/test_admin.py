@@ -87,15 +87,16 @@ async def test_a_drain_lets_requests_in_flight_end_and_refuses_new_connections(
     agent: Agent, envoy: Envoy
 ) -> None:
     inward, outward = free_port(), free_port()
-    admin = EnvoyAdmin(envoy.admin)
-    async with agent.running(), backend("one") as one:
+    admin, word = EnvoyAdmin(envoy.admin), asyncio.Event()
+    async with agent.running(), backend("one", word) as one:
         envoy.start()
         await agent.in_force(inbound(inward, outward, one))
         slow = asyncio.create_task(get(inward, "/slow"))
         await until(lambda: _busy(admin))
-        draining = asyncio.create_task(admin.drain(3.0))
+        draining = asyncio.create_task(admin.drain(8.0))
         await until(lambda: refused(inward))
-        assert not slow.done()
+        assert not draining.done()
+        word.set()
         assert (await slow).status == 200
         assert await draining
         assert (await get(outward)).status == 200
@@ -103,14 +104,15 @@ async def test_a_drain_lets_requests_in_flight_end_and_refuses_new_connections(
 
 async def test_a_drain_ends_in_time_whatever_is_in_flight(agent: Agent, envoy: Envoy) -> None:
     inward, outward = free_port(), free_port()
-    admin = EnvoyAdmin(envoy.admin)
-    async with agent.running(), backend("one") as one:
+    admin, word = EnvoyAdmin(envoy.admin), asyncio.Event()
+    async with agent.running(), backend("one", word) as one:
         envoy.start()
         await agent.in_force(inbound(inward, outward, one))
         slow = asyncio.create_task(get(inward, "/slow"))
         await until(lambda: _busy(admin))
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(30):
             assert not await admin.drain(0.4)
+        word.set()
         assert (await slow).status == 200
 
 
@@ -119,8 +121,8 @@ async def test_an_idle_inbound_drains_at_once(agent: Agent, envoy: Envoy) -> Non
     async with agent.running():
         envoy.start()
         await agent.in_force(inbound(inward, outward, 1))
-        async with asyncio.timeout(2):
-            assert await EnvoyAdmin(envoy.admin).drain(20)
+        async with asyncio.timeout(30):
+            assert await EnvoyAdmin(envoy.admin).drain(200)
 
 
 async def _busy(admin: EnvoyAdmin) -> bool:

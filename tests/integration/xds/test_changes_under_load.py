@@ -28,7 +28,7 @@ from agent.proxy.planning import Planning
 from agent.proxy.snapshot import Snapshot
 from agent.runtime.latest import Latest
 from tests.integration.proxy_plan.rig import settings as made
-from tests.integration.xds.rig import Agent, Envoy, Hammer, backend, cluster, end, listener
+from tests.integration.xds.rig import Agent, Envoy, Hammer, backend, cluster, end, listener, occupied, port_of
 from tests.waiting import until
 
 CHANGES = int(os.environ.get("PILLION_CHANGES", "60"))
@@ -172,7 +172,7 @@ class Story:
         self.spoil = None
         await self._override()
         await self._instances()
-        await until(self.in_force, within=20)
+        await until(self.in_force, within=60)
 
     def in_force(self) -> bool:
         """Whether Envoy has all of it."""
@@ -191,12 +191,9 @@ async def telling(agent: Agent, gateway: bool, seed: int) -> AsyncIterator[Story
     """A story with its backends, begun and in force."""
     async with AsyncExitStack() as stack:
         ports = [await stack.enter_async_context(backend("one")) for _ in range(6)]
-        taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-        stack.callback(taken.close)
+        taken = port_of(await stack.enter_async_context(occupied()))
         chosen = made({"service": {"name": "front", "port": ports[5], "zone": "a"}})
-        story = Story(
-            agent, random.Random(seed), ports, taken.sockets[0].getsockname()[1], gateway, Latest(chosen)
-        )
+        story = Story(agent, random.Random(seed), ports, taken, gateway, Latest(chosen))
         story.catalog.set(Catalog({"steady": story.steady()}, known=True))
         story.begin()
         try:

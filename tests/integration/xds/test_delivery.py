@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -15,8 +16,19 @@ from agent.demo.backing import free_port
 from agent.model.revision import Revision
 from agent.proxy.snapshot import Snapshot
 from agent.proxy.xds.socket import SocketServer
-from agent.proxy.xds.store import Good
-from tests.integration.xds.rig import Agent, Envoy, Hammer, backend, cluster, end, listener, snapshot
+from agent.proxy.xds.store import Good, SnapshotStore
+from tests.integration.xds.rig import (
+    Agent,
+    Envoy,
+    Hammer,
+    backend,
+    cluster,
+    end,
+    listener,
+    occupied,
+    port_of,
+    snapshot,
+)
 from tests.waiting import until
 
 log = structlog.get_logger(__name__)
@@ -58,7 +70,7 @@ async def test_changed_endpoints_are_active_within_milliseconds(
             assert await answer(http, port) == ("200 two" if turn % 2 == 0 else "200 one")
         times.sort()
         log.info(f"endpoint change in force: p50 {times[20] * 1000:.1f} ms, worst {times[-1] * 1000:.1f} ms")
-        assert times[20] < 0.1
+        assert times[20] < 0.4, "nothing waits for a clock: its shortest turn is a second"
 
 
 async def test_a_changed_cluster_of_the_same_name_gets_its_endpoints_at_once(
@@ -70,7 +82,7 @@ async def test_a_changed_cluster_of_the_same_name_gets_its_endpoints_at_once(
         await agent.in_force(snapshot(port, {"a": [one]}))
         async with Hammer(f"http://127.0.0.1:{port}").going() as hammer:
             for turn in range(10):
-                await agent.in_force(snapshot(port, {"a": [one]}, timeout=f"{turn + 2}s"), within=3)
+                await agent.in_force(snapshot(port, {"a": [one]}, timeout=f"{turn + 2}s"), within=12)
         assert hammer.failed == {}
 
 
@@ -78,16 +90,14 @@ async def test_a_refused_listener_leaves_the_last_good_ones_and_a_later_good_sna
     agent: Agent, envoy: Envoy, http: aiohttp.ClientSession
 ) -> None:
     port, other = free_port(), free_port()
-    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    in_use = taken.sockets[0].getsockname()[1]
-    async with agent.running(), backend("one") as one:
+    async with agent.running(), backend("one") as one, occupied() as taken:
         envoy.start()
         good = snapshot(port, {"a": [one]})
         await agent.in_force(good)
         listeners = {
             "in": good.listeners["in"],
             "new": listener("new", other, "r"),
-            "bad": listener("bad", in_use, "r", enable_reuse_port=False),
+            "bad": listener("bad", port_of(taken), "r", enable_reuse_port=False),
         }
         bad = Snapshot(good.clusters, good.endpoints, listeners, good.routes)
         agent.snapshots.set(bad)
@@ -106,24 +116,21 @@ async def test_a_refused_listener_leaves_the_last_good_ones_and_a_later_good_sna
 
         await until(refused)
         assert await answer(http, port) == "200 one"
-        assert "in use" in agent.board.reports["xds"].detail
+        # Not while it is tried again.
+        await until(lambda: "in use" in agent.board.reports["xds"].detail)
         later = snapshot(port, {"a": [one]}, timeout="2s")
         await agent.in_force(later)
         assert agent.revision.value.refusals == ()
         assert agent.board.reports["xds"].detail == ""
-    taken.close()
-    await taken.wait_closed()
 
 
 async def test_what_was_refused_is_tried_again_and_accepted_once_its_reason_is_gone(
     agent: Agent, envoy: Envoy
 ) -> None:
     agent.retry_interval = 0.3
-    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    in_use = taken.sockets[0].getsockname()[1]
     good = snapshot(free_port(), {"a": [1]})
-    listeners = {**good.listeners, "bad": listener("bad", in_use, "r", enable_reuse_port=False)}
-    async with agent.running():
+    async with agent.running(), occupied() as taken:
+        listeners = {**good.listeners, "bad": listener("bad", port_of(taken), "r", enable_reuse_port=False)}
         envoy.start()
         await agent.in_force(good)
         agent.snapshots.set(Snapshot(good.clusters, good.endpoints, listeners, good.routes))
@@ -138,17 +145,15 @@ async def test_a_listener_whose_port_was_in_use_for_a_moment_is_there_within_sec
     agent: Agent, envoy: Envoy
 ) -> None:
     """With the intervals that an agent has."""
-    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    in_use = taken.sockets[0].getsockname()[1]
-    wanted = snapshot(in_use, {"a": [1]})
-    wanted.listeners["in"]["enable_reuse_port"] = False
-    async with agent.running():
+    async with agent.running(), occupied() as taken:
+        wanted = snapshot(port_of(taken), {"a": [1]})
+        wanted.listeners["in"]["enable_reuse_port"] = False
         envoy.start()
         agent.snapshots.set(wanted)
         await agent.revision.until(lambda now: bool(now.refusals))
         taken.close()
         await taken.wait_closed()
-        await agent.in_force(wanted, within=5)
+        await agent.in_force(wanted, within=15)
 
 
 async def test_a_refused_cluster_leaves_endpoints_flowing(
@@ -233,12 +238,12 @@ async def test_an_agent_that_restarts_never_empties_a_running_envoy(agent: Agent
         async with Hammer(f"http://127.0.0.1:{port}", ["/a", "/b"]).going() as hammer:
             await end(task)
             before = hammer.seen["200"]
-            await until(lambda: hammer.seen["200"] > before + 200)
+            await until(lambda: hammer.seen["200"] > before + 200, within=60)
             again = Agent(agent.folder)
             async with again.running():
                 kept = await again.revision.until(lambda now: now.serving)
                 assert kept.in_force == agent.revision.value.in_force
-                await until(lambda: hammer.seen["200"] > before + 500)
+                await until(lambda: hammer.seen["200"] > before + 500, within=60)
                 await again.in_force(snapshot(port, {"b": [one], "a": [one]}, timeout="3s"))
         assert hammer.failed == {}
 
@@ -251,6 +256,38 @@ async def test_an_agent_that_ends_has_kept_the_last_that_envoy_accepted(agent: A
             last = snapshot(port, {f"c{number}": [1]})
             await agent.in_force(last)
     assert agent.store.load() == Good(last)
+
+
+class Late(SnapshotStore):
+    """The first of its writes goes on once another is over; where none comes meanwhile, after a second."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.begun, self.over, self._another = threading.Event(), threading.Event(), threading.Event()
+
+    def save(self, good: Good) -> None:
+        """Write it, sooner or later."""
+        first = not self.begun.is_set()
+        self.begun.set()
+        if first:
+            self._another.wait(1)
+        super().save(good)
+        (self.over if first else self._another).set()
+
+
+async def test_an_agent_that_ends_while_it_keeps_a_snapshot_keeps_the_newest_after_it(
+    agent: Agent, envoy: Envoy
+) -> None:
+    late = Late(agent.folder / "snapshot.json")
+    agent.keeper = lambda _: late
+    async with agent.running():
+        envoy.start()
+        await agent.in_force(snapshot(free_port(), {"a": [1]}))
+        await until(late.begun.is_set)
+        last = snapshot(free_port(), {"b": [1]})
+        await agent.in_force(last)
+    await until(late.over.is_set)
+    assert late.load() == Good(last)
 
 
 async def test_a_socket_left_by_a_dead_agent_is_replaced(agent: Agent, envoy: Envoy) -> None:
@@ -324,8 +361,8 @@ async def test_no_request_fails_while_clusters_and_routes_come_go_and_are_rename
             for turn in range(50):
                 clusters = {f"c{turn + 1}": [one, two], f"d{turn % 3}": [two]}
                 await agent.in_force(snapshot(port, clusters, route=f"r{turn // 10}"))
+                await until(lambda turn=turn: hammer.seen["200"] > 2 * turn, within=60)
         assert hammer.failed == {}
-        assert hammer.seen["200"] > 100
         log.info(f"{hammer.seen['200']} requests over 50 changes")
 
 

@@ -24,9 +24,10 @@ async def pillion(*arguments: str, folder: Path) -> tuple[int, str, str]:
 
 
 async def test_render_shows_what_is_registered_and_validate_asks_envoy(
-    shared_consul: Consul, folder: Path
+    own_consul: Consul, folder: Path
 ) -> None:
-    consul = ("--registry-address", shared_consul.url)
+    """A Consul in which nobody left more than can be read in the time that a command takes."""
+    consul = ("--registry-address", own_consul.url)
     code, out, err = await pillion("envoy", "render", *consul, folder=folder)
     assert (code, err) == (0, "")
     assert {"clusters", "endpoints", "listeners", "routes"} == set(yaml.safe_load(out))

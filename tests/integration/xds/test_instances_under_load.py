@@ -45,8 +45,8 @@ async def test_no_request_fails_when_the_last_instance_of_a_version_leaves(
         await stack.enter_async_context(load.going(4))
         for snapshot in islice(cycle([planned(one(staying, NEW)), both]), TURNS):
             await agent.in_force(snapshot)
+            await load.more(2)
         assert load.failed == {}
-        assert load.seen["200"] > TURNS
 
 
 async def test_no_request_fails_for_endpoints_of_others_that_envoy_refuses(
@@ -80,8 +80,8 @@ async def test_no_request_fails_for_endpoints_of_others_that_envoy_refuses(
         await stack.enter_async_context(load.going(4))
         for snapshot in islice(cycle([planned(2), planned(1)]), TURNS):
             await agent.in_force(snapshot)
+            await load.more(2)
         assert load.failed == {}
-        assert load.seen["200"] > TURNS
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["the same agent", "a new agent"])
@@ -119,5 +119,5 @@ async def test_no_request_fails_when_clusters_and_instances_change_beside_endpoi
             async with Agent(agent.folder).running() as running:
                 for turn in one_agents:
                     await running.in_force(planned(turn))
+                    await load.more(2)
         assert load.failed == {}
-        assert load.seen["200"] > TURNS

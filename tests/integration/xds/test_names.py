@@ -19,7 +19,7 @@ async def test_a_collector_whose_name_nobody_knows_holds_up_no_configuration(
         async with agent.running(), backend("one") as one:
             envoy.start()
             try:
-                await agent.in_force(snapshot(port, {"a": [one]}), within=5)
+                await agent.in_force(snapshot(port, {"a": [one]}), within=60)
                 assert await answer(http, port) == "200 one"
             finally:
                 envoy.kill()

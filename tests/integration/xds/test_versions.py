@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -119,14 +120,13 @@ async def test_versions_that_stay_never_fail_while_others_come_and_go(
         await until(lambda: load.ask(http, "/api/v3/x"))
         load.seen.clear()
         await stack.enter_async_context(load.going(MAY))
-        for _ in range(CHANGES):
+        for turn in range(1, CHANGES + 1):
             for name in chance.sample(list(OFFERS), 2):
                 offers[name] = chance.choice(OFFERS[name])
             await agent.in_force(plan(given, catalog(ports, offers), FRAGMENTS))
             there = any(offer and V3 in offer.serves for offer in offers.values())
             await check_v3(load, http, policy, there)
-    assert load.total("/api/v1/x", 200) > 300
-    assert load.total("/api/v2/x", 200) > 300
+            await until(partial(met, load, 3 * turn), within=60)
     for (path, status, who), times in load.seen.items():
         if path != "/api/v3/x":
             assert (status, who in MAY[path]) == (200, True), (path, status, who, times)
@@ -140,6 +140,11 @@ async def test_versions_that_stay_never_fail_while_others_come_and_go(
     assert policy == "latest" or sum(astray) < CHANGES
 
 
+def met(load: Load, least: int) -> bool:
+    """Whether the load has met all changes so far: so many answers of each version that stays."""
+    return all(load.total(path, 200) >= least for path in ("/api/v1/x", "/api/v2/x"))
+
+
 async def check_v3(load: Load, http: aiohttp.ClientSession, policy: str, there: bool) -> None:
     """As soon as the snapshot is in force, v3 gets what it should."""
 
@@ -151,7 +156,7 @@ async def check_v3(load: Load, http: aiohttp.ClientSession, policy: str, there: 
             return status == 200 and who in MAY["/api/v2/x"]
         return (status, who) == (404, "application/problem+json")
 
-    await until(settled, within=2)
+    await until(settled)
 
 
 async def test_a_service_gets_its_first_versions_and_loses_its_last_without_a_failure(
@@ -179,5 +184,5 @@ async def test_a_service_gets_its_first_versions_and_loses_its_last_without_a_fa
                 stage = stages[turn % len(stages)]
                 before = load.total("/x", 200)
                 await agent.in_force(plan(given, catalog(ports, stage), FRAGMENTS))
-                await until(lambda before=before: load.total("/x", 200) > before + 10)
+                await until(lambda before=before: load.total("/x", 200) > before + 10, within=60)
     assert {(status, who) for _, status, who in load.seen} == {(200, "old"), (200, "new")}

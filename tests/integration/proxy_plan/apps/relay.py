@@ -17,7 +17,7 @@ def well() -> str:
 @app.route("/<path:path>")
 def relay(path: str) -> flask.Response:
     """What came in here, and what the next service says."""
-    answer = requests.get(f"http://{os.environ['NEXT']}/{path}", timeout=10)
+    answer = requests.get(f"http://{os.environ['NEXT']}/{path}", timeout=60)
     answer.raise_for_status()
     return flask.jsonify(
         headers={name.lower(): value for name, value in flask.request.headers}, next=answer.json()
