@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from agent.demo import backing
-from tests import ports
+from tests import databases, ports
 
 backing.free_port = ports.free_port
 
@@ -84,10 +84,12 @@ async def own_database(shared_postgres: backing.Postgres) -> AsyncIterator[str]:
     """The URL of an empty database in it, gone afterwards: one that is left keeps a role that all share."""
     name = f"own_{uuid.uuid4().hex[:12]}"
     admin = await asyncpg.connect(shared_postgres.url)
-    await admin.execute(f"CREATE DATABASE {name}")
-    yield f"{shared_postgres.url.rpartition('/')[0]}/{name}"
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
+    try:
+        await admin.execute(f"CREATE DATABASE {name}")
+        yield f"{shared_postgres.url.rpartition('/')[0]}/{name}"
+        await databases.drop(admin, name)
+    finally:
+        await admin.close()
 
 
 @pytest.fixture(scope="session")
