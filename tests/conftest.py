@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from agent.demo import backing
-from tests import ports
+from tests import databases, ports
 
 backing.free_port = ports.free_port
 
@@ -87,7 +87,7 @@ async def own_database(shared_postgres: backing.Postgres) -> AsyncIterator[str]:
     try:
         await admin.execute(f"CREATE DATABASE {name}")
         yield f"{shared_postgres.url.rpartition('/')[0]}/{name}"
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await databases.drop(admin, name)
     finally:
         await admin.close()
 

@@ -193,9 +193,11 @@ class FeedRelay:
         return self._new and owner.rpartition("/")[0] == self._owner.rpartition("/")[0]
 
     async def run(self) -> None:
-        """Until the agent stops. What is away is tried again with a growing delay."""
+        """Until the agent stops. What is away is tried again with a growing delay, and at once where it worked for
+        long."""
         backoff = Backoff(0.2, 15.0)
         while not self._stopping.is_set():
+            began = self._clock()
             try:
                 await self._once()
                 backoff.reset()
@@ -205,11 +207,13 @@ class FeedRelay:
             except LostError as error:
                 self._metrics.lost.labels(self.name).inc()
                 self._tell(str(error))
+                backoff.lasted(self._clock() - began)
                 pause = backoff.next()
             except (PillionError, TimeoutError) as error:
                 if isinstance(error, identity.ForeignError):
                     self._metrics.stopped.labels(self.name).set(BUCKETS)
                 self._tell(str(error) or "PostgreSQL did not answer within the lease")
+                backoff.lasted(self._clock() - began)
                 pause = backoff.next(getattr(error, "delay", None))
             await self._rest(pause)
 

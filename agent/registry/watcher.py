@@ -22,6 +22,7 @@ from agent.runtime.errors import Permanent, PillionError
 from agent.runtime.files import write_atomically
 from agent.runtime.health import Health
 from agent.runtime.latest import Latest
+from agent.runtime.threads import to_its_end
 
 log = structlog.get_logger(__name__)
 
@@ -319,7 +320,7 @@ class Watcher:
         try:
             while True:
                 version = await self._catalog.changed(kept)
-                await asyncio.to_thread(self._write, self._file)
+                await to_its_end(partial(self._write, self._file))
                 kept = version
                 await asyncio.sleep(1.0)
         finally:

@@ -24,6 +24,11 @@ class Backoff:
         self._next = min(self._next * 2, self._maximum)
         return max(delay, at_least or 0.0)
 
+    def lasted(self, seconds: float) -> None:
+        """What was tried went well for so long until it failed: longer than the longest delay is a success."""
+        if seconds > self._maximum:
+            self.reset()
+
     def reset(self) -> None:
         """Start again from ``initial``."""
         self._next = self._initial

@@ -177,7 +177,7 @@ class Rig:
         await self.bench.make_stream()
         settings = self.bench.settings(
             tables=(Table(table="ob"),), changes=(Changes(table="aggregate", include=("k", "v", "token", "pad")),),
-            page=self.page, retention=3.0,
+            page=self.page, retention=3.0, lease=2.0, broker_timeout=2.0,
         )  # fmt: skip
         await self.bench.init(settings)
         await self.bench.service.execute(WATCH)

@@ -14,9 +14,12 @@ _OPEN = """
 SELECT pid, left(coalesce(nullif(application_name, ''), 'without a name'), 60) AS name, usename::text AS role, state,
   extract(epoch FROM clock_timestamp() - xact_start)::float8 AS age,
   coalesce(greatest(age(backend_xid), age(backend_xmin)), 0)::int8 AS behind, backend_xid IS NOT NULL AS writes
-FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()
+FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database() AND usesysid IS NOT NULL
+  AND backend_type IS DISTINCT FROM 'parallel worker'
   AND (xact_start IS NOT NULL OR backend_xid IS NOT NULL OR backend_xmin IS NOT NULL)
 ORDER BY age DESC NULLS LAST, behind DESC LIMIT 20"""
+"""Of somebody: autovacuum, which works long on a large table and steps aside for whoever waits, has no role; a parallel
+worker is part of another one's."""
 
 _PREPARED = """
 SELECT left(gid, 60) AS gid, owner::text AS role, extract(epoch FROM clock_timestamp() - prepared)::float8 AS age

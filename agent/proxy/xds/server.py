@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -25,6 +26,7 @@ from agent.runtime.backoff import Backoff
 from agent.runtime.component import Ready
 from agent.runtime.health import Health
 from agent.runtime.latest import Latest
+from agent.runtime.threads import to_its_end
 
 log = structlog.get_logger(__name__)
 
@@ -276,16 +278,12 @@ class AdsServer:
                 await self._save(self._kept.value)
 
     async def _save(self, good: Good | None) -> None:
-        """Write it, and end only then: a thread goes on when it is cancelled, and could write after the next one."""
         if good is None:
             return
-        writing = asyncio.create_task(asyncio.to_thread(self._store.save, good), name="xds: write")
         try:
-            await asyncio.shield(writing)
+            await to_its_end(partial(self._store.save, good))
         except OSError as error:
             log.warning("snapshot.unwritten", error=str(error))
-        finally:
-            await asyncio.wait({writing})
 
     async def _retry(self) -> None:
         backoff, refused = Backoff(min(RETRY, self._retry_interval), self._retry_interval), ""

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from agent.demo import backing
 from agent.inject.certificates import making
+from tests import databases
 from tests.integration.outbox.bench import Bench
 from tests.integration.outbox.brokers.rig import Certificates, Rig
 from tests.integration.outbox.brokers.rigs import RIGS
@@ -27,16 +29,15 @@ async def bench(
 ) -> AsyncIterator[Bench]:
     """A service's database with Pillion in it, and a stream."""
     name = f"outbox_{uuid.uuid4().hex[:12]}"
-    admin = await asyncpg.connect(shared_postgres.url)
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 {database_options}")
-    bench = Bench(f"{shared_postgres.url.rpartition('/')[0]}/{name}", shared_nats.url)
-    try:
+    async with AsyncExitStack() as stack:
+        admin = await asyncpg.connect(shared_postgres.url)
+        stack.push_async_callback(admin.close)
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 {database_options}")
+        stack.push_async_callback(databases.drop, admin, name)
+        bench = Bench(f"{shared_postgres.url.rpartition('/')[0]}/{name}", shared_nats.url)
+        stack.push_async_callback(bench.close)
         await bench.open()
         yield bench
-    finally:
-        await bench.close()
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.close()
 
 
 @pytest.fixture(scope="session")

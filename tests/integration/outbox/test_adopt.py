@@ -32,7 +32,7 @@ FOREIGN = "UPDATE pillion.feed SET system_id = '1'"
 
 async def adopt(bench: Bench, settings: Outbox, how: How = "restored") -> list[Adopted]:
     database = Database(lambda: bench.url, settings=SESSION)
-    return await Adopter(database, settings, bench.said.append, 10.0, boot_clock).adopt(how)
+    return await Adopter(database, settings, bench.said.append, 60.0, boot_clock).adopt(how)
 
 
 async def changes(bench: Bench, **more: Any) -> Outbox:
@@ -256,7 +256,7 @@ async def test_the_installer_adopts_and_the_relay_goes_on_with_no_more_rights_th
             async def stopped() -> bool:
                 return "adopt --restored" in (await running.status())[0].problem
 
-            await until(stopped)
+            await until(stopped, within=20)
             await adopt(bench, settings)
             await bench.until_arrived(1)
             await bench.service.execute("INSERT INTO t VALUES (2)")

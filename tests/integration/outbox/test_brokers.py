@@ -92,7 +92,7 @@ async def test_a_redis_that_is_killed_while_twelve_write_has_every_event_in_orde
         async def length(least: int) -> bool:
             return bool(await client.xlen("shop.t") >= least)
 
-        await until(lambda: length(100), within=30)
+        await until(lambda: length(100), within=60)
         process.kill()
 
         async def away() -> str:
@@ -106,7 +106,7 @@ async def test_a_redis_that_is_killed_while_twelve_write_has_every_event_in_orde
             entries = await client.xrange("shop.t")
             return len({fields[b"id"] for _, fields in entries}) == KEYS * EACH
 
-        await until(everything, within=30, every=0.2)
+        await until(everything, within=90, every=0.2)
         check([fields[b"data"] for _, fields in await client.xrange("shop.t")])
 
 
@@ -131,6 +131,6 @@ async def test_a_receiver_that_fails_now_and_then_while_twelve_write_gets_every_
         await prepare(bench, made)
         async with bench.relay(made):
             await write(bench)
-            await until(lambda: len({each.id for each in taken}) == KEYS * EACH, within=60, every=0.2)
+            await until(lambda: len({each.id for each in taken}) == KEYS * EACH, within=90, every=0.2)
     assert {each.headers["pillion-topic"] for each in taken} == {"shop.t"}
     check([each.body for each in taken])

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +16,7 @@ from agent.config.sections.outbox import Changes, Outbox
 from agent.demo import backing
 from agent.outbox.database import Database
 from agent.outbox.sql.install import SESSION, Installer
+from tests import databases
 from tests.integration.outbox.bench import Bench
 
 TABLE = """
@@ -133,18 +134,20 @@ def database(shared_postgres: backing.Postgres) -> Iterator[str]:
     """A database with the table of all types, watched."""
     name = f"values_{uuid.uuid4().hex[:12]}"
 
-    async def admin(sql: str) -> None:
+    async def admin(do: Callable[[Any], Awaitable[object]]) -> None:
         connection = await asyncpg.connect(shared_postgres.url)
-        await connection.execute(sql)
-        await connection.close()
+        try:
+            await do(connection)
+        finally:
+            await connection.close()
 
-    asyncio.run(admin(f"CREATE DATABASE {name} TEMPLATE template0"))
+    asyncio.run(admin(lambda each: each.execute(f"CREATE DATABASE {name} TEMPLATE template0")))
     url = f"{shared_postgres.url.rpartition('/')[0]}/{name}"
     try:
         asyncio.run(prepare(url))
         yield url
     finally:
-        asyncio.run(admin(f"DROP DATABASE {name} WITH (FORCE)"))
+        asyncio.run(admin(lambda each: databases.drop(each, name)))
 
 
 @pytest.mark.parametrize("session", SESSIONS, ids=lambda session: "-".join(session) or "plain")

@@ -14,6 +14,7 @@ import yaml
 from agent.cli.doctor import command
 from agent.cli.errors import ended
 from agent.config.sections.outbox import Changes, Outbox, Table
+from agent.demo import backing
 from agent.outbox.checkup import Remark
 from agent.outbox.checkup.run import examine
 from agent.outbox.database import PINNED, Database
@@ -22,6 +23,7 @@ from tests.integration.outbox import clusters
 from tests.integration.outbox.bench import Bench
 from tests.integration.outbox.pgbouncer import PgBouncer
 from tests.integration.outbox.test_commit_order import PARTS
+from tests.waiting import until
 
 TABLES = """
 CREATE TABLE ob (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), key text, payload jsonb);
@@ -38,7 +40,7 @@ async def prepared(bench: Bench, ddl: str = TABLES, **more: Any) -> Outbox:
 
 
 async def looked(settings: Outbox, url: str = "", *, ahead: float = 0.0, long: float = 60.0) -> list[Remark]:
-    database = Database(lambda: url or settings.database, timeout=5.0)
+    database = Database(lambda: url or settings.database, timeout=30.0)
     return await examine(database, settings, lambda: time.time() + ahead, long)
 
 
@@ -248,6 +250,39 @@ async def test_transactions_that_are_open_for_long_are_told_with_who_has_them(be
     assert found.subject == "the prepared transaction told"
     await late.execute("ROLLBACK PREPARED 'told'")
     assert wrong(await looked(settings, long=0.2)) == []
+
+
+AT_WORK = """
+SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND datname = current_database()
+AND xact_start < clock_timestamp() - interval '0.3 s'"""
+
+
+async def test_postgresql_that_clears_away_dead_rows_for_long_is_nobodys_transaction(
+    short_folder: Path, bench: Bench
+) -> None:
+    short_folder.chmod(0o777)
+    slow = {
+        "autovacuum_naptime": "1s",
+        "autovacuum_vacuum_cost_delay": "100ms",
+        "autovacuum_vacuum_cost_limit": "1",
+    }
+    server = backing.Postgres(short_folder / "slow", settings={"fsync": "off", **slow})
+    await asyncio.to_thread(server.start)
+    bench.url = server.url
+    try:
+        await bench.open()
+        settings = await prepared(bench)
+        await bench.service.execute("INSERT INTO orders SELECT generate_series(1, 5000); DELETE FROM orders")
+
+        async def at_work() -> bool:
+            return bool(await bench.service.fetchval(AT_WORK))
+
+        await until(at_work, within=60)
+        found = await looked(settings, long=0.2)
+        assert await at_work(), "it had ended before it was looked for"
+        assert [each.level for each in found if each.id == "outbox.transactions"] == ["ok"]
+    finally:
+        await asyncio.to_thread(server.kill)
 
 
 async def test_what_is_no_server_is_told_without_its_password(bench: Bench) -> None:

@@ -59,14 +59,14 @@ async def test_status_says_which_relay_has_how_many_buckets_and_since_when(
     bench: Bench, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await bench.service.execute("CREATE TABLE orders (id int PRIMARY KEY)")
-    settings = bench.settings(changes=(Changes(table="orders"),))
+    settings = bench.settings(changes=(Changes(table="orders"),), lease=4.0)
     await bench.init(settings)
     async with bench.relay(settings, identity="one") as one, bench.relay(settings, identity="two") as two:
 
         async def shared() -> bool:
             return [(await each.status())[0].buckets for each in (one, two)] == [32, 32]
 
-        await until(shared, within=20)
+        await until(shared, within=60)
         capsys.readouterr()
         assert await run("status", "--config", str(file), "--json") == 0
         # The relays of this process may log beside it.

@@ -42,7 +42,7 @@ async def prepared(bench: Bench, order: Order = "commit", ddl: str = OB, **more:
 async def published(bench: Bench, settings: Outbox, count: int) -> list[Any]:
     """What arrives of events that are all there, and so are read at once."""
     async with bench.relay(settings):
-        return [each.data for each in await bench.until_arrived(count)]
+        return [each.data for each in await bench.until_arrived(count, within=120)]
 
 
 Write = Callable[[Any, str], Awaitable[None]]
@@ -237,9 +237,9 @@ async def test_many_writers_that_write_first_and_lock_after_are_inverted_only_wi
     work = Writers(bench)
     work.start(10)
     async with bench.relay(settings):
-        await until(lambda: len(work.versions) > 100, within=30)
+        await until(lambda: len(work.versions) > 100, within=90)
     # Without a relay a backlog grows, in which one tick holds many events of a key.
-    await until(lambda: len(work.versions) > 300, within=30)
+    await until(lambda: len(work.versions) > 300, within=90)
     await work.stop()
     arrived = await published(bench, settings, len(work.versions))
     assert set(arrived) == set(work.versions)

@@ -125,12 +125,14 @@ async def test_writers_go_on_while_it_is_prepared_and_nothing_of_theirs_is_lost(
         while not ends.is_set():
             await connection.execute(NOTE, "a")
             written += 1
+            # All have one key, so they go out one by one: no more than can be awaited.
+            await asyncio.sleep(0.01)
 
     tasks = [asyncio.create_task(work()) for _ in range(4)]
-    await until(lambda: written > 20)
+    await until(lambda: written > 20, within=30)
     await bench.init(settings, "publish")
     before = written
-    await until(lambda: written > before + 20)
+    await until(lambda: written > before + 20, within=30)
     ends.set()
     await asyncio.gather(*tasks)
     assert len(await published(bench, settings, written)) == written

@@ -144,8 +144,12 @@ async def test_behind_an_asynchronous_standby_published_events_may_be_of_commits
             assert "after" in [each.data for each in found]
             return found
 
-        arrived = await until(goes_on, within=40, every=0.2)
-        assert (await relay.status())[0].problem == ""
+        arrived = await until(goes_on, within=60, every=0.2)
+
+        async def well() -> bool:
+            return (await relay.status())[0].problem == ""
+
+        await until(well)
     assert [row["payload"] for row in await bench.service.fetch("SELECT payload FROM ob ORDER BY id")] == [
         '"kept"', '"after"'
     ]  # fmt: skip
@@ -189,7 +193,7 @@ async def test_behind_a_synchronous_standby_nothing_is_published_that_a_failover
             assert "after" in found
             return found
 
-        found = await until(goes_on, within=40, every=0.2)
+        found = await until(goes_on, within=60, every=0.2)
     assert "waits for the standby" not in found
     assert await bench.service.fetchval("SELECT count(*) FROM ob") == 2
 
@@ -214,7 +218,7 @@ async def test_a_commit_that_is_told_not_to_wait_for_the_standby_is_published_th
                 )
             )
 
-        await until(hangs)
+        await until(hangs, within=30)
         assert await bench.count() == 0
         await bench.service.execute("SELECT pg_cancel_backend($1)", pid)
         await waits
@@ -249,11 +253,11 @@ async def test_two_relays_that_share_find_the_new_primary_and_lose_and_invert_no
     """It fails over while both publish a backlog; the standby is synchronous, so that it has every commit."""
     bench = pair.bench
     settings = await prepared(pair, history.AGGREGATE + history.OUTBOX)
-    settings = msgspec.structs.replace(settings, page=50)
+    settings = msgspec.structs.replace(settings, page=50, lease=3.0)
     await pair.synchronous()
     log = history.History()
     async with bench.relay(settings, identity="one") as one, bench.relay(settings, identity="two") as two:
-        await until(lambda: shared(bench, one, two), within=30)
+        await until(lambda: shared(bench, one, two), within=60)
         work = history.Writers(bench.connect, log, note=True, seed=1)
         work.start(4)
         await until(lambda: len(log.committed) > 100, within=60)

@@ -27,7 +27,8 @@ async def connection(bench: Bench) -> AsyncIterator[Connection]:
     await bench.service.execute("CREATE TABLE t (id int PRIMARY KEY)")
     await bench.init(bench.settings(changes=(Changes(table="t"),)))
     await bench.service.execute("UPDATE pillion.bucket SET epoch = 5, owner = 'me'")
-    async with Database(lambda: bench.url).connection() as connection:
+    # A test that holds a lock on purpose may be put to sleep meanwhile.
+    async with Database(lambda: bench.url, settings={"lock_timeout": "60000"}).connection() as connection:
         yield connection
 
 
@@ -93,7 +94,10 @@ async def test_a_claim_that_is_being_made_is_waited_for_and_then_seen(
     thief = await bench.connect()
     await thief.execute("BEGIN; UPDATE pillion.bucket SET epoch = epoch + 1 WHERE bucket = 1")
     append = asyncio.create_task(ledger.append(asides([(1, 1)]), {}, 5.0))
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pillion' AND wait_event_type = 'Lock'"
+    waits = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pillion' AND wait_event_type = 'Lock' "
+        "AND datname = current_database()"
+    )
 
     async def waiting() -> bool:
         return bool(await bench.service.fetchval(waits))

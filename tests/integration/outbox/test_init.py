@@ -18,6 +18,7 @@ from agent.outbox.sql.plan import names, removal
 from agent.outbox.sql.steps import script
 from agent.runtime.errors import Misconfigured, PillionError, Transient
 from tests.integration.outbox.bench import Bench
+from tests.integration.outbox.pulse import pulse
 from tests.waiting import until
 
 DEBEZIUM = """CREATE TABLE ob (
@@ -87,13 +88,6 @@ async def test_ignored_rows_are_not_published_but_what_is_written_meanwhile_is(b
     ends = asyncio.Event()
     written: list[tuple[str, bool]] = []
 
-    async def prepared() -> bool:
-        return bool(
-            await bench.service.fetchval(
-                "SELECT count(*) FROM pg_attribute WHERE attrelid = 'ob'::regclass AND attname = 'xid'"
-            )
-        )
-
     async def write(number: int) -> None:
         connection = await bench.connect()
         count = 0
@@ -116,18 +110,12 @@ async def test_ignored_rows_are_not_published_but_what_is_written_meanwhile_is(b
 
     tasks = [asyncio.create_task(write(number)) for number in range(6)]
     settings = debezium(bench)
-    await until(lambda: len(written) > 20)
+    await until(lambda: len(written) > 20, within=30)
     await bench.init(settings, "ignore")
-    await until(prepared)
-    await asyncio.sleep(0.3)
+    await until(lambda: sum(after for _, after in written) > 20, within=30)
     ends.set()
     await asyncio.gather(*tasks)
     news = {key for key, after in written if after}
-    assert news
-    async with bench.relay(settings):
-        arrived = {each.key for each in await bench.until_arrived(len(news))}
-    assert news <= arrived
-    assert not any(key.startswith("old") for key in arrived)
     # All rows that the change of the table found have its number; nothing else may be left out.
     stamped = await bench.service.fetchval(
         "SELECT min(xid::text::bigint)::text FROM ob WHERE aggregateid = 'old0'"
@@ -136,7 +124,15 @@ async def test_ignored_rows_are_not_published_but_what_is_written_meanwhile_is(b
         row["aggregateid"]
         for row in await bench.service.fetch("SELECT * FROM ob WHERE xid <> $1::text::xid8", stamped)
     }
-    assert left <= arrived
+
+    async def all_there() -> set[str]:
+        arrived = {each.key for each in await bench.arrived()}
+        assert news | left <= arrived, (news | left) - arrived
+        return arrived
+
+    async with bench.relay(settings):
+        arrived = await until(all_there, within=40, every=0.2)
+    assert not any(key.startswith("old") for key in arrived)
 
 
 async def test_ignored_rows_are_not_published_on_a_quiet_database(bench: Bench) -> None:
@@ -156,14 +152,15 @@ async def test_a_lock_is_waited_for_without_holding_the_service_up(bench: Bench)
     blocker, reader = await bench.connect(), await bench.connect()
     await blocker.execute("BEGIN; INSERT INTO t VALUES (1)")
     task = asyncio.create_task(bench.init(settings))
-    await until(lambda: any("in the way: process" in line for line in bench.said))
+    await until(lambda: any("in the way: process" in line for line in bench.said), within=30)
     slowest = 0.0
-    for number in range(20):
-        started = time.monotonic()
-        await reader.execute("INSERT INTO t VALUES ($1)", number + 10)
-        slowest = max(slowest, time.monotonic() - started)
-        await asyncio.sleep(0.05)
-    assert slowest < 0.3
+    async with pulse(bench) as undisturbed:
+        for number in range(20):
+            started = time.monotonic()
+            await reader.execute("INSERT INTO t VALUES ($1)", number + 10)
+            slowest = max(slowest, time.monotonic() - started)
+            await asyncio.sleep(0.05)
+    assert slowest < undisturbed.slowest + 0.3
     await blocker.execute("COMMIT")
     await task
     await reader.execute("INSERT INTO t VALUES (99)")
@@ -259,8 +256,12 @@ async def test_a_role_with_the_granted_rights_can_relay_and_the_service_can_writ
             async def cleaned() -> bool:
                 return not await bench.outbox()
 
-            await until(cleaned, within=15)
-            assert [each.problem for each in await running.status()] == ["", ""]
+            await until(cleaned, within=40)
+
+            async def well() -> bool:
+                return [each.problem for each in await running.status()] == ["", ""]
+
+            await until(well)
     finally:
         await writer.close()
         await bench.service.execute(f"DROP OWNED BY {relay}, {service}; DROP ROLE {relay}, {service}")

@@ -50,7 +50,7 @@ async def test_of_two_relays_one_is_active_and_the_other_takes_over_when_it_stop
         async def active() -> bool:
             return (await second_to_stop.status())[0].role == "active"
 
-        await until(active)
+        await until(active, within=20)
         assert time.monotonic() - stopped < settings.lease, "a released feed need not wait for the lease"
         await bench.service.execute("INSERT INTO orders (item) VALUES ('b')")
         assert [each.data["after"]["item"] for each in await bench.until_arrived(2)] == ["a", "b"]
@@ -58,7 +58,7 @@ async def test_of_two_relays_one_is_active_and_the_other_takes_over_when_it_stop
 
 async def test_those_who_stand_by_hold_no_connection(bench: Bench) -> None:
     """Of 20 two relay, by two connections each; the others look every few seconds."""
-    settings = await simple(bench, lease=4.0)
+    settings = await simple(bench, lease=5.0)
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(20):
             await stack.enter_async_context(bench.relay(settings))
@@ -66,41 +66,41 @@ async def test_those_who_stand_by_hold_no_connection(bench: Bench) -> None:
         async def two_relay() -> bool:
             return len(await bench.service.fetch(MEMBERS)) == 2
 
-        await until(two_relay)
+        await until(two_relay, within=30)
         ends = time.monotonic() + settings.lease
-        counts = []
+        seen = []
         while time.monotonic() < ends:
-            counts.append(len(await bench.service.fetch(OURS)))
+            seen.append({row["pid"] for row in await bench.service.fetch(OURS)})
             await asyncio.sleep(0.02)
-        lasting = await bench.service.fetch(f"{OURS} AND now() - backend_start > interval '2 s'")
-        assert len(lasting) == 4
-        assert sorted(counts)[len(counts) // 2] <= 6, "those who stand by hold connections"
+        assert len(set.intersection(*seen)) == 4, "those who relay have two each, and nobody else has any"
+        assert sorted(map(len, seen))[len(seen) // 2] < 4 + 18 / 2, "those who stand by hold connections"
         assert len(await bench.service.fetch(MEMBERS)) == 2
 
 
 async def test_a_killed_relay_is_replaced_after_its_lease(bench: Bench, tmp_path: Path) -> None:
-    settings = await simple(bench, relays=1)
+    settings = await simple(bench, relays=1, lease=4.0)
     child = bench.process(settings, tmp_path, "one")
-    await until(lambda: bench.owner(FEED), within=20)
+    await until(lambda: bench.owner(FEED), within=30)
     dead = await bench.owner(FEED)
     async with bench.relay(settings, identity="two"):
         await asyncio.sleep(settings.lease * 1.5)
         assert await bench.owner(FEED) == dead, "taken from a relay that is alive"
-        child.kill()
+        await bench.until_beat("one")
         killed = time.monotonic()
+        child.kill()
 
         async def other() -> bool:
             return await bench.owner(FEED) != dead
 
-        await until(other)
-        assert settings.lease * 0.4 < time.monotonic() - killed < settings.lease * 2.5
+        await until(other, within=settings.lease * 5)
+        assert time.monotonic() - killed > settings.lease * 0.4, "it had shown that it was alive"
 
 
 async def test_a_relay_that_stood_still_past_its_lease_moves_nothing(bench: Bench, tmp_path: Path) -> None:
-    settings, log, work = await changed(bench, relays=1)
+    settings, log, work = await changed(bench, relays=1, lease=4.0)
     work.start()
     child = bench.process(settings, tmp_path, "one")
-    await until(lambda: bench.owner(FEED), within=20)
+    await until(lambda: bench.owner(FEED), within=30)
     zombie = await bench.owner(FEED)
     os.kill(child.pid, signal.SIGSTOP)
     async with bench.relay(settings, identity="two"):
@@ -108,8 +108,9 @@ async def test_a_relay_that_stood_still_past_its_lease_moves_nothing(bench: Benc
         async def taken() -> bool:
             return (await bench.owner(FEED) or "").startswith("two/")
 
-        await until(taken)
+        await until(taken, within=settings.lease * 5)
         os.kill(child.pid, signal.SIGCONT)
+        await until(lambda: "outbox.degraded" in bench.told(tmp_path), within=30)
         await asyncio.sleep(1)
         assert (await bench.owner(FEED) or "").startswith("two/")
         assert child.poll() is None
@@ -179,8 +180,11 @@ async def test_of_many_that_join_at_once_as_many_do_as_may(bench: Bench, most: i
     await simple(bench)
     ledger = Ledger("pillion", FEED, time.monotonic)
 
+    # Each waits for those before it, which may take long on a busy machine.
+    database = Database(lambda: bench.url, settings={"lock_timeout": "60000"})
+
     async def join(number: int) -> Claim | None:
-        async with Database(lambda: bench.url).connection() as connection:
+        async with database.connection() as connection:
             return await ledger.join(connection, f"r{number}/1", watch(), most)
 
     claims = [each for each in await asyncio.gather(*(join(number) for number in range(8))) if each]

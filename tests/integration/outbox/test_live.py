@@ -14,14 +14,15 @@ from agent.outbox.sql.facts import gather
 from agent.outbox.sql.install import SESSION
 from agent.outbox.sql.plan import names, removal
 from tests.integration.outbox.bench import Bench
+from tests.integration.outbox.pulse import pulse
 from tests.waiting import until
 
 WRITERS = 16
 BLOCKED = 3.0
 """Seconds for which a transaction keeps the lock from being had."""
 
-ENOUGH = 1.0
-"""Seconds that no write may take: the lock's time-out is 0.1, and a machine under load has its own."""
+ENOUGH = 1.5
+"""Seconds by which no write may take longer than one that nothing stands in the way of: the lock's time-out is 0.1."""
 
 
 @dataclass
@@ -49,7 +50,7 @@ async def writers(bench: Bench, statement: str) -> AsyncIterator[Written]:
             await asyncio.sleep(0.02)
 
     tasks = [asyncio.create_task(write()) for _ in range(WRITERS)]
-    await until(lambda: len(written.committed) > WRITERS)
+    await until(lambda: len(written.committed) > WRITERS, within=30)
     try:
         yield written
     finally:
@@ -93,18 +94,18 @@ async def remove(bench: Bench, settings: Outbox) -> None:
 async def test_triggers_come_and_go_under_load_without_holding_a_writer_up(bench: Bench) -> None:
     await bench.service.execute("CREATE TABLE t (id int PRIMARY KEY)")
     settings = bench.settings(changes=(Changes(table="t"),))
-    async with writers(bench, "INSERT INTO t VALUES ($1)") as written:
+    async with pulse(bench) as undisturbed, writers(bench, "INSERT INTO t VALUES ($1)") as written:
         began = time.monotonic()
         async with open_transaction(bench, "INSERT INTO t VALUES (-1)"):
             await bench.init(settings)
         assert time.monotonic() - began >= BLOCKED, "the lock was had while somebody held it"
         prepared, count = time.monotonic(), len(written.committed)
-        await until(lambda: len(written.committed) > count + 100)
+        await until(lambda: len(written.committed) > count + 100, within=30)
         captured = {int(row["key"]) for row in await bench.outbox()}
         async with open_transaction(bench, "INSERT INTO t VALUES (-2)"):
             await remove(bench, settings)
     told(written)
-    assert written.slowest < ENOUGH
+    assert written.slowest < undisturbed.slowest + ENOUGH
     news = {number for number, at in written.committed.items() if at > prepared}
     assert captured & news
     assert await bench.service.fetchval("SELECT count(*) FROM t") == len(written.committed) + 2
@@ -118,13 +119,13 @@ async def test_an_outbox_table_is_prepared_under_load_without_holding_a_writer_u
     settings = bench.settings(tables=(Table(table="ob"),))
     insert = "INSERT INTO ob (key, payload) VALUES ('k', $1::int::text)"
     async with bench.relay(settings):
-        async with writers(bench, insert) as written:
+        async with pulse(bench) as undisturbed, writers(bench, insert) as written:
             async with open_transaction(bench, "INSERT INTO ob (key, payload) VALUES ('open', '-1')"):
                 await bench.init(settings, "publish")
             count = len(written.committed)
-            await until(lambda: len(written.committed) > count + 100)
+            await until(lambda: len(written.committed) > count + 100, within=30)
         told(written)
-        assert written.slowest < ENOUGH
+        assert written.slowest < undisturbed.slowest + ENOUGH
         arrived = await bench.until_arrived(len(written.committed) + 1)
     assert {int(each.body) for each in arrived} == {-1, *written.committed}
 

@@ -143,13 +143,15 @@ async def test_writers_go_on_while_it_is_prepared(bench: Bench) -> None:
             number = next(numbers)
             await connection.execute(INSERT, number, 1 + number % 3)
             written.append(number)
+            # All have one key, so they go out one by one: no more than can be awaited.
+            await asyncio.sleep(0.01)
 
     tasks = [asyncio.create_task(work()) for _ in range(4)]
     await bench.init(settings, "publish")
     ends.set()
     await asyncio.gather(*tasks)
     async with bench.relay(settings):
-        assert {each.data for each in await bench.until_arrived(len(written))} == set(written)
+        assert {each.data for each in await bench.until_arrived(len(written), within=120)} == set(written)
 
 
 STATES = """

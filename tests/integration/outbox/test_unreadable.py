@@ -62,7 +62,7 @@ async def parked(bench: Bench, rows: int) -> list[tuple[str, str, str]]:
         assert count == rows, (count, bench.board.reports)
         return True
 
-    await until(there, within=20)
+    await until(there, within=60)
     return [
         tuple(row) for row in await bench.service.fetch("SELECT key, state, reason FROM pillion.held_key")
     ]
@@ -100,7 +100,7 @@ async def test_its_key_is_parked_all_others_arrive_and_it_is_replayed_when_it_ca
                 states = [each.state for each in await desk.look(("public.ob",))]
                 return states == ["parked", "parked"]
 
-            await until(parked_again, within=20)
+            await until(parked_again, within=60)
             await bench.service.execute("DELETE FROM broken")
             await desk.replay(Which(("public.ob",)))
         arrived = await bench.until_arrived(80)
@@ -167,7 +167,7 @@ async def test_headers_too_large_to_look_for_a_key_in_hold_up_nothing_else(bench
         "n::text FROM generate_series(1, 3) n"
     )
     async with bench.relay(settings):
-        assert sorted(each.data for each in await bench.until_arrived(2, within=60)) == [1, 3]
+        assert sorted(each.data for each in await bench.until_arrived(2, within=150)) == [1, 3]
         ((key, state, reason),) = await parked(bench, 1)
     assert (key, state) == (None, "parked")
     assert "its key can't be read" in reason
@@ -209,7 +209,7 @@ async def test_a_row_over_which_postgresql_runs_out_of_memory_each_time_is_parke
         "FROM generate_series(1, 3) n"
     )
     async with bench.relay(settings):
-        assert sorted(each.data for each in await bench.until_arrived(2, within=60)) == [1, 3]
+        assert sorted(each.data for each in await bench.until_arrived(2, within=150)) == [1, 3]
         ((key, state, reason),) = await parked(bench, 1)
         assert (key, state) == ("k2", "parked")
         assert "runs out of memory over it (53200)" in reason

@@ -1,6 +1,5 @@
 """A row whose key can't be read is set aside alone, on a database whose texts are bytes of any kind."""
 
-import asyncio
 import contextlib
 from collections.abc import Collection
 from pathlib import Path
@@ -84,13 +83,13 @@ async def test_it_is_parked_alone_all_others_arrive_and_it_is_sent_in_order_when
 
 
 async def test_each_relay_that_shares_the_feed_gets_past_it_and_it_is_kept_once(bench: Bench) -> None:
-    settings = await prepared(bench, page=7)
+    settings = await prepared(bench, page=7, lease=4.0)
 
     async def share(relays: list[Relay]) -> bool:
         return [(await each.status())[0].buckets for each in relays] == [32, 32]
 
     async with bench.relay(settings) as one, bench.relay(settings) as two:
-        await until(lambda: share([one, two]), within=20)
+        await until(lambda: share([one, two]), within=60)
         await write(bench, 1, 60, BAD)
         arrived = await bench.until_arrived(60 - len(BAD))
         assert {each.data for each in arrived} == {*range(1, 61)} - {*BAD}
@@ -115,7 +114,7 @@ async def stopped_at(relay: Relay, row: int, buckets: int = 64) -> str:
         assert [each.row for each in status.stopped] == [row] * buckets, status
         return True
 
-    await until(so, within=20)
+    await until(so, within=40)
     return (await relay.status())[0].stopped[0].reason
 
 
@@ -130,7 +129,11 @@ async def test_where_a_refused_event_blocks_all_before_it_arrives_and_nothing_be
         assert sorted(each.data for each in await bench.until_arrived(7)) == [*range(1, 8)]
         await bench.service.execute("UPDATE ob SET key = 'mended' WHERE id = 8")
         assert sorted(each.data for each in await bench.until_arrived(12)) == [*range(1, 13)]
-        assert (await relay.status())[0].stopped == ()
+
+        async def none_stopped() -> bool:
+            return (await relay.status())[0].stopped == ()
+
+        await until(none_stopped)
 
 
 async def claims(bench: Bench) -> list[Any]:
@@ -175,7 +178,7 @@ async def test_at_the_bound_what_is_read_again_and_kept_already_needs_no_room(
                 assert status.stopped == ()
                 return status.published == 60 - len(BAD)
 
-            await until(past, within=20)
+            await until(past, within=40)
             assert await held(bench) == {*BAD}
         await bench.service.execute(
             "UPDATE pillion.bucket SET base = $1::text::pg_snapshot, target = NULL", place
@@ -192,7 +195,7 @@ async def test_many_that_have_one_key_when_they_are_mended_are_sent_in_their_ord
         await bench.service.execute("UPDATE pillion.held_key SET attempts = 0 WHERE random() < 0.5")
         await bench.service.execute("UPDATE ob SET key = 'mended' WHERE id <= 500")
         await replay(bench)
-        arrived = await bench.until_arrived(501)
+        arrived = await bench.until_arrived(501, within=90)
     assert in_order(arrived, "mended") == [*bad]
 
 
@@ -218,7 +221,7 @@ async def test_what_another_relay_kept_is_sent_by_the_owner_who_never_met_it(ben
 async def test_when_the_relay_that_would_send_them_dies_its_heir_sends_them_in_order(
     bench: Bench, tmp_path: Path
 ) -> None:
-    settings = await prepared(bench, page=10)
+    settings = await prepared(bench, page=10, lease=4.0)
     children = {name: bench.process(settings, tmp_path, name) for name in ("one", "two")}
     owners = "SELECT split_part(owner, '/', 1) AS name, count(*) AS buckets FROM pillion.bucket {} GROUP BY 1"
 
@@ -226,14 +229,14 @@ async def test_when_the_relay_that_would_send_them_dies_its_heir_sends_them_in_o
         found = await bench.service.fetch(owners.format(""))
         return {row["name"]: row["buckets"] for row in found} == dict.fromkeys(children, 32)
 
-    await until(shared, within=40)
+    await until(shared, within=60)
     await write(bench, 1, 60, BAD)
     await bench.until_arrived(60 - len(BAD))
     assert await held(bench) == {*BAD}
     children[await bench.service.fetchval(owners.format("WHERE bucket = 0"))].kill()
     await bench.service.execute("UPDATE ob SET key = 'mended' WHERE id = ANY($1)", [*BAD])
     await replay(bench)
-    assert in_order(await bench.until_arrived(60, within=40), "mended") == [*BAD]
+    assert in_order(await bench.until_arrived(60, within=60), "mended") == [*BAD]
 
 
 async def test_status_counts_what_is_unsent_though_a_key_can_not_be_read(bench: Bench) -> None:
@@ -261,9 +264,9 @@ async def test_it_is_kept_over_a_relay_that_ends_at_any_moment(bench: Bench) -> 
     await write(bench, 1, 40, BAD[:3])
     for _ in range(3):
         async with bench.relay(settings):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.5):
-                    await bench.until_arrived(37)
+            # Not cancelled in the middle of its way to NATS, which would leave a socket open.
+            with contextlib.suppress(AssertionError):
+                await bench.until_arrived(37, within=0.5)
             await bench.end_sessions()
     async with bench.relay(settings):
         await bench.until_arrived(37)
@@ -271,5 +274,5 @@ async def test_it_is_kept_over_a_relay_that_ends_at_any_moment(bench: Bench) -> 
         async def all_held() -> bool:
             return await held(bench) == {*BAD[:3]}
 
-        await until(all_held)
+        await until(all_held, within=30)
     assert {each.data for each in await bench.arrived()} == {*range(1, 41)} - {*BAD[:3]}

@@ -23,6 +23,15 @@ def test_a_reset_starts_small_again() -> None:
     assert backoff.next() == 0.5
 
 
+def test_what_lasted_longer_than_the_longest_delay_was_a_success_and_what_did_not_was_none() -> None:
+    backoff = Backoff(0.5, 3.0, highest)
+    backoff.next()
+    backoff.lasted(3.0)
+    assert backoff.next() == 1.0
+    backoff.lasted(3.1)
+    assert backoff.next() == 0.5
+
+
 def test_what_the_other_side_asked_for_is_the_least() -> None:
     assert Backoff(0.5, 3.0, highest).next(at_least=20.0) == 20.0
 
