@@ -6,6 +6,7 @@ A client library costs ten times the processor time a message (measured). Source
 """
 
 import asyncio
+import itertools
 import json
 import ssl
 from collections.abc import Callable
@@ -69,6 +70,7 @@ class Wire(Connection):
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._informed: asyncio.Future[None] = self._loop.create_future()
         self._asked: dict[int, asyncio.Future[bytes]] = {}
+        self._questions = itertools.count(_FIRST_REQUEST)
 
     async def open(
         self, server: Server, secured: Callable[[], ssl.SSLContext] = ssl.create_default_context
@@ -103,7 +105,7 @@ class Wire(Connection):
 
     async def request(self, subject: str, body: bytes, timeout: float) -> bytes:
         """Ask the server's own API and return its answer; raises Transient."""
-        number = _FIRST_REQUEST + len(self._asked)
+        number = next(self._questions)
         asked: asyncio.Future[bytes] = self._loop.create_future()
         self._asked[number] = asked
         self._write(
@@ -114,6 +116,8 @@ class Wire(Connection):
                 return await asked
         except TimeoutError:
             raise Transient(f"asking NATS: no answer within {timeout:g} s; is JetStream on?") from None
+        finally:
+            del self._asked[number]
 
     def send(self, data: bytes) -> None:
         """Send whole protocol messages."""

@@ -1,6 +1,8 @@
 """What comes from the broker's socket, cut anywhere."""
 
 import asyncio
+import re
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -67,6 +69,35 @@ def test_answers_are_understood_wherever_the_stream_is_cut(sizes: list[int]) -> 
         assert socket.written == b"PONG\r\n"
 
     asyncio.run(story())
+
+
+async def test_a_question_has_its_own_answer_and_leaves_nothing_behind() -> None:
+    """What comes after its time is nobody's, also not the answer of the next question."""
+    socket, lost = Socket(), list[str]()
+    wire = Wire("_INBOX.x", lambda *_: None, lost.append)
+    wire.connection_made(socket)
+
+    async def asked(*answers: bytes) -> bytes:
+        """Ask, with these answers for the questions up to this one."""
+        asking = asyncio.create_task(wire.request("$JS.API.INFO", b"", 60))
+        await asyncio.sleep(0)
+        for reply, body in zip(
+            re.findall(rb"PUB \S+ (\S+) 0", socket.written)[-len(answers) :], answers, strict=True
+        ):
+            wire.data_received(b"MSG %b 1 %d\r\n%b\r\n" % (reply, len(body), body))
+        return await asking
+
+    with pytest.raises(Transient, match="no answer within"):
+        await wire.request("$JS.API.INFO", b"", 0.01)
+    assert await asked(b"late", b"mine") == b"mine"
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            assert len(await asked(b"x" * 100_000)) == 100_000
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000
+    finally:
+        tracemalloc.stop()
+    assert lost == []
 
 
 @pytest.mark.parametrize(
