@@ -67,6 +67,9 @@ class HttpRig:
     async def prepare(self, place: str) -> None:
         """Any path takes events."""
 
+    async def readers_return(self, place: str) -> None:
+        """What is there stays as it was."""
+
     async def read(self, place: str) -> list[Stored]:
         lines = [json.loads(line) for line in self._file.read_text().splitlines()]
         return [stored(line["headers"], line["body"]) for line in lines if line["place"] == place]

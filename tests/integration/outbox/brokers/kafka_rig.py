@@ -157,6 +157,9 @@ class KafkaRig:
         # Made is not known at once.
         await until(lambda: name in admin.list_topics(timeout=10).topics)
 
+    async def readers_return(self, place: str) -> None:
+        """What is there stays as it was."""
+
     async def read(self, place: str) -> list[Stored]:
         async def readable() -> tuple[list[Stored]]:
             try:

@@ -112,6 +112,21 @@ class RabbitRig:
             (names,) = self._data.glob("*/quorum/*/names.dets")
             await until(lambda: f"_{name}".encode() in names.read_bytes(), within=30)
 
+    async def readers_return(self, place: str) -> None:
+        """Declare the queue and bind it anew. RabbitMQ 3 may come back without a way from a topic exchange to a
+        durable queue (seen with 3.10 on a busy machine; its issues 4236 and 5075): until somebody binds it anew, all
+        that is published comes back."""
+
+        async def bound() -> bool:
+            try:
+                await self.unbind(place)
+                await self.prepare(place)
+            except (aio_pika.exceptions.AMQPError, OSError) as error:  # just started
+                raise AssertionError(str(error)) from error
+            return True
+
+        await until(bound, within=90, every=0.2)
+
     async def unbind(self, place: str) -> None:
         """Leave the exchange without a queue, as ``make`` bound one."""
         async with await aio_pika.connect(self._url) as connection:

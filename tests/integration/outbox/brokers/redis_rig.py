@@ -79,6 +79,9 @@ class RedisRig:
         async with self.client() as client:
             await client.xgroup_create(f"{place}.orders", "readers", mkstream=True)
 
+    async def readers_return(self, place: str) -> None:
+        """What is there stays as it was."""
+
     async def read(self, place: str) -> list[Stored]:
         found = []
         async with self.client() as client:

@@ -77,6 +77,9 @@ class Rig(Protocol):
     async def prepare(self, place: str) -> None:
         """Make what the place needs, with ``<place>.orders`` in it."""
 
+    async def readers_return(self, place: str) -> None:
+        """Do what those who read a prepared place do once its server is back; where they do nothing, nothing."""
+
     async def read(self, place: str) -> list[Stored]:
         """All that is stored there, in the broker's order for each topic and key."""
 

@@ -228,6 +228,7 @@ async def test_a_server_that_restarts_amid_a_batch_loses_nothing(rig: Rig, place
 
     async def again() -> None:
         await asyncio.to_thread(rig.start)
+        await rig.readers_return(place)
 
     starting: list[asyncio.Task[None]] = []
 
