@@ -37,6 +37,8 @@ class RabbitRig:
         self._url = f"amqp://{USER}:{PASSWORD}@127.0.0.1:{self.target}"
         self._data = folder / "data"
         self._found: dict[str, list[Stored]] = {}
+        self._readers: dict[str, dict[str, dict[str, Any]]] = {}
+        """By place and queue: what else ``make`` was given."""
         epmd = free_port()
         (folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.target}\nlisteners.ssl.1 = 127.0.0.1:{self._tls}\n"
@@ -101,6 +103,7 @@ class RabbitRig:
         """An exchange, and a queue with these arguments that takes these of its topics; by default it has the
         place's name."""
         name = name or place
+        self._readers.setdefault(place, {})[name] = {"topics": topics, **arguments}
         async with await aio_pika.connect(self._url) as connection:
             channel = await connection.channel()
             exchange = await channel.declare_exchange(place, aio_pika.ExchangeType.TOPIC, durable=True)
@@ -113,25 +116,26 @@ class RabbitRig:
             await until(lambda: f"_{name}".encode() in names.read_bytes(), within=30)
 
     async def readers_return(self, place: str) -> None:
-        """Declare the queue and bind it anew. RabbitMQ 3 may come back without a way from a topic exchange to a
+        """Declare the queues and bind them anew. RabbitMQ 3 may come back without a way from a topic exchange to a
         durable queue (seen with 3.10 on a busy machine; its issues 4236 and 5075): until somebody binds it anew, all
         that is published comes back."""
 
         async def bound() -> bool:
             try:
-                await self.unbind(place)
-                await self.prepare(place)
+                for name, given in self._readers.get(place, {}).items():
+                    await self.unbind(place, name=name, topics=given["topics"])
+                    await self.make(place, name=name, **given)
             except (aio_pika.exceptions.AMQPError, OSError) as error:  # just started
                 raise AssertionError(str(error)) from error
             return True
 
         await until(bound, within=90, every=0.2)
 
-    async def unbind(self, place: str) -> None:
-        """Leave the exchange without a queue, as ``make`` bound one."""
+    async def unbind(self, place: str, *, name: str = "", topics: str = "#") -> None:
+        """Take from the exchange a queue that ``make`` bound."""
         async with await aio_pika.connect(self._url) as connection:
-            queue = await (await connection.channel()).declare_queue(place, passive=True)
-            await queue.unbind(place, f"{place}.#")
+            queue = await (await connection.channel()).declare_queue(name or place, passive=True)
+            await queue.unbind(place, f"{place}.{topics}")
 
     async def exchange(self, place: str) -> None:
         """An exchange and nothing that takes its messages."""

@@ -113,3 +113,4 @@ async def restart(rig: SourceRig, how: str) -> None:
     """End the broker in order (``stop``) or at once (``kill``), and start it again."""
     await asyncio.to_thread(getattr(rig.feed.server, how))
     await asyncio.to_thread(rig.feed.server.start)
+    await rig.feed.server.readers_return(rig.stream)
