@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 import nats
 import pytest
 import yaml
@@ -15,6 +14,7 @@ from nats.js.errors import NotFoundError
 
 from agent.demo import backing
 from agent.outbox.inbox import install
+from tests import databases
 from tests.integration.doctor.conftest import Doctor
 
 SECRET = "hunter2"
@@ -103,15 +103,6 @@ def inbox(database: str, broker: str) -> dict[str, Any]:
     }
 
 
-async def executed(database: str, script: str) -> None:
-    """Have the database execute it."""
-    connection = await asyncpg.connect(database)
-    try:
-        await connection.execute(script)
-    finally:
-        await connection.close()
-
-
 def received(doctor: Doctor, settings: dict[str, Any]) -> None:
     """Look at the inbox."""
     (doctor.folder / "pillion.yaml").write_text(yaml.safe_dump(settings))
@@ -165,11 +156,11 @@ async def test_an_inbox_without_its_tables_and_with_dead_letters(
     received(doctor, settings)
     assert "pillion inbox init" in doctor.one("inbox.database")["todo"]
     assert doctor.one("inbox.broker")["level"] == "ok"
-    await executed(own_database, install.made("pillion_inbox"))
+    await databases.execute(own_database, install.made("pillion_inbox"))
     received(doctor, settings)
     assert doctor.one("inbox.database")["level"] == "ok"
     assert "inbox.dead" not in json.dumps(doctor.findings)
-    await executed(own_database, DEAD)
+    await databases.execute(own_database, DEAD)
     received(doctor, settings)
     assert doctor.one("inbox.dead")["found"] == "1 wait for a person"
 

@@ -5,13 +5,13 @@ import sys
 import uuid
 from functools import partial
 
-import asyncpg
 import pytest
 
 from agent.demo import backing
 from agent.metrics import catalog
 from agent.metrics.declare import Kind, Metric, Where
 from agent.metrics.families import envoy, outbox, process
+from tests import databases
 from tests.acceptance.conftest import Mesh
 from tests.acceptance.instance import Instance
 from tests.integration.metrics.admin import all_of_envoy
@@ -38,7 +38,7 @@ class Scene:
 
 @pytest.fixture
 async def scene(own_database: str, mesh: Mesh, shared_nats: backing.Nats) -> Scene:
-    await executed(own_database, "CREATE TABLE orders (id serial PRIMARY KEY, item text NOT NULL)")
+    await databases.execute(own_database, "CREATE TABLE orders (id serial PRIMARY KEY, item text NOT NULL)")
     file = mesh.folder / "database"
     file.write_text(own_database)
     file.chmod(0o600)
@@ -73,19 +73,10 @@ async def scene(own_database: str, mesh: Mesh, shared_nats: backing.Nats) -> Sce
     gateway = mesh.gateway({**orders, "service": {"zone": "b"}})
     for instance in (writer, caller, gateway):
         await instance.ready(within=100)
-    await executed(own_database, "INSERT INTO orders (item) VALUES ('shoe')")
+    await databases.execute(own_database, "INSERT INTO orders (item) VALUES ('shoe')")
     await until(lambda: caller.call("orders") == 200)
     await until(lambda: gateway.get("/orders/", gateway.gateway)[0] == 200)
     return Scene(writer, caller, gateway)
-
-
-async def executed(database: str, script: str) -> None:
-    """Have the database execute it."""
-    connection = await asyncpg.connect(database)
-    try:
-        await connection.execute(script)
-    finally:
-        await connection.close()
 
 
 def page(instance: Instance) -> str:
