@@ -161,7 +161,7 @@ async def test_what_the_manifest_says_is_all_that_a_service_needs(mesh: Mesh) ->
         machine.before_stop()
         await until(lambda: not machine.probe("readinessProbe"), within=30)
         await until(lambda: passing(mesh.consul, "orders") == [], within=30)
-    assert entries(mesh.consul, "orders") == []
+    await until(lambda: entries(mesh.consul, "orders") == [])
 
 
 async def test_the_application_starts_while_consul_is_away_and_is_registered_later(mesh: Mesh) -> None:

@@ -57,7 +57,7 @@ async def test_a_killed_supervisor_leaves_nothing_running(mesh: Mesh) -> None:
     orders.kill()
     await until(lambda: not any(_runs(pid) for pid in pids), within=40)
     await orders.start().ready()
-    assert len(entries(mesh.consul, "orders")) == 1
+    await until(lambda: len(entries(mesh.consul, "orders")) == 1)
 
 
 def _runs(pid: int) -> bool:

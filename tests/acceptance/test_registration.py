@@ -19,7 +19,10 @@ from tests.waiting import until
 
 
 def entries(consul: backing.Consul, service: str) -> list[dict[str, Any]]:
-    """What Consul says of a service's instances, whatever their health."""
+    """What Consul's catalogue says of a service's instances, whatever their health.
+
+    It follows what Consul's agent was told by some milliseconds: wait for what it should say.
+    """
     with urllib.request.urlopen(f"{consul.url}/v1/health/service/{service}", timeout=30) as response:
         found: list[dict[str, Any]] = json.load(response)
         return found
@@ -47,7 +50,7 @@ async def test_who_only_calls_others_needs_no_port_and_is_not_in_consul(mesh: Me
         await until(lambda: _through(report, "http://orders/") == 200)
         assert entries(mesh.consul, "report") == []
         assert set(report.children()) == {"agent", "envoy"}
-        assert len(passing(mesh.consul, "orders")) == 1
+        await until(lambda: len(passing(mesh.consul, "orders")) == 1)
         report.terminate()
         assert report.process is not None
         await until(lambda: report.process is not None and report.process.poll() is not None, within=60)
@@ -92,13 +95,13 @@ async def test_a_killed_agent_is_back_within_two_seconds_and_traffic_never_notic
     assert record.failures == []
     assert (after["envoy"], after["service"]) == (before["envoy"], before["service"])
     assert after["agent"] != before["agent"]
-    assert len(passing(mesh.consul, "orders")) == len(entries(mesh.consul, "orders")) == 1
+    await until(lambda: len(passing(mesh.consul, "orders")) == len(entries(mesh.consul, "orders")) == 1)
 
 
 @pytest.mark.exclusive
 async def test_a_consul_that_restarts_empty_has_the_service_back_within_fifteen_seconds(mesh: Mesh) -> None:
     orders = await mesh.service("orders").ready()
-    assert passing(mesh.consul, "orders")
+    await until(lambda: passing(mesh.consul, "orders"))
     mesh.consul.kill()
     mesh.consul.start()
     answered = time.monotonic()
@@ -156,7 +159,9 @@ async def test_a_stop_under_load_through_a_callers_sidecar_loses_no_request(mesh
     assert record.failures == []
     assert first.process is not None
     assert first.process.returncode == 0
-    assert [entry["Service"]["Port"] for entry in entries(mesh.consul, "orders")] == [second.inbound]
+    await until(
+        lambda: [entry["Service"]["Port"] for entry in entries(mesh.consul, "orders")] == [second.inbound]
+    )
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -178,7 +183,7 @@ async def test_the_services_exit_ends_the_whole_with_its_code_and_leaves_no_regi
     assert process is not None
     await until(lambda: process.poll() is not None, within=60)
     assert process.returncode == code
-    assert entries(mesh.consul, "job") == []
+    await until(lambda: entries(mesh.consul, "job") == [])
 
 
 async def test_a_stop_while_consul_is_away_ends_in_bounded_time(mesh: Mesh) -> None:
@@ -199,4 +204,4 @@ async def test_a_stop_while_the_agent_is_coming_back_still_leaves_in_order(mesh:
     os.kill(agent, signal.SIGKILL)
     await until(lambda: orders.children().get("agent") not in (None, agent), every=0.005)
     assert orders.stop() == 0
-    assert entries(mesh.consul, "orders") == []
+    await until(lambda: entries(mesh.consul, "orders") == [])

@@ -10,6 +10,7 @@ from agent.registry import client, definition
 from agent.registry.by_agent import AgentLedger
 from tests.acl import AclConsul
 from tests.integration.registry.side import settings_of
+from tests.waiting import until
 
 WELL = Verdict(True, "well")
 NARROW = 'service_prefix "" { policy = "write" }'
@@ -48,4 +49,4 @@ async def test_an_instance_that_it_may_not_see_is_not_registered_again_and_again
         await ledger.write(desired, WELL)
         looks = range(16)
         assert [number for number in looks if await ledger.look(desired) is None] == again
-    assert guarded.status(name) == ["passing"]
+    await until(lambda: guarded.status(name) == ["passing"])

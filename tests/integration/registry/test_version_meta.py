@@ -12,6 +12,7 @@ from agent.registry import advertise, client, decode, definition
 from agent.registry.definition import LONGEST_VALUE
 from agent.versions import declared
 from tests.integration.registry.side import call, settings_of
+from tests.waiting import until
 
 DEPRECATED = {"since": "2026-01-01", "sunset": "2027-01-01", "link": "https://docs.example/" + "v" * 450}
 """What takes all of one value."""
@@ -41,7 +42,11 @@ async def test_consul_takes_the_most_that_settings_allow_and_gives_it_back(
     assert len(desired.body["Meta"][advertise.DEPRECATED]) == LONGEST_VALUE
     async with client.connect(made.registry) as consul:
         await consul.register({**desired.body, "Check": {**desired.body["Check"], "Status": "passing"}})
-        _, rows = await consul.instances(made.service.name)
+
+        async def listed() -> list[dict[str, Any]]:
+            return (await consul.instances(made.service.name))[1]
+
+        rows = await until(listed)
         found = decode.reading(made.service.name, rows)
         await consul.deregister(desired.instance)
     assert found.skipped == ()
