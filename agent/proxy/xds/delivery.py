@@ -60,6 +60,7 @@ class Delivery:
         self._good_refused = tuple(refused)
         self._target = good
         self._unfit: tuple[Refusal, ...] = ()
+        self._retried: tuple[Refusal, ...] = ()
         self._new = True
         self._empty = False
         self._connected = False
@@ -88,7 +89,8 @@ class Delivery:
     def revision(self) -> Revision:
         """The state of delivery for others."""
         sent = self._target.hash if self._target else ""
-        return Revision(sent, self._in_force, self._refusals(), self._connected)
+        # What is tried again counts as refused until Envoy has taken it or says something else.
+        return Revision(sent, self._in_force, self._refusals() or self._retried, self._connected)
 
     @property
     def waiting(self) -> tuple[Kind, ...]:
@@ -100,7 +102,7 @@ class Delivery:
         if self._target is not None:
             self._former.update(self._target.resources[Kind.ENDPOINT])
         self._target = snapshot
-        self._unfit = ()
+        self._unfit = self._retried = ()
         self._new = True
         self._assignments.update(snapshot.assignments)
         self._settle()
@@ -123,6 +125,7 @@ class Delivery:
 
     def retry(self) -> None:
         """Forget what Envoy refused, because the reason may be gone (a port that was in use)."""
+        self._retried = self._refusals() or self._retried
         for lane in (self._clusters, self._endpoints, self._listeners, self._routes):
             lane.forgive()
 
@@ -283,6 +286,7 @@ class Delivery:
             if self._new or self._in_force != target.hash:
                 self._absolve(target)
             self._new = False
+            self._retried = ()
             self._in_force, self._good = target.hash, target
             self._good_refused = self._endpoints.unlike(target.resources[Kind.ENDPOINT])
             self._forget()

@@ -307,7 +307,46 @@ def test_clusters_that_are_never_answered_are_taken_back_and_count_as_refused() 
     revision = envoy.delivery.revision
     assert (revision.in_force, revision.refusals) == (good.hash, (refusal,))
     envoy.delivery.retry()
+    assert envoy.delivery.revision.refusals == (refusal,)
     assert sent(envoy)[0] == "cluster a b"
+    assert envoy.delivery.revision.refusals == ()
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind"),
+    [
+        (
+            snapshot({"a": "!"}, {"in": {"content": "1", "route": "r", "clusters": "a"}}, {"a": "1"}, "t"),
+            "cluster",
+        ),
+        (one("a", name="t", endpoint="!"), "endpoint"),
+        (one("a", name="t", listener="!"), "listener"),
+        (one("a !", name="t"), "route"),
+    ],
+    ids=["cluster", "endpoint", "listener", "route"],
+)
+def test_what_is_refused_again_was_refused_all_the_time(bad: Encoded, kind: str) -> None:
+    """Else the status would be well for a moment at each try, and the journal would tell of it each time."""
+    envoy = at_rest(one("a"))
+    envoy.delivery.offer(bad)
+    sent(envoy)
+    told = envoy.delivery.revision
+    assert [refusal.type for refusal in told.refusals] == [kind]
+    for _ in range(2):
+        envoy.delivery.retry()
+        steps = 0
+        while envoy.agent_sends() or envoy.turn() or envoy.agent_hears():
+            assert envoy.delivery.revision == told
+            steps += 1
+        assert steps > 2
+
+
+def test_what_is_tried_again_is_no_refusal_of_the_snapshot_after_it() -> None:
+    envoy = at_rest(one("a"))
+    envoy.delivery.offer(one("a", name="t", listener="!"))
+    sent(envoy)
+    envoy.delivery.retry()
+    envoy.delivery.offer(one("a", name="u", listener="2"))
     assert envoy.delivery.revision.refusals == ()
 
 
