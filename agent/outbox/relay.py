@@ -28,7 +28,7 @@ from agent.outbox.parked.keys import Limits
 from agent.outbox.parked.ledger import HeldLedger
 from agent.outbox.parked.replay import Replay
 from agent.outbox.parked.shelf import Shelf
-from agent.outbox.reader import Reader
+from agent.outbox.reader import PLANNER, Reader
 from agent.outbox.session import Session, Timing
 from agent.outbox.shape import Shape
 from agent.outbox.shares import Living, View, Watch, has_room
@@ -44,9 +44,7 @@ log = structlog.get_logger(__name__)
 READS = {
     # A page may lie behind many millions of rows that were read before; beats do not wait for it.
     "statement_timeout": "600000",
-    # A page of a walk is found in order by the index on the rows' numbers. Where PostgreSQL knows nothing of the table
-    # yet, as after a restore, it would rather read and sort all that is left, for each page anew.
-    "enable_sort": "off",
+    **PLANNER,
 }
 """What the reader's connection is set to besides."""
 

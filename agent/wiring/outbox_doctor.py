@@ -9,11 +9,12 @@ from agent.doctor.finding import Finding, Level
 from agent.outbox.checkup import Remark
 from agent.outbox.checkup.run import examine
 from agent.outbox.database import Database
+from agent.outbox.reader import PLANNER
 
 
 async def findings(settings: Outbox) -> Sequence[Finding]:
     """All findings; raises Misconfigured where the settings name no feed that can be."""
-    database = Database(Secret.of(settings, "outbox.database").read, timeout=5.0)
+    database = Database(Secret.of(settings, "outbox.database").read, timeout=5.0, settings=PLANNER)
     return [finding(each) for each in await examine(database, settings, time.time)]
 
 

@@ -98,7 +98,10 @@ async def index(connection: Connection, settings: Outbox, feed: Feed, doing: str
     ]
     if whole:
         found = f"PostgreSQL would read all of {', '.join(whole)} at each poll, though there is an index"
-        todo = f"Run ANALYZE {feed.table.sql}; see that enable_indexscan is not off for the relay's role or database."
+        todo = (
+            "End transactions that were open when the index was made (outbox.transactions tells them): before that "
+            "PostgreSQL may not use it."
+        )
         return Remark("outbox.index", "warning", subject, found, todo)
     return Remark("outbox.index", "ok", subject, "by its index")
 

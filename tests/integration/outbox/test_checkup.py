@@ -18,6 +18,7 @@ from agent.demo import backing
 from agent.outbox.checkup import Remark
 from agent.outbox.checkup.run import examine
 from agent.outbox.database import PINNED, Database
+from agent.outbox.reader import PLANNER
 from agent.outbox.sql import VERSION
 from tests.integration.outbox import clusters
 from tests.integration.outbox.bench import Bench
@@ -40,7 +41,7 @@ async def prepared(bench: Bench, ddl: str = TABLES, **more: Any) -> Outbox:
 
 
 async def looked(settings: Outbox, url: str = "", *, ahead: float = 0.0, long: float = 60.0) -> list[Remark]:
-    database = Database(lambda: url or settings.database, timeout=30.0)
+    database = Database(lambda: url or settings.database, timeout=30.0, settings=PLANNER)
     return await examine(database, settings, lambda: time.time() + ahead, long)
 
 
@@ -164,18 +165,25 @@ async def test_an_index_that_is_missing_or_broken_is_told(bench: Bench, ddl: str
 
 
 async def test_a_poll_that_would_read_a_whole_large_table_is_told(bench: Bench) -> None:
+    """As when the index was made while rows were updated: what was open then keeps it from being used."""
     settings = await prepared(bench)
     await bench.service.execute(
         "INSERT INTO ob (payload) SELECT to_jsonb(repeat('x', 1500)) FROM generate_series(1, 6000)"
     )
-    await bench.service.execute("VACUUM ANALYZE ob")
     assert wrong(await looked(settings)) == []
-    name = bench.url.rpartition("/")[2]
-    for each in ("indexscan", "indexonlyscan", "bitmapscan"):
-        await bench.service.execute(f"ALTER DATABASE {name} SET enable_{each} = off")
-    found = await only(bench, settings)
-    assert (found.id, found.level) == ("outbox.index", "warning")
-    assert found.found == "PostgreSQL would read all of ob at each poll, though there is an index"
+    other = await asyncpg.connect(bench.url)
+    try:
+        async with other.transaction():
+            await other.execute("SELECT pg_current_xact_id()")
+            await bench.service.execute(
+                "UPDATE pg_index SET indcheckxmin = true WHERE indexrelid = 'pillion_ob_xid'::regclass"
+            )
+            found = await only(bench, settings)
+            assert (found.id, found.level) == ("outbox.index", "warning")
+            assert found.found == "PostgreSQL would read all of ob at each poll, though there is an index"
+        assert wrong(await looked(settings)) == []
+    finally:
+        await other.close()
 
 
 @pytest.mark.parametrize(
@@ -312,7 +320,9 @@ async def test_a_standby_is_told(short_folder: Path, bench: Bench) -> None:
         await asyncio.to_thread(first.kill)
 
 
-PASSED = ", ".join(each for each in PINNED if each not in ("application_name", "timezone", "datestyle"))
+PASSED = ", ".join(
+    each for each in PINNED | PLANNER if each not in ("application_name", "timezone", "datestyle")
+)
 
 
 @pytest.mark.parametrize(
