@@ -43,7 +43,7 @@ def ours(figures: Figures, folder: Path) -> None:
         if "impact" in PARTS:
             with servers.broker("nats", folder / "impact") as broker:
                 outbox = service.settings(server.url, broker)
-                beside.impact(figures, folder / "impact", outbox, min(SECONDS, 20), ROUNDS)
+                beside.impact(figures, folder / "impact", outbox, 12 * ROUNDS)
     finally:
         server.stop()
 
