@@ -45,7 +45,7 @@ async def follow(
     ``streamed``: one that waits can be answered by Consul's streaming backend, which knows no refusal (seen with 1.20):
     for a token that is deleted it gives what it knew, or an empty list with a lower index, in place of an error. So an
     answer that is not newer is not believed, but asked for again without waiting. The others always go to the servers'
-    store, which does refuse.
+    store, which judges a token when it is asked: what waits then is still answered, what is asked next is refused.
     """
     backoff, pace = Backoff(0.2, 3.0), Pace(BURST, RATE)
     index = 0

@@ -17,6 +17,9 @@ NARROW = """
 key_prefix "config/_shared/" { policy = "read" }
 key "pillion/orders" { policy = "read" }
 """
+KEPT = ({"limit": b'"1"'}, {"limit": b'"2"'})
+"""What an agent may have after its rights went and 2 was written over 1: Consul judges a question when it is asked, so
+the one that waited then is still answered."""
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ async def test_a_right_that_is_taken_away_does_not_look_like_keys_that_were_dele
         rights(acl_consul, NARROW)
         write(acl_consul, "config/orders/limit", "2")
         await until(lambda: "give it key_prefix read on all of it" in seen.word("configuration"), within=90)
-        assert seen.values() == {"limit": b'"1"'}
+        assert seen.values() in KEPT
         rights(acl_consul, RULES)
         await until(lambda: seen.values() == {"limit": b'"2"'})
         await until(lambda: seen.word("configuration") == "ok: ")
@@ -76,7 +79,7 @@ async def test_a_token_that_is_revoked_and_replaced_in_its_file_costs_no_value(
         acl_consul.revoke(accessor)
         write(acl_consul, "config/orders/limit", "2")
         await until(lambda: "ACL not found" in seen.word("configuration"), within=90)
-        assert seen.values() == {"limit": b'"1"'}
+        assert seen.values() in KEPT
         assert seen.settings.value.traffic.retries == 7
         token.write_text(acl_consul.grant()[1])
         await until(lambda: seen.values() == {"limit": b'"2"'})
